@@ -1,0 +1,84 @@
+/* GGUF v2 and v3 (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), memory-mapped, read in
+ * two phases: first the bounded structure (every length, count and offset checked against the true
+ * size of the file before it is used; duplicates found in linear time), then, by the callers, the
+ * meaning. Little endian only. Errors are one line: file, field, value.
+ *
+ * The views point into the mapping and live as long as the file. Thread rule: read-only after
+ * opening, any thread. */
+#ifndef QUADRIGA_GGUF_GGUF_H
+#define QUADRIGA_GGUF_GGUF_H
+
+#include "base/log.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum gguf_type {
+    GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING,
+    GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64, GGUF_TYPES
+};
+
+struct gguf_str {
+    const char *text; /* not terminated; may hold any bytes */
+    uint64_t bytes;
+};
+
+struct gguf_kv {
+    struct gguf_str key;
+    enum gguf_type type, elem; /* elem: of an array */
+    uint64_t count;            /* of an array, else 1 */
+    const uint8_t *data;       /* first value, unaligned */
+};
+
+struct gguf_tensor {
+    struct gguf_str name;
+    uint32_t type; /* ggml type number, known to quant_type_name */
+    uint32_t n_dims;
+    uint64_t dims[4]; /* dims[0] is contiguous; unused ones are 1 */
+    uint64_t offset;  /* of the data in the file */
+    uint64_t bytes;
+};
+
+struct gguf_file;
+
+struct gguf_file *gguf_open(const char *path, struct log *log); /* NULL: logged */
+/* The same over memory that the caller keeps alive (tests, fuzzing). `name` stands for the path. */
+struct gguf_file *gguf_open_memory(const char *name, const uint8_t *data, size_t bytes,
+                                   struct log *log);
+void gguf_close(struct gguf_file *file);
+
+const char *gguf_path(const struct gguf_file *file);
+struct log *gguf_log(const struct gguf_file *file);
+uint32_t gguf_version(const struct gguf_file *file);
+uint64_t gguf_file_bytes(const struct gguf_file *file);
+uint64_t gguf_kv_count(const struct gguf_file *file);
+const struct gguf_kv *gguf_kv_at(const struct gguf_file *file, uint64_t i);
+const struct gguf_kv *gguf_find(const struct gguf_file *file, const char *key);
+uint64_t gguf_tensor_count(const struct gguf_file *file);
+const struct gguf_tensor *gguf_tensor_at(const struct gguf_file *file, uint64_t i);
+const struct gguf_tensor *gguf_tensor_find(const struct gguf_file *file, const char *name);
+const uint8_t *gguf_data(const struct gguf_file *file, const struct gguf_tensor *tensor);
+/* The pages of these bytes (of the file) are not needed again: they leave the resident set. */
+void gguf_drop(const struct gguf_file *file, uint64_t offset, uint64_t bytes);
+/* False, logged, when the file has shrunk since it was opened. */
+bool gguf_check_size(const struct gguf_file *file);
+
+/* Typed reads. ABSENT: `out` is untouched. BAD: there, but of the wrong type or out of range; logged.
+ * Integers of any width are accepted where the value fits; F64 where a float is asked. */
+enum gguf_result { GGUF_OK, GGUF_ABSENT, GGUF_BAD };
+enum gguf_result gguf_get_u32(const struct gguf_file *file, const char *key, uint32_t *out);
+enum gguf_result gguf_get_f32(const struct gguf_file *file, const char *key, float *out);
+enum gguf_result gguf_get_bool(const struct gguf_file *file, const char *key, bool *out);
+enum gguf_result gguf_get_str(const struct gguf_file *file, const char *key, struct gguf_str *out);
+/* An array whose elements have exactly this type. */
+enum gguf_result gguf_get_array(const struct gguf_file *file, const char *key, enum gguf_type elem,
+                                const struct gguf_kv **out);
+
+/* Elements of an array, i < count. */
+uint32_t gguf_array_u32(const struct gguf_kv *kv, uint64_t i); /* also I32 bit patterns */
+float gguf_array_f32(const struct gguf_kv *kv, uint64_t i);
+/* Strings have no index: walk them. `*cursor` starts at 0. False at the end. */
+bool gguf_array_next(const struct gguf_kv *kv, uint64_t *cursor, struct gguf_str *out);
+const char *gguf_type_name(enum gguf_type type);
+
+#endif
