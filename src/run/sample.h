@@ -1,0 +1,38 @@
+/* From logits to a token: greedy, temperature, top-k, top-p, min-p, repetition penalty.
+ *
+ * The order is llama.cpp's: penalties, top-k, top-p, min-p, temperature, then a draw. Temperature 0
+ * is greedy: the largest logit, lowest id on ties. The draw uses splitmix64 seeded by `seed`, one
+ * number per token: the same seed and logits give the same tokens.
+ * Thread rule: one thread at a time. */
+#ifndef QUADRIGA_RUN_SAMPLE_H
+#define QUADRIGA_RUN_SAMPLE_H
+
+#include "base/log.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct sample_params {
+    float temperature;    /* <= 0: greedy */
+    uint32_t top_k;       /* 0: off */
+    float top_p;          /* >= 1: off (Holtzman et al. 2020) */
+    float min_p;          /* <= 0: off (Nguyen et al. 2024) */
+    float repeat_penalty; /* 1: off (Keskar et al. 2019) */
+    uint32_t repeat_last; /* tokens looked back on; default 64 */
+    uint64_t seed;
+};
+
+struct sampler;
+
+struct sampler *sampler_create(const struct sample_params *params, uint32_t n_vocab);
+void sampler_destroy(struct sampler *sampler);
+/* Tells a token that is now part of the text (prompt and generated), for the penalty. */
+void sampler_add(struct sampler *sampler, uint32_t token);
+/* True when the choice depends on the largest logit alone, so that the device can make it. */
+bool sampler_is_greedy(const struct sampler *sampler);
+/* Never to be chosen (`--ignore-eos`). False: out of memory. */
+bool sampler_ban(struct sampler *sampler, uint32_t token);
+/* Picks from logits [n_vocab] (not changed). NaN logits never win. False: no finite logit. */
+bool sampler_pick(struct sampler *sampler, const float *logits, uint32_t *token);
+
+#endif
