@@ -1,0 +1,34 @@
+/* The step buffer: everything that changes from step to step, as 32-bit words. Included by C and by
+ * GLSL. One word is a header field, then come arrays of `cap` words each, then the block table.
+ *
+ *     header[STEP_HEADER]                 see below
+ *     token[cap] pos[cap] seq[cap] slot[cap] len[cap] out[cap]
+ *     table[n_seq][blocks]                physical block of each logical block of a sequence
+ *
+ * token: id, or STEP_TOKEN_CHAINED: take it from the ids the device wrote in the last step.
+ * pos:   position for RoPE. seq: row of the block table. slot: where this token's K and V go.
+ * len:   entries of the sequence that this token sees, itself included.
+ * out:   for i < n_out: the row whose logits are wanted.
+ * No position is derived from a slot. */
+#ifndef QUADRIGA_STEP_H
+#define QUADRIGA_STEP_H
+
+#define STEP_N_TOKENS 0 /* header words */
+#define STEP_N_OUT    1
+#define STEP_CAP      2 /* stride of the arrays */
+#define STEP_BLOCKS   3 /* stride of the block table */
+#define STEP_N_SEQ    4
+#define STEP_HEADER   16
+
+#define STEP_TOKEN 0 /* array numbers: word STEP_HEADER + number * cap + t */
+#define STEP_POS   1
+#define STEP_SEQ   2
+#define STEP_SLOT  3
+#define STEP_LEN   4
+#define STEP_OUT   5
+#define STEP_ARRAYS 6
+
+#define STEP_BLOCK         32 /* slots per block of the KV cache */
+#define STEP_TOKEN_CHAINED 0xffffffffu
+
+#endif

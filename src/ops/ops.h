@@ -1,0 +1,83 @@
+/* The ops that architectures may call. Each adds one node (or a few) to the plan and returns the id
+ * of its result, PLAN_NONE after a failure (logged, plan->failed set). Shapes are checked here, with
+ * a line naming op, tensor and sizes. Tokens are rows: an activation is [tokens][cols], f32.
+ *
+ * src/ops/<op>.c has builder, cost and record of an op; shaders/op/<op>*.comp its kernels;
+ * src/lab/<op>.c its oracle and shapes. */
+#ifndef QUADRIGA_OPS_OPS_H
+#define QUADRIGA_OPS_OPS_H
+
+#include "plan/plan.h"
+
+/* x[t] = row token[t] of weight [vocab][dim]. The token is step.token[t], or ids_in[t] where that is
+ * STEP_TOKEN_CHAINED. */
+uint32_t op_embed(struct plan *plan, uint32_t weight, uint32_t step, uint32_t ids_in);
+
+/* y = x / sqrt(mean(x^2) + eps) * w, each row by itself (Zhang & Sennrich 2019). w: F32 [1][cols]. */
+uint32_t op_rmsnorm(struct plan *plan, uint32_t x, uint32_t w, float eps);
+
+/* y[t][r] = sum_k w[r][k] * x[t][k] (+ residual[t][r], PLAN_NONE: none). f32 accumulation.
+ * GEMV for few tokens, GEMM for many. src: w, x, residual. `name` names the result. */
+struct op_matmul_attr {
+    uint32_t reserved;
+};
+uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x);
+
+/* y = a + b. */
+uint32_t op_add(struct plan *plan, uint32_t a, uint32_t b);
+
+/* y = silu(gate) * up, silu(v) = v / (1 + exp(-v)) (Shazeer 2020). */
+uint32_t op_swiglu(struct plan *plan, uint32_t gate, uint32_t up);
+
+/* Rotary embedding of x [tokens][heads * head_dim] at positions step.pos[t] (Su et al. 2021).
+ * The first `dims` of each head are rotated, in pairs (2i, 2i+1) or, when half_split, (i, i+dims/2),
+ * by the angle pos * scale * base^(-2i/dims) / factor[i]; factors: F32 [1][dims/2] weight or
+ * PLAN_NONE (all 1). `scale` is 1/linear scaling factor. */
+struct op_rope_attr {
+    uint32_t heads, head_dim, dims;
+    uint32_t half_split; /* 0 interleaved (llama), 1 half-split (NeoX) */
+    float base, scale;
+};
+uint32_t op_rope(struct plan *plan, uint32_t x, uint32_t step, uint32_t factors,
+                 const struct op_rope_attr *attr);
+
+/* Writes k and v [tokens][kv_heads * head_dim] to slot step.slot[t] of the caches
+ * [kv_heads][slots][head_dim] (f16 or f32 each). */
+struct op_kv_append_attr {
+    uint32_t kv_heads, head_dim, slots;
+};
+void op_kv_append(struct plan *plan, uint32_t k, uint32_t v, uint32_t k_cache, uint32_t v_cache,
+                  uint32_t step, const struct op_kv_append_attr *attr);
+
+/* o[t] = softmax(scale * q[t] K^T) V over the first step.len[t] entries of sequence step.seq[t]; entry
+ * i lies in slot table[seq][i / STEP_BLOCK] * STEP_BLOCK + i % STEP_BLOCK. Online softmax (Milakov &
+ * Gimelshein 2018): no score matrix. q: [tokens][heads * head_dim]; heads are grouped: head h uses
+ * KV head h / (heads / kv_heads). splits > 1 (decode): each KV head's entries are cut into `splits`
+ * parts whose partial results a second node (attn_merge) joins. */
+struct op_attention_attr {
+    uint32_t heads, kv_heads, head_dim, slots, splits;
+    float scale;
+};
+uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
+                      uint32_t step, const struct op_attention_attr *attr);
+
+/* y[i] = x[step.out[i]] for i < n_out. */
+uint32_t op_rows(struct plan *plan, uint32_t x, uint32_t step);
+
+/* ids[i] = index of the largest value of row i of the logits (lowest index on ties; NaN never wins).
+ * Result: a PLAN_IDS_OUT tensor. */
+uint32_t op_argmax(struct plan *plan, uint32_t logits);
+
+/* Marks a matmul's result as the logits of the plan (role PLAN_LOGITS). */
+void op_logits(struct plan *plan, uint32_t x);
+
+/* ---- fuse.c ---- */
+
+/* Bits of the rewrites that fuse may make, for tests that compare fused with plain. */
+enum op_fuse { OP_FUSE_RESIDUAL = 1 << 0, OP_FUSE_ALL = (1 << 1) - 1 };
+
+/* Rewrites nodes after place: add(matmul, r) becomes a matmul with residual, when both are on one
+ * device, in one layer, and the matmul's result has no other reader. Returns how many. */
+uint32_t ops_fuse(struct plan *plan, uint32_t allowed);
+
+#endif
