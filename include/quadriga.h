@@ -1,0 +1,267 @@
+/* Quadriga: one language model on one to four GPUs of any vendor, over Vulkan.
+ *
+ *     qd_context   the Vulkan devices of this machine; last error; log
+ *     qd_model     a GGUF file: its facts, its tokenizer, its weights on the chosen devices
+ *     qd_session   a KV cache and the recorded steps of one model: prompts in, tokens out
+ *
+ * Objects are destroyed in the reverse order; destroy takes the address, accepts NULL inside, and
+ * sets it to NULL. Params structs are filled with designated initialisers: zero means default; they
+ * need to live only until the call returns. Texts are UTF-8.
+ *
+ * Errors: functions return a qd_status; the reason, one line that names file, field and value, is
+ * qd_last_error(context) until the next error, and goes to the log callback.
+ *
+ * Threads: there is no global state; several contexts may be used side by side. Calls on one context
+ * and everything made from it must come from one thread at a time, except qd_session_cancel, which
+ * any thread and any signal handler may call. Callbacks come on the calling thread.
+ *
+ * This header is the whole public interface; it is C99 and C++ clean. Not stable before 1.0. */
+#ifndef QUADRIGA_H
+#define QUADRIGA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define QD_API __attribute__((visibility("default")))
+#else
+#define QD_API
+#endif
+
+#define QD_MAX_DEVICES 4
+
+enum qd_status {
+    QD_OK = 0,
+    QD_ERROR,          /* the last error says what */
+    QD_BAD_ARGUMENT,   /* a parameter is out of range */
+    QD_BAD_FILE,       /* the model file is damaged or not supported */
+    QD_NO_DEVICE,      /* no Vulkan loader, driver or usable device */
+    QD_OUT_OF_MEMORY,  /* host or device memory, or the model does not fit */
+    QD_DEVICE_LOST,
+    QD_CONTEXT_FULL,   /* the prompt or the text is longer than the context */
+    QD_CANCELLED
+};
+
+/* Static text: "0.1.0". */
+QD_API const char *qd_version(void);
+QD_API const char *qd_status_text(enum qd_status status);
+
+/* ---- context ---- */
+
+typedef struct qd_context qd_context;
+
+enum qd_log_level { QD_LOG_ERROR, QD_LOG_WARN, QD_LOG_INFO, QD_LOG_DEBUG };
+typedef void (*qd_log_callback)(void *user, enum qd_log_level level, const char *line);
+
+struct qd_context_params {
+    qd_log_callback log; /* NULL: silent */
+    void *log_user;
+    enum qd_log_level log_level; /* lines above it are dropped */
+    bool no_devices; /* do not touch Vulkan: enough for info and tokenizing (vocab_only models) */
+    bool validate;   /* Vulkan validation layer, with synchronization validation */
+};
+
+/* On failure *out is NULL and, since there is no context to ask, the reason is copied to `error`
+ * (may be NULL). */
+QD_API enum qd_status qd_context_create(const struct qd_context_params *params, qd_context **out,
+                                        char *error, size_t error_bytes);
+QD_API void qd_context_destroy(qd_context **context);
+/* "" when there was none; owned by the context, valid until the next call on it. */
+QD_API const char *qd_last_error(qd_context *context);
+/* Validation messages so far; 0 without `validate`. */
+QD_API uint32_t qd_validation_messages(const qd_context *context);
+
+enum qd_device_type {
+    QD_DEVICE_DISCRETE,
+    QD_DEVICE_INTEGRATED,
+    QD_DEVICE_VIRTUAL,
+    QD_DEVICE_CPU,
+    QD_DEVICE_OTHER
+};
+
+struct qd_device_info {
+    uint32_t index; /* what --device names */
+    enum qd_device_type type;
+    bool usable;        /* false: why_not says why */
+    bool opened_by_default;
+    char name[256], driver[256], driver_info[256], why_not[160], quirks[256];
+    uint32_t vendor_id, device_id, api_version, driver_version;
+    uint8_t uuid[16];
+    uint64_t memory_bytes, free_bytes;
+    uint32_t subgroup_size, max_workgroup_invocations;
+    uint32_t shared_bytes;      /* of a workgroup */
+    uint64_t max_binding_bytes; /* maxStorageBufferRange */
+    /* capabilities */
+    bool fp16, int8, int16, storage8, storage16, int_dot, cooperative_matrix, host_import,
+        memory_budget, subgroup_ops;
+};
+
+QD_API uint32_t qd_device_count(const qd_context *context);
+QD_API enum qd_status qd_device_get(qd_context *context, uint32_t index,
+                                    struct qd_device_info *out);
+
+/* ---- model ---- */
+
+typedef struct qd_model qd_model;
+
+enum qd_split { QD_SPLIT_LAYER = 0, QD_SPLIT_NONE };
+enum qd_type { QD_TYPE_DEFAULT = 0, QD_TYPE_F16, QD_TYPE_F32 };
+
+/* Called with bytes done and in all while weights load; returning false cancels. */
+typedef bool (*qd_progress_callback)(void *user, uint64_t done, uint64_t total);
+
+struct qd_model_params {
+    const char *path;  /* GGUF file ... */
+    const char *dummy; /* ... or a shape: "llama-7b:q4_k", "layers=2,dim=256,..." */
+    bool vocab_only;   /* facts and tokenizer only, no devices */
+    bool plan_only;    /* plan everything, load nothing: qd_model_plan */
+    uint32_t n_devices;               /* 0: the default devices */
+    uint32_t devices[QD_MAX_DEVICES]; /* indices; one may be repeated: logical devices of their own */
+    enum qd_split split;
+    double tensor_split[QD_MAX_DEVICES]; /* shares of the layers; all zero: by free memory */
+    uint32_t n_tensor_split;             /* entries given; more than devices is an error */
+    uint32_t n_ctx;   /* context of the session, in tokens; 0: the model's, at most 4096 */
+    uint32_t n_batch; /* tokens of a prefill chunk; 0: 512, less where a chunk would take too long */
+    uint32_t n_seq;   /* sequences at once; 0: 1 */
+    enum qd_type type_k, type_v; /* of the KV cache; default f16 */
+    uint32_t caps_off; /* capabilities to do without, for tests: bits as in device/device.h */
+    qd_progress_callback progress;
+    void *progress_user;
+};
+
+QD_API enum qd_status qd_model_load(qd_context *context, const struct qd_model_params *params,
+                                    qd_model **out);
+QD_API void qd_model_destroy(qd_model **model); /* after its sessions */
+
+struct qd_model_info {
+    char name[64], shape[32], architecture[32];
+    bool dummy;
+    uint64_t n_params, weight_bytes; /* in the file's formats */
+    uint64_t file_bytes;
+    uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab, n_ctx_train;
+    float rope_base;
+    uint32_t bos, eos; /* UINT32_MAX: none */
+    bool adds_bos;
+    uint64_t load_ns;
+    uint32_t n_devices; /* in use */
+    uint32_t n_ctx, n_batch, n_seq;
+    uint64_t device_weight_bytes[QD_MAX_DEVICES], device_kv_bytes[QD_MAX_DEVICES],
+        device_work_bytes[QD_MAX_DEVICES];
+    uint32_t device_index[QD_MAX_DEVICES]; /* of qd_device_get */
+    uint32_t first_layer[QD_MAX_DEVICES], layers[QD_MAX_DEVICES];
+};
+QD_API void qd_model_get_info(const qd_model *model, struct qd_model_info *out);
+/* Which layers, weights, KV cache and working memory (MiB) are on which device, and how activations
+ * cross. With `nodes`, also every node of the decode plan. Owned by the model. */
+QD_API const char *qd_model_plan(qd_model *model, bool nodes);
+
+/* Metadata of the file as text, one at a time: key, type name, value (long ones cut). False at the
+ * end. Pointers live until the next call on the model. */
+QD_API bool qd_model_get_meta(qd_model *model, uint64_t index, const char **key, const char **type,
+                              const char **value);
+/* Tensors of the file: name, format name, rows, cols (a vector has one row). False at the end. */
+QD_API bool qd_model_get_tensor(qd_model *model, uint64_t index, const char **name,
+                                const char **type, uint64_t *rows, uint64_t *cols);
+
+/* ---- tokenizer ---- */
+
+/* Ids of the text into `ids` (at most `cap`); *count is the full number, so a first call with cap 0
+ * measures. add_special: BOS/EOS as the file asks. parse_special: text of special tokens becomes the
+ * token. */
+QD_API enum qd_status qd_tokenize(qd_model *model, const char *text, size_t bytes, bool add_special,
+                                  bool parse_special, uint32_t *ids, size_t cap, size_t *count);
+/* Text of ids, complete UTF-8 (invalid bytes are U+FFFD); like qd_tokenize for `cap`; terminated
+ * where there is room. */
+QD_API enum qd_status qd_detokenize(qd_model *model, const uint32_t *ids, size_t count, char *out,
+                                    size_t cap, size_t *bytes);
+QD_API bool qd_is_end_token(const qd_model *model, uint32_t id);
+
+/* ---- session ---- */
+
+typedef struct qd_session qd_session;
+
+QD_API enum qd_status qd_session_create(qd_model *model, qd_session **out);
+QD_API void qd_session_destroy(qd_session **session);
+
+/* One step: n tokens, at most n_batch, each with position and sequence (< n_seq); they are appended
+ * to their sequences in order. want[i] asks for the logits of token i (want NULL: of the last). */
+struct qd_step {
+    uint32_t n_tokens;
+    const uint32_t *token;
+    const uint32_t *pos; /* NULL: the sequence's length, counting up */
+    const uint32_t *seq; /* NULL: all 0 */
+    const bool *want;
+};
+QD_API enum qd_status qd_session_step(qd_session *session, const struct qd_step *step);
+/* Logits [n_vocab] of the i-th token of the last step that asked for them; NULL beyond. Owned by the
+ * session, valid until the next step. */
+QD_API const float *qd_session_logits(qd_session *session, uint32_t i);
+/* Forgets the entries of a sequence from `length` on. */
+QD_API enum qd_status qd_session_truncate(qd_session *session, uint32_t seq, uint32_t length);
+QD_API uint32_t qd_session_length(const qd_session *session, uint32_t seq);
+QD_API void qd_session_cancel(qd_session *session); /* ends the running call with QD_CANCELLED */
+
+struct qd_sampling {
+    float temperature;    /* 0: greedy */
+    uint32_t top_k;       /* 0: off */
+    float top_p;          /* 0 or >= 1: off */
+    float min_p;          /* 0: off */
+    float repeat_penalty; /* 0 or 1: off */
+    uint64_t seed;
+};
+
+enum qd_stop { QD_STOP_LIMIT, QD_STOP_END_TOKEN, QD_STOP_TEXT, QD_STOP_CONTEXT, QD_STOP_CALLBACK };
+
+/* Called for each token with the text it completed ("" while UTF-8 or a possible stop text is held
+ * back); returning false ends the generation. */
+typedef bool (*qd_token_callback)(void *user, uint32_t token, const char *text, size_t bytes);
+
+struct qd_generate_params {
+    const uint32_t *prompt; /* token ids, at least one */
+    size_t n_prompt;
+    int64_t n_predict; /* tokens; < 0: until the end token or the context is full */
+    struct qd_sampling sampling;
+    const char *const *stops; /* texts that end the generation; they are not passed on */
+    size_t n_stops;
+    bool ignore_eos; /* end tokens are never chosen */
+    qd_token_callback on_token;
+    void *user;
+    /* Called after each prefill chunk with the logits of all its positions [n][n_vocab], when not
+     * NULL: every position's logits are then computed. */
+    bool (*on_logits)(void *user, uint32_t first, uint32_t n, const float *logits);
+};
+struct qd_generate_result {
+    uint32_t n_generated;
+    enum qd_stop stop;
+};
+/* Runs the prompt through sequence 0, after what it holds, then generates. */
+QD_API enum qd_status qd_session_generate(qd_session *session,
+                                          const struct qd_generate_params *params,
+                                          struct qd_generate_result *result);
+
+struct qd_stats {
+    uint64_t load_ns;
+    uint64_t prefill_tokens, prefill_ns; /* since the last qd_session_reset_stats */
+    uint64_t decode_tokens, decode_ns;
+    uint64_t first_token_ns; /* of the last generate: from its call to its first token */
+    uint64_t steps, exchanges, exchanged_bytes;
+    uint64_t decode_exchanges, decode_exchanged_bytes; /* those of decode steps */
+    uint64_t step_ns;                     /* wall time of all steps */
+    uint64_t device_busy_ns[QD_MAX_DEVICES]; /* by timestamps, or by submission where there are none */
+    uint64_t device_peak_bytes[QD_MAX_DEVICES];
+    uint64_t host_peak_bytes; /* resident set of the process */
+    uint64_t submissions;
+};
+QD_API void qd_session_get_stats(const qd_session *session, struct qd_stats *out);
+QD_API void qd_session_reset_stats(qd_session *session);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
