@@ -1,0 +1,414 @@
+/* A model from file or dummy shape to weights on devices: reads and checks, opens devices, sizes the
+ * context, places layers, loads. The passes are plans.c's, the bytes weights.c's. */
+#include "run/run.h"
+
+#include "base/os.h"
+#include "ops/ops.h"
+#include "ops/variant.h"
+#include "shaders/common/step.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    DEFAULT_CTX = 4096,   /* at most, where the model allows more */
+    GPU_BATCH = 512,      /* tokens of a prefill chunk */
+    CPU_BATCH = 64,       /* enough for full tiles, small enough to overlap devices */
+    GPU_ATTN_SPLITS = 8,  /* of decode attention */
+    MAX_BATCH = 4096,
+    MAX_SEQ = 1024,
+};
+
+/* What a submission is predicted from before anything was measured; deliberately slow. */
+static void set_rates(struct run_device *device)
+{
+    bool cpu = dev_get_info(device->dev)->type == DEV_CPU;
+    device->ns_per_flop = cpu ? 1.0 / 8.0 : 1.0 / 1000.0;
+    device->ns_per_byte = cpu ? 1.0 / 4.0 : 1.0 / 200.0;
+    device->scale = 1.0;
+}
+
+static uint32_t count_sharers(struct dev_instance *inst, const uint32_t *index, uint32_t n,
+                              uint32_t i)
+{
+    const struct dev_info *mine = dev_instance_info(inst, index[i]);
+    uint32_t sharers = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        const struct dev_info *other = dev_instance_info(inst, index[k]);
+        bool cpus = mine->type == DEV_CPU && other->type == DEV_CPU;
+        sharers += cpus || memcmp(mine->uuid, other->uuid, sizeof mine->uuid) == 0;
+    }
+    return sharers;
+}
+
+static enum run_status open_devices(struct run_model *model, const struct run_params *params)
+{
+    uint32_t index[DEV_MAX_OPEN], n = params->n_devices;
+    if (n == 0) {
+        n = dev_instance_default(model->inst, index, DEV_MAX_OPEN);
+    } else {
+        memcpy(index, params->devices, n * sizeof *index);
+    }
+    if (n == 0) {
+        log_error(model->log, "no usable Vulkan device");
+        return RUN_NO_DEVICE;
+    }
+    if (params->split == PLAN_SPLIT_NONE) {
+        n = 1;
+    }
+    char cache[512];
+    bool cached = os_cache_dir(cache, sizeof cache);
+    for (uint32_t i = 0; i < n; i++) {
+        if (index[i] >= dev_instance_count(model->inst)) {
+            log_error(model->log, "device %u: there are %u devices", index[i],
+                      dev_instance_count(model->inst));
+            return RUN_NO_DEVICE;
+        }
+        const struct dev_info *info = dev_instance_info(model->inst, index[i]);
+        if (!info->usable) {
+            log_error(model->log, "device %u: %s: not usable: %s", index[i], info->name,
+                      info->why_not);
+            return RUN_NO_DEVICE;
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct run_device *device = &model->devices[i];
+        device->dev = dev_open(
+            model->inst, &(struct dev_open_params){.index = index[i],
+                                                   .caps_off = params->caps_off,
+                                                   .sharers = count_sharers(model->inst, index, n, i),
+                                                   .cache_dir = cached ? cache : NULL});
+        if (device->dev == NULL) {
+            return RUN_NO_DEVICE;
+        }
+        device->index = index[i];
+        device->lanes = ops_weight_lanes(dev_get_caps(device->dev));
+        set_rates(device);
+        model->n_devices = i + 1;
+    }
+    return RUN_OK;
+}
+
+/* Tokens of a chunk, so that the largest single node stays far below RUN_SUBMIT_NS on the slowest
+ * device; the same for any number of devices of one kind. */
+static uint32_t default_batch(const struct run_model *model)
+{
+    double largest = 0, batch = CPU_BATCH;
+    bool cpu = false;
+    for (size_t w = 0; w < model->arch.n_weights; w++) {
+        double flop = 2.0 * (double)model->arch.weights[w].rows * (double)model->arch.weights[w].cols;
+        largest = flop > largest && model->arch.weights[w].rows > 1 &&
+                          model->arch.weights[w].layer != PLAN_LAYER_INPUT
+                      ? flop
+                      : largest;
+    }
+    double slowest = 0;
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        slowest = model->devices[d].ns_per_flop > slowest ? model->devices[d].ns_per_flop : slowest;
+        cpu = cpu || dev_get_info(model->devices[d].dev)->type == DEV_CPU;
+    }
+    batch = cpu ? CPU_BATCH : GPU_BATCH;
+    while (batch > 8 && batch * largest * slowest > RUN_SUBMIT_NS / 2) {
+        batch /= 2;
+    }
+    return (uint32_t)batch;
+}
+
+static enum run_status size_context(struct run_model *model, const struct run_params *params)
+{
+    uint32_t train = model->arch.hp.n_ctx_train;
+    model->n_ctx = params->n_ctx != 0 ? params->n_ctx : train < DEFAULT_CTX ? train : DEFAULT_CTX;
+    model->n_seq = params->n_seq != 0 ? params->n_seq : 1;
+    if (model->n_ctx > 1u << 24 || model->n_seq > MAX_SEQ || params->n_batch > MAX_BATCH) {
+        log_error(model->log,
+                  "context %u (at most %u), sequences %u (at most %u) or batch %u (at most %u) is "
+                  "too large",
+                  model->n_ctx, 1u << 24, model->n_seq, MAX_SEQ, params->n_batch, MAX_BATCH);
+        return RUN_BAD_ARGUMENT;
+    }
+    if (model->n_ctx > train) {
+        log_warn(model->log, "context %u is longer than the %u the model was trained for",
+                 model->n_ctx, train);
+    }
+    model->n_slots = (uint32_t)size_round(model->n_ctx, STEP_BLOCK);
+    model->n_batch = params->n_batch != 0 ? params->n_batch : default_batch(model);
+    model->n_batch = model->n_batch < model->n_slots ? model->n_batch : model->n_slots;
+    model->k_type = params->k_type;
+    model->v_type = params->v_type;
+    model->attn_splits = 1;
+    uint64_t room = UINT64_MAX;
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        const struct dev_caps *caps = dev_get_caps(model->devices[d].dev);
+        if (dev_get_info(model->devices[d].dev)->type != DEV_CPU) {
+            model->attn_splits = GPU_ATTN_SPLITS;
+        }
+        room = caps->max_binding_bytes < room ? caps->max_binding_bytes : room;
+    }
+    uint64_t rows = room / (model->arch.hp.n_vocab * sizeof(float));
+    if (rows == 0) {
+        log_error(model->log, "a row of %u logits exceeds the largest binding, %" PRIu64 " bytes",
+                  model->arch.hp.n_vocab, room);
+        return RUN_ERROR;
+    }
+    model->max_out = rows < model->n_batch ? (uint32_t)rows : model->n_batch;
+    return RUN_OK;
+}
+
+/* Bytes of activations when the whole plan runs on one device: what placement sets aside. */
+static bool scratch_bytes(const struct run_model *model, const struct plan_map *map, uint64_t *bytes)
+{
+    memset(bytes, 0, sizeof *bytes * PLAN_MAX_DEVICES);
+    uint32_t shape[3][2] = {
+        {1, 1}, {model->n_batch, 1}, {model->n_batch, model->max_out}};
+    for (uint32_t i = 0; i < 3; i++) {
+        struct plan plan;
+        if (!run_plan_init(model, &plan, map, shape[i][0], shape[i][1])) {
+            return false;
+        }
+        for (uint32_t d = 0; d < PLAN_MAX_DEVICES; d++) {
+            bytes[d] = plan.scratch[d] > bytes[d] ? plan.scratch[d] : bytes[d];
+        }
+        plan_finish(&plan);
+    }
+    return true;
+}
+
+static uint64_t fixed_bytes(const struct run_model *model)
+{
+    uint64_t logits = (uint64_t)model->arch.hp.n_vocab * sizeof(float) * 2;
+    uint64_t step = (uint64_t)run_step_words(model, model->n_batch) * sizeof(uint32_t) * 2;
+    return (logits + step + 4096) * RUN_MAX_SLOTS;
+}
+
+static uint32_t weight_layer_slot(const struct run_model *model, const struct arch_weight *weight)
+{
+    int32_t n = (int32_t)model->arch.hp.n_layers;
+    return (uint32_t)((weight->layer < n ? weight->layer : n) + 1);
+}
+
+static bool place(struct run_model *model, const struct run_params *params)
+{
+    uint32_t n_layers = model->arch.hp.n_layers;
+    uint32_t *all = arena_alloc(&model->arena, n_layers + 2, sizeof *all);
+    uint64_t *bytes = arena_alloc(&model->arena, n_layers + 2, sizeof *bytes);
+    uint64_t scratch[PLAN_MAX_DEVICES];
+    if (all == NULL || bytes == NULL) {
+        log_error(model->log, "out of memory for %u layers", n_layers);
+        return false;
+    }
+    struct plan_map one = {.n_devices = 1, .n_layers = n_layers, .device = all};
+    if (!scratch_bytes(model, &one, scratch)) {
+        return false;
+    }
+    struct plan_place_params place = {.n_devices = model->n_devices,
+                                      .split = params->split,
+                                      .n_layers = n_layers,
+                                      .layer_bytes = bytes};
+    struct arch_build_params build = {
+        .n_slots = model->n_slots, .k_type = model->k_type, .v_type = model->v_type};
+    for (size_t w = 0; w < model->arch.n_weights; w++) {
+        const struct arch_weight *weight = &model->arch.weights[w];
+        uint64_t n = run_weight_bytes(weight, model->devices[0].lanes);
+        bytes[weight_layer_slot(model, weight)] += n;
+        if (w == 0 && model->arch.hp.tied_embedding && model->n_devices > 1) {
+            bytes[n_layers + 1] += n;
+        }
+    }
+    for (uint32_t l = 0; l < n_layers; l++) {
+        bytes[l + 1] += arch_kv_bytes(&model->arch, &build);
+    }
+    uint64_t reserve = scratch[0] + fixed_bytes(model);
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        uint64_t budget = dev_get_budget(model->devices[d].dev);
+        place.free_bytes[d] = budget > reserve ? budget - reserve : 0;
+        place.share[d] = params->share[d];
+    }
+    return plan_map_init(&model->map, &place, model->log);
+}
+
+/* Which weights each device needs: those its nodes read. */
+static bool find_used(struct run_model *model, bool **used)
+{
+    struct plan plan;
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        used[d] = arena_alloc(&model->arena, model->arch.n_weights, sizeof(bool));
+        if (used[d] == NULL) {
+            log_error(model->log, "out of memory for %zu weights", model->arch.n_weights);
+            return false;
+        }
+    }
+    if (!run_plan_init(model, &plan, &model->map, 1, 1)) {
+        return false;
+    }
+    for (size_t i = 0; i < plan.n_nodes; i++) {
+        const struct plan_node *node = &plan.nodes[i];
+        for (uint32_t s = 0; s < node->n_src && !node->dead; s++) {
+            const struct plan_tensor *tensor =
+                node->src[s] != PLAN_NONE ? plan_get_tensor(&plan, node->src[s]) : NULL;
+            if (tensor != NULL && tensor->role == PLAN_WEIGHT) {
+                used[node->device][tensor->weight] = true;
+            }
+        }
+    }
+    plan_finish(&plan);
+    return true;
+}
+
+/* What the plan will take on each device, and whether it fits. */
+static bool account(struct run_model *model, bool *const *used)
+{
+    uint64_t scratch[PLAN_MAX_DEVICES];
+    if (!scratch_bytes(model, &model->map, scratch)) {
+        return false;
+    }
+    struct arch_build_params build = {
+        .n_slots = model->n_slots, .k_type = model->k_type, .v_type = model->v_type};
+    for (uint32_t l = 0; l < model->arch.hp.n_layers; l++) {
+        struct run_device *device = &model->devices[model->map.device[l + 1]];
+        device->first_layer = device->n_layers == 0 ? l : device->first_layer;
+        device->n_layers++;
+        device->kv_bytes += arch_kv_bytes(&model->arch, &build);
+    }
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        struct run_device *device = &model->devices[d];
+        device->work_bytes = scratch[d] + fixed_bytes(model);
+        for (uint32_t w = 0; w < model->arch.n_weights; w++) {
+            if (used[d][w]) {
+                device->weight_bytes += run_weight_bytes(&model->arch.weights[w], device->lanes);
+            }
+        }
+        uint64_t want = device->weight_bytes + device->kv_bytes + device->work_bytes;
+        if (want > dev_get_budget(device->dev)) {
+            log_error(model->log,
+                      "device %u: %s: the plan needs %" PRIu64 " MiB of %" PRIu64
+                      " MiB free: use more devices, a shorter context (-c) or smaller weights",
+                      device->index, dev_get_info(device->dev)->name, want >> 20,
+                      dev_get_budget(device->dev) >> 20);
+            return false;
+        }
+    }
+    return true;
+}
+
+uint64_t run_border_offset(const struct run_model *model, uint32_t slot, uint32_t from)
+{
+    return ((uint64_t)slot * (model->n_devices - 1) + from) * model->border_bytes;
+}
+
+static bool create_exchange(struct run_model *model)
+{
+    model->n_flight = model->n_devices > 2 ? model->n_devices : 2;
+    if (model->n_devices == 1) {
+        return true;
+    }
+    struct dev *devs[DEV_MAX_OPEN];
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        devs[d] = model->devices[d].dev;
+    }
+    model->border_bytes = size_round(
+        (uint64_t)model->n_batch * model->arch.hp.n_embd * sizeof(float), PLAN_ALIGN);
+    model->exchange = dev_exchange_create(devs, model->n_devices,
+                                          run_border_offset(model, model->n_flight, 0), model->log);
+    return model->exchange != NULL;
+}
+
+static enum run_status read_model(struct run_model *model, const struct run_params *params)
+{
+    if ((params->path != NULL) == (params->dummy != NULL)) {
+        log_error(model->log, "give either a model file or a dummy shape");
+        return RUN_BAD_ARGUMENT;
+    }
+    if (params->dummy != NULL) {
+        return arch_model_dummy(&model->arch, params->dummy, model->log) ? RUN_OK
+                                                                         : RUN_BAD_ARGUMENT;
+    }
+    model->file = gguf_open(params->path, model->log);
+    if (model->file == NULL) {
+        return RUN_BAD_FILE;
+    }
+    if (!params->vocab_only && !arch_model_read(&model->arch, model->file, model->log)) {
+        return RUN_BAD_FILE;
+    }
+    model->vocab = vocab_create(model->file, model->log);
+    if (model->vocab == NULL) {
+        return RUN_BAD_FILE;
+    }
+    if (!params->vocab_only && vocab_count(model->vocab) != model->arch.hp.n_vocab) {
+        log_error(model->log,
+                  "%s: tokenizer.ggml.tokens has %u entries, token_embd.weight %u rows",
+                  params->path, vocab_count(model->vocab), model->arch.hp.n_vocab);
+        return RUN_BAD_FILE;
+    }
+    return RUN_OK;
+}
+
+static enum run_status init(struct run_model *model, const struct run_params *params)
+{
+    uint64_t begin = os_clock_ns();
+    enum run_status status = read_model(model, params);
+    if (status != RUN_OK || params->vocab_only) {
+        return status;
+    }
+    status = open_devices(model, params);
+    if (status != RUN_OK) {
+        return status;
+    }
+    status = size_context(model, params);
+    if (status != RUN_OK) {
+        return status;
+    }
+    bool *used[DEV_MAX_OPEN];
+    if (!place(model, params) || !find_used(model, used) || !account(model, used)) {
+        return RUN_OUT_OF_MEMORY;
+    }
+    if (!create_exchange(model)) {
+        return RUN_ERROR;
+    }
+    if (!params->plan_only) {
+        status = run_weights_load(model, used, params);
+    }
+    model->load_ns = os_clock_ns() - begin;
+    return status;
+}
+
+enum run_status run_model_init(struct run_model *model, struct dev_instance *inst,
+                               const struct run_params *params, struct log *log)
+{
+    memset(model, 0, sizeof *model);
+    model->log = log;
+    model->inst = inst;
+    model->plan_only = params->plan_only;
+    arena_init(&model->arena);
+    str_init(&model->text);
+    enum run_status status = init(model, params);
+    if (status != RUN_OK) {
+        for (uint32_t d = 0; d < model->n_devices; d++) {
+            if (dev_is_lost(model->devices[d].dev)) {
+                status = RUN_DEVICE_LOST;
+            }
+        }
+        run_model_finish(model);
+    }
+    return status;
+}
+
+void run_model_finish(struct run_model *model)
+{
+    dev_exchange_destroy(model->exchange);
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        struct run_device *device = &model->devices[d];
+        for (uint32_t i = 0; i < device->n_buffers; i++) {
+            dev_buf_destroy(device->buffers[i]);
+        }
+        mem_free(device->buffers);
+        dev_close(device->dev);
+    }
+    plan_map_finish(&model->map);
+    vocab_destroy(model->vocab);
+    arch_model_finish(&model->arch);
+    gguf_close(model->file);
+    arena_finish(&model->arena);
+    str_finish(&model->text);
+    memset(model, 0, sizeof *model);
+}

@@ -1,0 +1,237 @@
+/* A plan -> commands. Each device gets its nodes in order; a border is a copy into or out of the
+ * exchange arena. A new command begins where the predicted time of the current one would pass
+ * RUN_SUBMIT_NS. Which kernel runs a node is the op's decision. */
+#include "run/run.h"
+
+
+#include <string.h>
+
+/* Where the tensors of one plan lie on one device. */
+struct site_map {
+    struct arena arena;
+    struct op_place *places; /* [n_tensors] */
+};
+
+static bool set_place(struct site_map *map, uint32_t tensor, struct dev_buf *buf, uint64_t offset,
+                      uint64_t bytes)
+{
+    struct op_segment *segment = arena_alloc(&map->arena, 1, sizeof *segment);
+    if (segment == NULL) {
+        return false;
+    }
+    *segment = (struct op_segment){.buf = buf, .offset = offset, .bytes = bytes};
+    map->places[tensor] = (struct op_place){.n_segments = 1, .segments = segment};
+    return true;
+}
+
+static bool place_tensor(struct run_session *session, const struct run_slot *slot,
+                         const struct plan *plan, uint32_t id, uint32_t d, struct site_map *map)
+{
+    const struct run_model *model = session->model;
+    const struct plan_tensor *tensor = &plan->tensors[id];
+    uint32_t other = (slot->number + 1) % 2;
+    switch (tensor->role) {
+    case PLAN_WEIGHT:
+        map->places[id] = model->devices[d].weights[tensor->weight];
+        return true;
+    case PLAN_KV:
+        if (tensor->device == d) {
+            map->places[id] =
+                session->caches[d][2 * (uint32_t)tensor->layer + (tensor->is_value ? 1 : 0)];
+        }
+        return true;
+    case PLAN_STEP:
+        return set_place(map, id, slot->step[d], 0, plan_tensor_bytes(tensor));
+    case PLAN_ACT:
+        return tensor->device != d ||
+               set_place(map, id, session->scratch[d], tensor->offset, tensor->bytes);
+    case PLAN_IDS_IN:
+        return set_place(map, id, slot->ids_in != NULL ? slot->ids_in : session->slots[other].ids,
+                         0, plan_tensor_bytes(tensor));
+    case PLAN_IDS_OUT:
+        return set_place(map, id, slot->ids, 0, plan_tensor_bytes(tensor));
+    case PLAN_LOGITS:
+        return set_place(map, id, slot->logits, 0, plan_tensor_bytes(tensor));
+    }
+    return false;
+}
+
+static void part_finish(struct run_part *part)
+{
+    for (size_t i = 0; i < part->n_cmds; i++) {
+        dev_cmd_destroy(part->cmds[i]);
+    }
+    mem_free(part->cmds);
+    memset(part, 0, sizeof *part);
+}
+
+void run_recording_finish(struct run_recording *rec)
+{
+    for (uint32_t d = 0; d < DEV_MAX_OPEN; d++) {
+        part_finish(&rec->part[d]);
+    }
+    if (rec->ready) {
+        plan_finish(&rec->plan);
+    }
+    memset(rec, 0, sizeof *rec);
+}
+
+static struct dev_cmd *begin_cmd(struct dev *dev, struct run_part *part)
+{
+    if (!mem_grow((void **)&part->cmds, &part->cap_cmds, part->n_cmds, sizeof *part->cmds)) {
+        return NULL;
+    }
+    struct dev_cmd *cmd = dev_cmd_create(dev);
+    if (cmd == NULL) {
+        return NULL;
+    }
+    part->cmds[part->n_cmds++] = cmd;
+    if (!dev_cmd_timers(cmd, 2) || !dev_cmd_begin(cmd)) {
+        return NULL;
+    }
+    dev_cmd_timestamp(cmd, 0);
+    return cmd;
+}
+
+static bool end_cmd(struct dev_cmd *cmd)
+{
+    dev_cmd_timestamp(cmd, 1);
+    return dev_cmd_end(cmd);
+}
+
+static bool record_border(struct run_session *session, const struct run_slot *slot,
+                          const struct op_site *site, const struct plan_node *node, uint32_t d,
+                          struct run_part *part)
+{
+    const struct run_model *model = session->model;
+    const struct plan_tensor *src = &site->plan->tensors[node->src[0]];
+    const struct plan_tensor *dst = &site->plan->tensors[node->dst[0]];
+    struct dev_buf *shared = dev_exchange_buf(model->exchange, d);
+    uint64_t offset = run_border_offset(model, slot->number, src->device);
+    uint64_t bytes = plan_tensor_bytes(src);
+    if (src->device == d) {
+        part->has_out = true;
+        return dev_cmd_copy(site->cmd, shared, offset, session->scratch[d], src->offset, bytes);
+    }
+    part->has_in = true;
+    return dev_cmd_copy(site->cmd, session->scratch[d], dst->offset, shared, offset, bytes);
+}
+
+static double predict_ns(const struct run_device *device, const struct plan *plan,
+                         const struct plan_node *node)
+{
+    struct op_cost cost = {0};
+    if (node->kind == PLAN_BORDER) {
+        cost.bytes = 2.0 * (double)plan_tensor_bytes(&plan->tensors[node->src[0]]);
+    } else {
+        node->op->cost(plan, node, &cost);
+    }
+    double flop = cost.flop * device->ns_per_flop, bytes = cost.bytes * device->ns_per_byte;
+    return (flop > bytes ? flop : bytes) * device->scale;
+}
+
+static bool on_device(const struct plan *plan, const struct plan_node *node, uint32_t d)
+{
+    if (node->dead) {
+        return false;
+    }
+    return node->device == d ||
+           (node->kind == PLAN_BORDER && plan->tensors[node->src[0]].device == d);
+}
+
+/* Host-side results of the last device: logits into mapped memory. */
+static bool record_results(const struct run_slot *slot, struct dev_cmd *cmd, const struct plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_tensors; i++) {
+        if (plan->tensors[i].role == PLAN_LOGITS && slot->logits_host != slot->logits) {
+            return dev_cmd_copy(cmd, slot->logits_host, 0, slot->logits, 0,
+                                plan_tensor_bytes(&plan->tensors[i]));
+        }
+    }
+    return true;
+}
+
+static bool record_step_copy(const struct run_slot *slot, uint32_t d, struct dev_cmd *cmd,
+                             uint64_t bytes)
+{
+    return slot->step[d] == slot->step_host[d] ||
+           dev_cmd_copy(cmd, slot->step[d], 0, slot->step_host[d], 0, bytes);
+}
+
+static bool record_part(struct run_session *session, const struct run_slot *slot,
+                        struct run_recording *rec, uint32_t d, struct site_map *map)
+{
+    const struct plan *plan = &rec->plan;
+    struct run_part *part = &rec->part[d];
+    const struct run_device *device = &session->model->devices[d];
+    struct op_site site = {
+        .dev = device->dev, .plan = plan, .places = map->places, .log = session->log};
+    double ns = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        const struct plan_node *node = &plan->nodes[i];
+        if (!on_device(plan, node, d)) {
+            continue;
+        }
+        double more = predict_ns(device, plan, node);
+        if (site.cmd == NULL || ns + more > RUN_SUBMIT_NS) {
+            bool first = site.cmd == NULL;
+            if (!first && !end_cmd(site.cmd)) {
+                return false;
+            }
+            site.cmd = begin_cmd(device->dev, part);
+            ns = 0;
+            uint64_t bytes = (uint64_t)run_step_words(session->model, rec->n_tokens) * 4;
+            if (site.cmd == NULL || (first && !record_step_copy(slot, d, site.cmd, bytes))) {
+                return false;
+            }
+        }
+        ns += more;
+        part->predicted_ns += more;
+        if (node->kind == PLAN_BORDER ? !record_border(session, slot, &site, node, d, part)
+                                      : !node->op->record(&site, node)) {
+            return false;
+        }
+    }
+    bool last = d == session->model->map.device[plan->n_layers + 1];
+    return site.cmd == NULL ||
+           ((!last || record_results(slot, site.cmd, plan)) && end_cmd(site.cmd));
+}
+
+bool run_record(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
+                uint32_t n_tokens, uint32_t n_out)
+{
+    const struct run_model *model = session->model;
+    bool same = rec->ready && rec->n_tokens == n_tokens && rec->n_out == n_out;
+    for (uint32_t d = 0; d < model->n_devices && same; d++) {
+        /* Cut anew only when devices turned out much slower than thought. */
+        same = model->devices[d].scale < 2.0 * rec->scale[d];
+    }
+    if (same) {
+        return true;
+    }
+    run_recording_finish(rec);
+    if (!run_plan_init(model, &rec->plan, &model->map, n_tokens, n_out)) {
+        return false;
+    }
+    rec->ready = true;
+    rec->n_tokens = n_tokens;
+    rec->n_out = n_out;
+    bool ok = true;
+    for (uint32_t d = 0; d < model->n_devices && ok; d++) {
+        struct site_map map;
+        arena_init(&map.arena);
+        map.places = arena_alloc(&map.arena, rec->plan.n_tensors, sizeof *map.places);
+        ok = map.places != NULL;
+        for (uint32_t id = 0; id < rec->plan.n_tensors && ok; id++) {
+            ok = place_tensor(session, slot, &rec->plan, id, d, &map);
+        }
+        rec->scale[d] = model->devices[d].scale;
+        ok = ok && record_part(session, slot, rec, d, &map);
+        arena_finish(&map.arena);
+    }
+    if (!ok) {
+        log_debug(session->log, "recording a step of %u tokens failed", n_tokens);
+        run_recording_finish(rec);
+    }
+    return ok;
+}

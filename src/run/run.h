@@ -1,0 +1,229 @@
+/* The engine: a model with its weights on the devices, and a session that runs steps on it.
+ *
+ *     model.c     file or dummy shape -> hyper-parameters, vocabulary, devices, placement
+ *     weights.c   mmap -> repack -> staging -> device buffers
+ *     plans.c     the passes, for a given number of tokens
+ *     record.c    a plan -> commands per device, cut where a submission would take too long
+ *     kv.c        which block of the KV cache belongs to which sequence
+ *     step.c      one step through the devices, border by border
+ *     session.c   buffers, recordings and counters of a session
+ *     prefill.c   a prompt in chunks, several in flight when there are several devices
+ *     generate.c  prompt in, tokens out
+ *     describe.c  the plan as text
+ *
+ * Status values are those of include/quadriga.h (src/api asserts it); the reason is in the log.
+ * Thread rule: one thread at a time on a model and its sessions, but for run_session.cancel. */
+#ifndef QUADRIGA_RUN_RUN_H
+#define QUADRIGA_RUN_RUN_H
+
+#include "arch/arch.h"
+#include "device/device.h"
+#include "plan/op.h"
+#include "plan/plan.h"
+#include "run/kv.h"
+#include "run/sample.h"
+#include "text/text.h"
+
+#include <stdatomic.h>
+
+enum run_status {
+    RUN_OK = 0,
+    RUN_ERROR,
+    RUN_BAD_ARGUMENT,
+    RUN_BAD_FILE,
+    RUN_NO_DEVICE,
+    RUN_OUT_OF_MEMORY,
+    RUN_DEVICE_LOST,
+    RUN_CONTEXT_FULL,
+    RUN_CANCELLED
+};
+
+/* No submission is predicted to take longer than this. */
+#define RUN_SUBMIT_NS 250e6
+/* Slots: steps that may be in flight at once. */
+#define RUN_MAX_SLOTS DEV_MAX_OPEN
+
+struct run_params {
+    const char *path, *dummy; /* one of them */
+    bool vocab_only, plan_only;
+    uint32_t n_devices, devices[DEV_MAX_OPEN]; /* 0: the default ones */
+    enum plan_split split;
+    double share[DEV_MAX_OPEN]; /* all zero: by free memory */
+    uint32_t n_ctx, n_batch, n_seq; /* 0: default */
+    enum plan_elem k_type, v_type;
+    uint32_t caps_off;
+    bool (*progress)(void *user, uint64_t done, uint64_t total);
+    void *progress_user;
+};
+
+/* One logical device in use. */
+struct run_device {
+    struct dev *dev;
+    uint32_t index; /* of dev_instance_info */
+    uint32_t lanes; /* row interleave of its weights */
+    struct op_place *weights;  /* [n_weights]; no segments: not on this device */
+    struct dev_buf **buffers;  /* of the weights' segments */
+    uint32_t n_buffers;
+    uint64_t weight_bytes, kv_bytes, work_bytes; /* planned */
+    uint32_t first_layer, n_layers;
+    double ns_per_flop, ns_per_byte; /* prediction by the kind of device ... */
+    double scale;                    /* ... times measured / predicted so far */
+};
+
+struct run_model {
+    struct log *log;
+    struct dev_instance *inst; /* not owned; NULL for vocab_only */
+    struct arena arena;
+    struct gguf_file *file; /* NULL for a dummy */
+    struct arch_model arch;
+    struct vocab *vocab; /* NULL for a dummy */
+    struct plan_map map;
+    uint32_t n_devices;
+    struct run_device devices[DEV_MAX_OPEN];
+    uint32_t n_ctx, n_batch, n_seq, n_slots; /* n_slots: entries of the KV cache */
+    uint32_t attn_splits;
+    uint32_t max_out; /* rows of logits that one binding may hold */
+    struct dev_exchange *exchange; /* NULL with one device */
+    uint64_t border_bytes;         /* of one border in the arena: n_batch x n_embd x 4 */
+    uint32_t n_flight;             /* steps in flight at once, at most RUN_MAX_SLOTS */
+    enum plan_elem k_type, v_type;
+    bool plan_only;
+    uint64_t load_ns;
+    struct str text; /* of the last description */
+};
+
+/* Fills *model; on failure it is finished already. `inst` may be NULL with vocab_only. */
+enum run_status run_model_init(struct run_model *model, struct dev_instance *inst,
+                               const struct run_params *params, struct log *log);
+void run_model_finish(struct run_model *model);
+/* Words of the step buffer of a step of n tokens. */
+uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens);
+/* Where border `from` -> `from + 1` of a slot lies in the arena. */
+uint64_t run_border_offset(const struct run_model *model, uint32_t slot, uint32_t from);
+
+/* weights.c: creates the segments' buffers and fills them. `used[d][w]`: weight w is on device d. */
+enum run_status run_weights_load(struct run_model *model, bool *const *used,
+                                 const struct run_params *params);
+/* Bytes that weight w takes on a device with this interleave; 0 on overflow. */
+uint64_t run_weight_bytes(const struct arch_weight *weight, uint32_t lanes);
+/* Interleave of weight w on a device: vectors (one row) are never interleaved. */
+uint32_t run_weight_lanes(const struct arch_weight *weight, uint32_t lanes);
+
+/* plans.c: build, place, fuse, memory. n_out == 0: no head. False: logged; *plan is finished. */
+bool run_plan_init(const struct run_model *model, struct plan *plan, const struct plan_map *map,
+                   uint32_t n_tokens, uint32_t n_out);
+
+/* describe.c: owned by the model. NULL: out of memory. */
+const char *run_model_describe(struct run_model *model, bool nodes);
+
+/* ---- recordings ---- */
+
+/* A plan recorded for one slot: the commands of each device in order. */
+struct run_recording {
+    bool ready;
+    struct plan plan;
+    uint32_t n_tokens, n_out;
+    double scale[DEV_MAX_OPEN]; /* prediction at the time of recording */
+    struct run_part {
+        struct dev_cmd **cmds;
+        size_t n_cmds, cap_cmds;
+        double predicted_ns; /* of all */
+        bool has_in, has_out; /* a border comes in, goes out */
+    } part[DEV_MAX_OPEN];
+};
+
+/* What a step in flight owns. */
+struct run_slot {
+    uint32_t number;
+    struct dev_buf *step_host[DEV_MAX_OPEN]; /* mapped */
+    struct dev_buf *step[DEV_MAX_OPEN]; /* what kernels read: step_host itself on CPU devices */
+    struct dev_buf *ids;    /* argmax results, mapped, on the last device: [n_batch] */
+    struct dev_buf *ids_in; /* on the first device, when that is not the last */
+    struct dev_buf *logits, *logits_host; /* on the last device: written by it; read back */
+    struct run_recording decode, chunk; /* chunk: the last prefill shape */
+    uint64_t value[DEV_MAX_OPEN]; /* timeline value of the last submission to each device */
+    uint64_t begin_ns;
+};
+
+struct run_stats {
+    uint64_t prefill_tokens, prefill_ns, decode_tokens, decode_ns, first_token_ns;
+    uint64_t steps, exchanges, exchanged_bytes, decode_exchanges, decode_exchanged_bytes;
+    uint64_t step_ns, busy_ns[DEV_MAX_OPEN], submissions;
+};
+
+struct run_session {
+    struct run_model *model;
+    struct log *log;
+    struct kv kv;
+    struct run_slot slots[RUN_MAX_SLOTS];
+    struct dev_buf *scratch[DEV_MAX_OPEN];
+    uint64_t scratch_bytes[DEV_MAX_OPEN];
+    struct op_place *caches[DEV_MAX_OPEN]; /* [2 * n_layers]: K, V of each layer on that device */
+    struct dev_buf **cache_buffers;
+    size_t n_cache_buffers, cap_cache_buffers;
+    struct arena arena;
+    uint32_t logits_rows; /* room of the logits buffers, in rows */
+    const float *logits;  /* of the last step, NULL: none */
+    uint32_t n_logits;
+    struct run_stats stats;
+    pthread_mutex_t lock; /* stats, turns */
+    pthread_cond_t turned;
+    uint64_t turn[DEV_MAX_OPEN]; /* next chunk to be submitted on each device */
+    atomic_bool cancel;
+};
+
+enum run_status run_session_init(struct run_session *session, struct run_model *model);
+void run_session_finish(struct run_session *session);
+void run_session_cancel(struct run_session *session); /* any thread, signal handlers */
+
+/* record.c: (re-)records `rec` of a slot for this shape, unless it is that already. With one device
+ * the ids of the neighbour slot's argmax are bound as ids_in. */
+bool run_record(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
+                uint32_t n_tokens, uint32_t n_out);
+void run_recording_finish(struct run_recording *rec);
+/* Room for this many rows of logits in every slot. Only while nothing is in flight. */
+bool run_session_reserve_logits(struct run_session *session, uint32_t rows);
+
+/* One step's arrays. */
+struct run_batch {
+    uint32_t n_tokens, n_out;
+    const uint32_t *token, *pos, *seq, *slot, *len; /* [n_tokens] */
+    const uint32_t *out;                            /* [n_out] row numbers */
+};
+/* step.c: carries a batch through all devices. In run_step_begin the submissions of a one-device
+ * model return without waiting; run_step_end waits for the slot and counts. `ticket`: chunk number
+ * when several are in flight (they keep their order on every device), else UINT64_MAX. */
+bool run_step_begin(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
+                    const struct run_batch *batch, uint64_t ticket);
+bool run_step_end(struct run_session *session, struct run_slot *slot, struct run_recording *rec);
+/* Lets a ticket pass on all devices without a step, so that the chunks behind it can go on. */
+void run_step_pass(struct run_session *session, uint64_t ticket);
+enum run_status run_session_failure(const struct run_session *session); /* LOST or ERROR */
+
+/* prefill.c: appends tokens to a sequence, in chunks of equal size, several in flight; with want_last
+ * the logits and the argmax (*id, may be NULL) of the last token are there afterwards. After a
+ * failure the sequence has its old length. */
+enum run_status run_prefill(struct run_session *session, uint32_t seq, const uint32_t *tokens,
+                            uint32_t n, bool want_last, uint32_t *id);
+/* One step of any tokens of any sequences; rows of logits for those wanted (NULL: the last). */
+enum run_status run_step(struct run_session *session, uint32_t n, const uint32_t *tokens,
+                         const uint32_t *pos, const uint32_t *seq, const bool *want);
+
+enum run_stop { RUN_STOP_LIMIT, RUN_STOP_END, RUN_STOP_TEXT, RUN_STOP_CONTEXT, RUN_STOP_CALLBACK };
+
+struct run_generate_params {
+    const uint32_t *prompt;
+    size_t n_prompt;
+    int64_t n_predict;
+    struct sample_params sampling;
+    const char *const *stops;
+    size_t n_stops;
+    bool ignore_eos;
+    bool (*on_token)(void *user, uint32_t token, const char *text, size_t bytes);
+    void *user;
+    bool (*on_logits)(void *user, uint32_t first, uint32_t n, const float *logits);
+};
+enum run_status run_generate(struct run_session *session, const struct run_generate_params *params,
+                             uint32_t *n_generated, enum run_stop *stop);
+
+#endif

@@ -1,0 +1,179 @@
+/* One step carried through the devices by one thread: submit, wait at a border, hand over, go on.
+ * Several steps may be in flight, each with its own thread and slot; tickets keep their order on
+ * every device. What is in the step is the caller's business. */
+#include "run/run.h"
+
+#include "base/os.h"
+#include "shaders/common/step.h"
+
+#include <string.h>
+
+static void write_step(const struct run_session *session, uint32_t *words,
+                       const struct run_batch *batch)
+{
+    const struct kv *kv = &session->kv;
+    uint32_t n = batch->n_tokens;
+    memset(words, 0, STEP_HEADER * sizeof *words);
+    words[STEP_N_TOKENS] = n;
+    words[STEP_N_OUT] = batch->n_out;
+    words[STEP_CAP] = n;
+    words[STEP_BLOCKS] = kv->n_blocks;
+    words[STEP_N_SEQ] = kv->n_seq;
+    uint32_t *arrays = words + STEP_HEADER;
+    memcpy(arrays + STEP_TOKEN * n, batch->token, n * sizeof *words);
+    memcpy(arrays + STEP_POS * n, batch->pos, n * sizeof *words);
+    memcpy(arrays + STEP_SEQ * n, batch->seq, n * sizeof *words);
+    memcpy(arrays + STEP_SLOT * n, batch->slot, n * sizeof *words);
+    memcpy(arrays + STEP_LEN * n, batch->len, n * sizeof *words);
+    memset(arrays + STEP_OUT * n, 0, n * sizeof *words);
+    if (batch->n_out != 0) {
+        memcpy(arrays + STEP_OUT * n, batch->out, batch->n_out * sizeof *words);
+    }
+    uint32_t *table = arrays + STEP_ARRAYS * n;
+    for (uint32_t s = 0; s < kv->n_seq; s++) {
+        uint32_t used = (uint32_t)size_div_up(kv->length[s], STEP_BLOCK);
+        memcpy(table + (size_t)s * kv->n_blocks, kv->table + (size_t)s * kv->n_blocks,
+               used * sizeof *words);
+    }
+}
+
+/* Waits until this chunk is next on device d. */
+static void take_turn(struct run_session *session, uint32_t d, uint64_t ticket)
+{
+    if (ticket == UINT64_MAX) {
+        return;
+    }
+    pthread_mutex_lock(&session->lock);
+    while (session->turn[d] < ticket) {
+        pthread_cond_wait(&session->turned, &session->lock);
+    }
+    pthread_mutex_unlock(&session->lock);
+}
+
+static void give_turn(struct run_session *session, uint32_t d, uint64_t ticket)
+{
+    if (ticket == UINT64_MAX) {
+        return;
+    }
+    pthread_mutex_lock(&session->lock);
+    session->turn[d] = ticket + 1;
+    pthread_cond_broadcast(&session->turned);
+    pthread_mutex_unlock(&session->lock);
+}
+
+void run_step_pass(struct run_session *session, uint64_t ticket)
+{
+    for (uint32_t d = 0; d < session->model->n_devices; d++) {
+        take_turn(session, d, ticket);
+        give_turn(session, d, ticket);
+    }
+}
+
+static bool submit_part(struct run_session *session, struct run_slot *slot,
+                        const struct run_recording *rec, uint32_t d, uint64_t border)
+{
+    struct run_model *model = session->model;
+    const struct run_part *part = &rec->part[d];
+    if (part->has_in) {
+        dev_exchange_fetch(model->exchange, d, run_border_offset(model, slot->number, d - 1),
+                           border);
+    }
+    for (size_t i = 0; i < part->n_cmds; i++) {
+        slot->value[d] = dev_submit(model->devices[d].dev, part->cmds[i]);
+        if (slot->value[d] == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool run_step_begin(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
+                    const struct run_batch *batch, uint64_t ticket)
+{
+    struct run_model *model = session->model;
+    uint64_t border = (uint64_t)batch->n_tokens * model->arch.hp.n_embd * sizeof(float);
+    bool ok = true;
+    slot->begin_ns = os_clock_ns();
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        slot->value[d] = 0;
+        if (rec->part[d].n_cmds != 0) {
+            write_step(session, dev_buf_map(slot->step_host[d]), batch);
+        }
+    }
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        take_turn(session, d, ticket);
+        ok = ok && submit_part(session, slot, rec, d, border);
+        give_turn(session, d, ticket);
+        if (ok && rec->part[d].has_out) {
+            ok = dev_wait(model->devices[d].dev, slot->value[d]);
+            dev_exchange_publish(model->exchange, d, run_border_offset(model, slot->number, d),
+                                 border);
+        }
+    }
+    return ok;
+}
+
+/* Device time of a part: by timestamps where there are, else the prediction is left alone. */
+static uint64_t busy_ns(const struct run_part *part)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < part->n_cmds; i++) {
+        uint64_t ns[2];
+        if (!dev_cmd_read_timers(part->cmds[i], ns, 2)) {
+            return 0;
+        }
+        sum += ns[1] > ns[0] ? ns[1] - ns[0] : 0;
+    }
+    return sum;
+}
+
+static void count(struct run_session *session, const struct run_slot *slot,
+                  const struct run_recording *rec)
+{
+    struct run_model *model = session->model;
+    struct run_stats *stats = &session->stats;
+    uint64_t border = (uint64_t)rec->n_tokens * model->arch.hp.n_embd * sizeof(float);
+    uint64_t wall = os_clock_ns() - slot->begin_ns;
+    pthread_mutex_lock(&session->lock);
+    stats->steps++;
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        const struct run_part *part = &rec->part[d];
+        uint64_t ns = busy_ns(part);
+        stats->submissions += part->n_cmds;
+        stats->busy_ns[d] += ns != 0 || part->n_cmds == 0 ? ns : wall / model->n_devices;
+        if (part->has_out) {
+            stats->exchanges++;
+            stats->exchanged_bytes += border;
+            stats->decode_exchanges += rec == &slot->decode;
+            stats->decode_exchanged_bytes += rec == &slot->decode ? border : 0;
+        }
+        if (ns != 0 && part->predicted_ns > 0) {
+            double seen = (double)ns / part->predicted_ns * rec->scale[d];
+            model->devices[d].scale += 0.25 * (seen - model->devices[d].scale);
+        }
+    }
+    pthread_mutex_unlock(&session->lock);
+}
+
+bool run_step_end(struct run_session *session, struct run_slot *slot, struct run_recording *rec)
+{
+    struct run_model *model = session->model;
+    bool ok = true;
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        ok = (slot->value[d] == 0 || dev_wait(model->devices[d].dev, slot->value[d])) && ok;
+    }
+    if (ok) {
+        count(session, slot, rec);
+    }
+    return ok;
+}
+
+enum run_status run_session_failure(const struct run_session *session)
+{
+    for (uint32_t d = 0; d < session->model->n_devices; d++) {
+        if (dev_is_lost(session->model->devices[d].dev)) {
+            return RUN_DEVICE_LOST;
+        }
+    }
+    return RUN_ERROR;
+}
