@@ -1,0 +1,139 @@
+/* Sessions: steps, generation, statistics. */
+#include "api/objects.h"
+
+#include "base/os.h"
+
+#include <string.h>
+
+enum qd_status qd_session_create(qd_model *model, qd_session **out)
+{
+    *out = NULL;
+    qd_session *session = mem_alloc(1, sizeof *session);
+    if (session == NULL) {
+        log_error(&model->context->log, "out of memory for a session");
+        return QD_OUT_OF_MEMORY;
+    }
+    enum run_status status = run_session_init(&session->run, &model->run);
+    if (status != RUN_OK) {
+        mem_free(session);
+        return (enum qd_status)status;
+    }
+    session->model = model;
+    *out = session;
+    return QD_OK;
+}
+
+void qd_session_destroy(qd_session **session)
+{
+    if (session == NULL || *session == NULL) {
+        return;
+    }
+    run_session_finish(&(*session)->run);
+    mem_free(*session);
+    *session = NULL;
+}
+
+enum qd_status qd_session_step(qd_session *session, const struct qd_step *step)
+{
+    if (step->token == NULL) {
+        log_error(session->run.log, "a step without tokens");
+        return QD_BAD_ARGUMENT;
+    }
+    return (enum qd_status)run_step(&session->run, step->n_tokens, step->token, step->pos,
+                                    step->seq, step->want);
+}
+
+const float *qd_session_logits(qd_session *session, uint32_t i)
+{
+    const struct run_session *run = &session->run;
+    return run->logits != NULL && i < run->n_logits
+               ? run->logits + (size_t)i * run->model->arch.hp.n_vocab
+               : NULL;
+}
+
+enum qd_status qd_session_truncate(qd_session *session, uint32_t seq, uint32_t length)
+{
+    if (seq >= session->run.kv.n_seq) {
+        log_error(session->run.log, "sequence %u: there are %u", seq, session->run.kv.n_seq);
+        return QD_BAD_ARGUMENT;
+    }
+    kv_truncate(&session->run.kv, seq, length);
+    return QD_OK;
+}
+
+uint32_t qd_session_length(const qd_session *session, uint32_t seq)
+{
+    return seq < session->run.kv.n_seq ? session->run.kv.length[seq] : 0;
+}
+
+void qd_session_cancel(qd_session *session)
+{
+    run_session_cancel(&session->run);
+}
+
+_Static_assert((int)QD_STOP_LIMIT == RUN_STOP_LIMIT && (int)QD_STOP_END_TOKEN == RUN_STOP_END &&
+                   (int)QD_STOP_TEXT == RUN_STOP_TEXT &&
+                   (int)QD_STOP_CONTEXT == RUN_STOP_CONTEXT &&
+                   (int)QD_STOP_CALLBACK == RUN_STOP_CALLBACK,
+               "reasons to stop");
+
+enum qd_status qd_session_generate(qd_session *session, const struct qd_generate_params *params,
+                                   struct qd_generate_result *result)
+{
+    const struct qd_sampling *s = &params->sampling;
+    struct run_generate_params run = {
+        .prompt = params->prompt,
+        .n_prompt = params->n_prompt,
+        .n_predict = params->n_predict,
+        .sampling = {.temperature = s->temperature,
+                     .top_k = s->top_k,
+                     .top_p = s->top_p > 0 ? s->top_p : 1.0f,
+                     .min_p = s->min_p,
+                     .repeat_penalty = s->repeat_penalty > 0 ? s->repeat_penalty : 1.0f,
+                     .repeat_last = 64,
+                     .seed = s->seed},
+        .stops = params->stops,
+        .n_stops = params->n_stops,
+        .ignore_eos = params->ignore_eos,
+        .on_token = params->on_token,
+        .user = params->user,
+        .on_logits = params->on_logits,
+    };
+    struct qd_generate_result none;
+    result = result != NULL ? result : &none;
+    enum run_stop stop;
+    enum run_status status = run_generate(&session->run, &run, &result->n_generated, &stop);
+    result->stop = (enum qd_stop)stop;
+    return (enum qd_status)status;
+}
+
+void qd_session_get_stats(const qd_session *session, struct qd_stats *out)
+{
+    const struct run_stats *s = &session->run.stats;
+    const struct run_model *model = session->run.model;
+    *out = (struct qd_stats){
+        .load_ns = model->load_ns,
+        .prefill_tokens = s->prefill_tokens,
+        .prefill_ns = s->prefill_ns,
+        .decode_tokens = s->decode_tokens,
+        .decode_ns = s->decode_ns,
+        .first_token_ns = s->first_token_ns,
+        .steps = s->steps,
+        .exchanges = s->exchanges,
+        .exchanged_bytes = s->exchanged_bytes,
+        .decode_exchanges = s->decode_exchanges,
+        .decode_exchanged_bytes = s->decode_exchanged_bytes,
+        .step_ns = s->step_ns,
+        .host_peak_bytes = os_peak_rss(),
+        .submissions = s->submissions,
+    };
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        out->device_busy_ns[d] = s->busy_ns[d];
+        out->device_peak_bytes[d] = dev_get_peak(model->devices[d].dev);
+    }
+}
+
+void qd_session_reset_stats(qd_session *session)
+{
+    memset(&session->run.stats, 0, sizeof session->run.stats);
+}
