@@ -19,8 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DEV_MAX_OPEN     4  /* logical devices of one model */
-#define DEV_MAX_BINDINGS 16 /* of one kernel */
+#define DEV_MAX_OPEN     4   /* logical devices of one model */
+#define DEV_MAX_BINDINGS 16  /* of one kernel */
 #define DEV_MAX_PUSH     128 /* bytes; what Vulkan guarantees */
 #define DEV_MAX_SPECS    16
 
@@ -82,11 +82,11 @@ struct dev_info {
 struct dev_instance;
 
 struct dev_instance_params {
-    struct log *log;  /* must outlive the instance */
-    bool validate;    /* validation layer with synchronization validation; an error when the layer
-                         is missing. Messages go to the log as LOG_ERROR lines that begin with
-                         "validation:" and are counted (dev_instance_messages) */
-    void *get_proc;   /* tests: a PFN_vkGetInstanceProcAddr to use instead of the loader's */
+    struct log *log; /* must outlive the instance */
+    bool validate;   /* validation layer with synchronization validation; an error when the layer
+                        is missing. Messages go to the log as LOG_ERROR lines that begin with
+                        "validation:" and are counted (dev_instance_messages) */
+    void *get_proc;  /* tests: a PFN_vkGetInstanceProcAddr to use instead of the loader's */
 };
 
 /* NULL, with one line that says what is missing and what to install, when there is no loader, no
@@ -106,10 +106,10 @@ uint32_t dev_instance_messages(const struct dev_instance *inst);
 struct dev;
 
 struct dev_open_params {
-    uint32_t index;      /* of dev_instance_info */
-    uint32_t caps_off;   /* enum dev_cap bits to do without (also the ones they imply) */
-    uint32_t sharers;    /* logical devices that will share this heap, this one included; 0 = 1 */
-    uint64_t budget;     /* bytes this dev may allocate; 0 = its share of the free bytes */
+    uint32_t index;        /* of dev_instance_info */
+    uint32_t caps_off;     /* enum dev_cap bits to do without (also the ones they imply) */
+    uint32_t sharers;      /* logical devices that will share this heap, this one included; 0 = 1 */
+    uint64_t budget;       /* bytes this dev may allocate; 0 = its share of the free bytes */
     const char *cache_dir; /* folder for the pipeline cache; NULL = none */
 };
 
@@ -256,7 +256,8 @@ void dev_exchange_destroy(struct dev_exchange *x);
 struct dev_buf *dev_exchange_buf(struct dev_exchange *x, uint32_t dev); /* for cmd copies, binds */
 bool dev_exchange_imported(const struct dev_exchange *x, uint32_t dev);
 uint8_t *dev_exchange_host(struct dev_exchange *x); /* the arena itself */
-/* After a submission of `dev` that wrote the range was waited for: makes it visible in the arena. */
+/* After a submission of `dev` that wrote the range was waited for: makes it visible in the arena.
+ */
 void dev_exchange_publish(struct dev_exchange *x, uint32_t dev, uint64_t offset, uint64_t bytes);
 /* Before `dev` is given a submission that reads the range. */
 void dev_exchange_fetch(struct dev_exchange *x, uint32_t dev, uint64_t offset, uint64_t bytes);

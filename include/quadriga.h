@@ -11,9 +11,10 @@
  * Errors: functions return a qd_status; the reason, one line that names file, field and value, is
  * qd_last_error(context) until the next error, and goes to the log callback.
  *
- * Threads: there is no global state; several contexts may be used side by side. Calls on one context
- * and everything made from it must come from one thread at a time, except qd_session_cancel, which
- * any thread and any signal handler may call. Callbacks come on the calling thread.
+ * Threads: there is no global state; several contexts may be used side by side. Calls on one
+ * context and everything made from it must come from one thread at a time, except
+ * qd_session_cancel, which any thread and any signal handler may call. Callbacks come on the
+ * calling thread.
  *
  * This header is the whole public interface; it is C99 and C++ clean. Not stable before 1.0. */
 #ifndef QUADRIGA_H
@@ -37,13 +38,13 @@ extern "C" {
 
 enum qd_status {
     QD_OK = 0,
-    QD_ERROR,          /* the last error says what */
-    QD_BAD_ARGUMENT,   /* a parameter is out of range */
-    QD_BAD_FILE,       /* the model file is damaged or not supported */
-    QD_NO_DEVICE,      /* no Vulkan loader, driver or usable device */
-    QD_OUT_OF_MEMORY,  /* host or device memory, or the model does not fit */
+    QD_ERROR,         /* the last error says what */
+    QD_BAD_ARGUMENT,  /* a parameter is out of range */
+    QD_BAD_FILE,      /* the model file is damaged or not supported */
+    QD_NO_DEVICE,     /* no Vulkan loader, driver or usable device */
+    QD_OUT_OF_MEMORY, /* host or device memory, or the model does not fit */
     QD_DEVICE_LOST,
-    QD_CONTEXT_FULL,   /* the prompt or the text is longer than the context */
+    QD_CONTEXT_FULL, /* the prompt or the text is longer than the context */
     QD_CANCELLED
 };
 
@@ -87,7 +88,7 @@ enum qd_device_type {
 struct qd_device_info {
     uint32_t index; /* what --device names */
     enum qd_device_type type;
-    bool usable;        /* false: why_not says why */
+    bool usable; /* false: why_not says why */
     bool opened_by_default;
     char name[256], driver[256], driver_info[256], why_not[160], quirks[256];
     uint32_t vendor_id, device_id, api_version, driver_version;
@@ -116,18 +117,20 @@ enum qd_type { QD_TYPE_DEFAULT = 0, QD_TYPE_F16, QD_TYPE_F32 };
 typedef bool (*qd_progress_callback)(void *user, uint64_t done, uint64_t total);
 
 struct qd_model_params {
-    const char *path;  /* GGUF file ... */
-    const char *dummy; /* ... or a shape: "llama-7b:q4_k", "layers=2,dim=256,..." */
-    bool vocab_only;   /* facts and tokenizer only, no devices */
-    bool plan_only;    /* plan everything, load nothing: qd_model_plan */
-    uint32_t n_devices;               /* 0: the default devices */
-    uint32_t devices[QD_MAX_DEVICES]; /* indices; one may be repeated: logical devices of their own */
+    const char *path;   /* GGUF file ... */
+    const char *dummy;  /* ... or a shape: "llama-7b:q4_k", "layers=2,dim=256,..." */
+    bool vocab_only;    /* facts and tokenizer only, no devices */
+    bool plan_only;     /* plan everything, load nothing: qd_model_plan */
+    uint32_t n_devices; /* 0: the default devices */
+    uint32_t
+        devices[QD_MAX_DEVICES]; /* indices; one may be repeated: logical devices of their own */
     enum qd_split split;
     double tensor_split[QD_MAX_DEVICES]; /* shares of the layers; all zero: by free memory */
     uint32_t n_tensor_split;             /* entries given; more than devices is an error */
-    uint32_t n_ctx;   /* context of the session, in tokens; 0: the model's, at most 4096 */
-    uint32_t n_batch; /* tokens of a prefill chunk; 0: 512, less where a chunk would take too long */
-    uint32_t n_seq;   /* sequences at once; 0: 1 */
+    uint32_t n_ctx; /* context of the session, in tokens; 0: the model's, at most 4096 */
+    uint32_t
+        n_batch;    /* tokens of a prefill chunk; 0: 512, less where a chunk would take too long */
+    uint32_t n_seq; /* sequences at once; 0: 1 */
     enum qd_type type_k, type_v; /* of the KV cache; default f16 */
     uint32_t caps_off; /* capabilities to do without, for tests: bits as in device/device.h */
     qd_progress_callback progress;
@@ -171,8 +174,8 @@ QD_API bool qd_model_get_tensor(qd_model *model, uint64_t index, const char **na
 /* ---- tokenizer ---- */
 
 /* Ids of the text into `ids` (at most `cap`); *count is the full number, so a first call with cap 0
- * measures. add_special: BOS/EOS as the file asks. parse_special: text of special tokens becomes the
- * token. */
+ * measures. add_special: BOS/EOS as the file asks. parse_special: text of special tokens becomes
+ * the token. */
 QD_API enum qd_status qd_tokenize(qd_model *model, const char *text, size_t bytes, bool add_special,
                                   bool parse_special, uint32_t *ids, size_t cap, size_t *count);
 /* Text of ids, complete UTF-8 (invalid bytes are U+FFFD); like qd_tokenize for `cap`; terminated
@@ -198,8 +201,8 @@ struct qd_step {
     const bool *want;
 };
 QD_API enum qd_status qd_session_step(qd_session *session, const struct qd_step *step);
-/* Logits [n_vocab] of the i-th token of the last step that asked for them; NULL beyond. Owned by the
- * session, valid until the next step. */
+/* Logits [n_vocab] of the i-th token of the last step that asked for them; NULL beyond. Owned by
+ * the session, valid until the next step. */
 QD_API const float *qd_session_logits(qd_session *session, uint32_t i);
 /* Forgets the entries of a sequence from `length` on. */
 QD_API enum qd_status qd_session_truncate(qd_session *session, uint32_t seq, uint32_t length);
@@ -251,8 +254,9 @@ struct qd_stats {
     uint64_t first_token_ns; /* of the last generate: from its call to its first token */
     uint64_t steps, exchanges, exchanged_bytes;
     uint64_t decode_exchanges, decode_exchanged_bytes; /* those of decode steps */
-    uint64_t step_ns;                     /* wall time of all steps */
-    uint64_t device_busy_ns[QD_MAX_DEVICES]; /* by timestamps, or by submission where there are none */
+    uint64_t step_ns;                                  /* wall time of all steps */
+    uint64_t
+        device_busy_ns[QD_MAX_DEVICES]; /* by timestamps, or by submission where there are none */
     uint64_t device_peak_bytes[QD_MAX_DEVICES];
     uint64_t host_peak_bytes; /* resident set of the process */
     uint64_t submissions;

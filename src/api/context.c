@@ -24,15 +24,9 @@ const char *qd_version(void)
 
 const char *qd_status_text(enum qd_status status)
 {
-    static const char *const text[] = {"done",
-                                       "error",
-                                       "bad argument",
-                                       "bad model file",
-                                       "no usable device",
-                                       "out of memory",
-                                       "device lost",
-                                       "context full",
-                                       "cancelled"};
+    static const char *const text[] = {
+        "done",          "error",       "bad argument", "bad model file", "no usable device",
+        "out of memory", "device lost", "context full", "cancelled"};
     return (unsigned)status < sizeof text / sizeof *text ? text[status] : "unknown status";
 }
 

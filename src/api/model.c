@@ -170,10 +170,10 @@ static void add_number(struct str *out, const struct gguf_kv *kv)
     uint64_t u = 0;
     float f;
     double d;
-    static const uint8_t width[GGUF_TYPES] = {[GGUF_U8] = 1,  [GGUF_I8] = 1,  [GGUF_U16] = 2,
-                                              [GGUF_I16] = 2, [GGUF_U32] = 4, [GGUF_I32] = 4,
-                                              [GGUF_F32] = 4, [GGUF_BOOL] = 1, [GGUF_U64] = 8,
-                                              [GGUF_I64] = 8, [GGUF_F64] = 8};
+    static const uint8_t width[GGUF_TYPES] = {
+        [GGUF_U8] = 1,  [GGUF_I8] = 1,  [GGUF_U16] = 2, [GGUF_I16] = 2,
+        [GGUF_U32] = 4, [GGUF_I32] = 4, [GGUF_F32] = 4, [GGUF_BOOL] = 1,
+        [GGUF_U64] = 8, [GGUF_I64] = 8, [GGUF_F64] = 8};
     memcpy(&u, kv->data, width[kv->type]);
     switch (kv->type) {
     case GGUF_I8:
@@ -271,7 +271,8 @@ enum qd_status qd_tokenize(qd_model *model, const char *text, size_t bytes, bool
         return QD_BAD_ARGUMENT;
     }
     struct text_tokens tokens = {0};
-    uint32_t flags = (add_special ? TEXT_ADD_SPECIAL : 0u) | (parse_special ? TEXT_PARSE_SPECIAL : 0u);
+    uint32_t flags =
+        (add_special ? TEXT_ADD_SPECIAL : 0u) | (parse_special ? TEXT_PARSE_SPECIAL : 0u);
     if (!vocab_encode(model->run.vocab, text, bytes, flags, &tokens, log)) {
         text_tokens_finish(&tokens);
         return QD_OUT_OF_MEMORY;
@@ -304,8 +305,8 @@ enum qd_status qd_detokenize(qd_model *model, const uint32_t *ids, size_t count,
             text_stream_destroy(stream);
             return QD_BAD_ARGUMENT;
         }
-        const char *text = i < count ? text_stream_add(stream, ids[i], &n)
-                                     : text_stream_end(stream, &n);
+        const char *text =
+            i < count ? text_stream_add(stream, ids[i], &n) : text_stream_end(stream, &n);
         ok = text != NULL;
         if (ok && *bytes < cap) {
             memcpy(out + *bytes, text, n < cap - *bytes ? n : cap - *bytes);

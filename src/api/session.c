@@ -72,8 +72,7 @@ void qd_session_cancel(qd_session *session)
 }
 
 _Static_assert((int)QD_STOP_LIMIT == RUN_STOP_LIMIT && (int)QD_STOP_END_TOKEN == RUN_STOP_END &&
-                   (int)QD_STOP_TEXT == RUN_STOP_TEXT &&
-                   (int)QD_STOP_CONTEXT == RUN_STOP_CONTEXT &&
+                   (int)QD_STOP_TEXT == RUN_STOP_TEXT && (int)QD_STOP_CONTEXT == RUN_STOP_CONTEXT &&
                    (int)QD_STOP_CALLBACK == RUN_STOP_CALLBACK,
                "reasons to stop");
 

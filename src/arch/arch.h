@@ -18,7 +18,7 @@ struct arch_hparams {
     float rope_base;
     uint32_t rope_dims;
     enum arch_rope_scaling rope_scaling;
-    float rope_factor;   /* linear: positions are divided by it */
+    float rope_factor; /* linear: positions are divided by it */
     bool rope_half_split;
     bool tied_embedding; /* the head multiplies by token_embd */
 };
@@ -27,15 +27,15 @@ struct arch_hparams {
 struct arch_weight {
     char name[48]; /* "blk.0.attn_q.weight" */
     enum quant_id quant;
-    uint64_t rows, cols; /* rows = outputs; vectors are 1 x n */
-    int32_t layer;       /* PLAN_LAYER_INPUT, 0.., n_layers for the head */
+    uint64_t rows, cols;              /* rows = outputs; vectors are 1 x n */
+    int32_t layer;                    /* PLAN_LAYER_INPUT, 0.., n_layers for the head */
     const struct gguf_tensor *tensor; /* NULL: dummy */
 };
 
 struct arch_model {
     const struct arch_family *family;
-    char name[64];   /* general.name or the dummy's */
-    char shape[32];  /* "llama 7B" */
+    char name[64];  /* general.name or the dummy's */
+    char shape[32]; /* "llama 7B" */
     struct arch_hparams hp;
     struct arch_weight *weights;
     size_t n_weights, cap_weights;
@@ -55,12 +55,12 @@ bool arch_model_dummy(struct arch_model *model, const char *spec, struct log *lo
 void arch_model_finish(struct arch_model *model);
 
 struct arch_build_params {
-    uint32_t n_tokens, n_out; /* of a step; n_out 0: no head */
-    uint32_t n_slots;         /* of the KV cache, multiple of STEP_BLOCK */
-    uint32_t step_words;      /* size of the step buffer */
+    uint32_t n_tokens, n_out;      /* of a step; n_out 0: no head */
+    uint32_t n_slots;              /* of the KV cache, multiple of STEP_BLOCK */
+    uint32_t step_words;           /* size of the step buffer */
     enum plan_elem k_type, v_type; /* PLAN_F16 or PLAN_F32 */
-    uint32_t attn_splits;     /* 1 for prefill */
-    bool argmax;              /* add the argmax node behind the logits */
+    uint32_t attn_splits;          /* 1 for prefill */
+    bool argmax;                   /* add the argmax node behind the logits */
 };
 /* Runs the build pass on an initialised plan. */
 bool arch_build(const struct arch_model *model, struct plan *plan,

@@ -1,6 +1,6 @@
-/* The tensor types a GGUF file can name: their names and block geometry, from ggml's enum ggml_type.
- * This is the one place that lists them; supported weight formats are in quant/quants.def. A type
- * that is listed but not supported can so be named and sized.
+/* The tensor types a GGUF file can name: their names and block geometry, from ggml's enum
+ * ggml_type. This is the one place that lists them; supported weight formats are in
+ * quant/quants.def. A type that is listed but not supported can so be named and sized.
  *
  * Pure functions over a constant table: any thread. */
 #ifndef QUADRIGA_BASE_GGML_TYPES_H

@@ -17,7 +17,8 @@ struct os_map {
 /* Regular files only; names the path in its error. An empty file is an error. */
 bool os_map_open(struct os_map *map, const char *path, struct log *log);
 void os_map_close(struct os_map *map);
-/* Tells the kernel that [offset, offset + bytes) is not needed again: it leaves our resident set. */
+/* Tells the kernel that [offset, offset + bytes) is not needed again: it leaves our resident set.
+ */
 void os_map_drop(const struct os_map *map, size_t offset, size_t bytes);
 /* False when the file is now shorter than the mapping. */
 bool os_map_check(const struct os_map *map);

@@ -1,7 +1,7 @@
-/* GGUF v2 and v3 (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), memory-mapped, read in
- * two phases: first the bounded structure (every length, count and offset checked against the true
- * size of the file before it is used; duplicates found in linear time), then, by the callers, the
- * meaning. Little endian only. Errors are one line: file, field, value.
+/* GGUF v2 and v3 (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), memory-mapped, read
+ * in two phases: first the bounded structure (every length, count and offset checked against the
+ * true size of the file before it is used; duplicates found in linear time), then, by the callers,
+ * the meaning. Little endian only. Errors are one line: file, field, value.
  *
  * The views point into the mapping and live as long as the file. Thread rule: read-only after
  * opening, any thread. */
@@ -14,8 +14,20 @@
 #include <stdint.h>
 
 enum gguf_type {
-    GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING,
-    GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64, GGUF_TYPES
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64,
+    GGUF_TYPES
 };
 
 struct gguf_str {
@@ -63,8 +75,8 @@ void gguf_drop(const struct gguf_file *file, uint64_t offset, uint64_t bytes);
 /* False, logged, when the file has shrunk since it was opened. */
 bool gguf_check_size(const struct gguf_file *file);
 
-/* Typed reads. ABSENT: `out` is untouched. BAD: there, but of the wrong type or out of range; logged.
- * Integers of any width are accepted where the value fits; F64 where a float is asked. */
+/* Typed reads. ABSENT: `out` is untouched. BAD: there, but of the wrong type or out of range;
+ * logged. Integers of any width are accepted where the value fits; F64 where a float is asked. */
 enum gguf_result { GGUF_OK, GGUF_ABSENT, GGUF_BAD };
 enum gguf_result gguf_get_u32(const struct gguf_file *file, const char *key, uint32_t *out);
 enum gguf_result gguf_get_f32(const struct gguf_file *file, const char *key, float *out);

@@ -1,6 +1,6 @@
 /* The ops that architectures may call. Each adds one node (or a few) to the plan and returns the id
- * of its result, PLAN_NONE after a failure (logged, plan->failed set). Shapes are checked here, with
- * a line naming op, tensor and sizes. Tokens are rows: an activation is [tokens][cols], f32.
+ * of its result, PLAN_NONE after a failure (logged, plan->failed set). Shapes are checked here,
+ * with a line naming op, tensor and sizes. Tokens are rows: an activation is [tokens][cols], f32.
  *
  * src/ops/<op>.c has builder, cost and record of an op; shaders/op/<op>*.comp its kernels;
  * src/lab/<op>.c its oracle and shapes. */
@@ -9,11 +9,12 @@
 
 #include "plan/plan.h"
 
-/* x[t] = row token[t] of weight [vocab][dim]. The token is step.token[t], or ids_in[t] where that is
- * STEP_TOKEN_CHAINED. */
+/* x[t] = row token[t] of weight [vocab][dim]. The token is step.token[t], or ids_in[t] where that
+ * is STEP_TOKEN_CHAINED. */
 uint32_t op_embed(struct plan *plan, uint32_t weight, uint32_t step, uint32_t ids_in);
 
-/* y = x / sqrt(mean(x^2) + eps) * w, each row by itself (Zhang & Sennrich 2019). w: F32 [1][cols]. */
+/* y = x / sqrt(mean(x^2) + eps) * w, each row by itself (Zhang & Sennrich 2019). w: F32 [1][cols].
+ */
 uint32_t op_rmsnorm(struct plan *plan, uint32_t x, uint32_t w, float eps);
 
 /* y[t][r] = sum_k w[r][k] * x[t][k] (+ residual[t][r], PLAN_NONE: none). f32 accumulation.
@@ -30,9 +31,9 @@ uint32_t op_add(struct plan *plan, uint32_t a, uint32_t b);
 uint32_t op_swiglu(struct plan *plan, uint32_t gate, uint32_t up);
 
 /* Rotary embedding of x [tokens][heads * head_dim] at positions step.pos[t] (Su et al. 2021).
- * The first `dims` of each head are rotated, in pairs (2i, 2i+1) or, when half_split, (i, i+dims/2),
- * by the angle pos * scale * base^(-2i/dims) / factor[i]; factors: F32 [1][dims/2] weight or
- * PLAN_NONE (all 1). `scale` is 1/linear scaling factor. */
+ * The first `dims` of each head are rotated, in pairs (2i, 2i+1) or, when half_split, (i,
+ * i+dims/2), by the angle pos * scale * base^(-2i/dims) / factor[i]; factors: F32 [1][dims/2]
+ * weight or PLAN_NONE (all 1). `scale` is 1/linear scaling factor. */
 struct op_rope_attr {
     uint32_t heads, head_dim, dims;
     uint32_t half_split; /* 0 interleaved (llama), 1 half-split (NeoX) */
@@ -49,11 +50,11 @@ struct op_kv_append_attr {
 void op_kv_append(struct plan *plan, uint32_t k, uint32_t v, uint32_t k_cache, uint32_t v_cache,
                   uint32_t step, const struct op_kv_append_attr *attr);
 
-/* o[t] = softmax(scale * q[t] K^T) V over the first step.len[t] entries of sequence step.seq[t]; entry
- * i lies in slot table[seq][i / STEP_BLOCK] * STEP_BLOCK + i % STEP_BLOCK. Online softmax (Milakov &
- * Gimelshein 2018): no score matrix. q: [tokens][heads * head_dim]; heads are grouped: head h uses
- * KV head h / (heads / kv_heads). splits > 1 (decode): each KV head's entries are cut into `splits`
- * parts whose partial results a second node (attn_merge) joins. */
+/* o[t] = softmax(scale * q[t] K^T) V over the first step.len[t] entries of sequence step.seq[t];
+ * entry i lies in slot table[seq][i / STEP_BLOCK] * STEP_BLOCK + i % STEP_BLOCK. Online softmax
+ * (Milakov & Gimelshein 2018): no score matrix. q: [tokens][heads * head_dim]; heads are grouped:
+ * head h uses KV head h / (heads / kv_heads). splits > 1 (decode): each KV head's entries are cut
+ * into `splits` parts whose partial results a second node (attn_merge) joins. */
 struct op_attention_attr {
     uint32_t heads, kv_heads, head_dim, slots, splits;
     float scale;
@@ -64,8 +65,8 @@ uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t 
 /* y[i] = x[step.out[i]] for i < n_out. */
 uint32_t op_rows(struct plan *plan, uint32_t x, uint32_t step);
 
-/* ids[i] = index of the largest value of row i of the logits (lowest index on ties; NaN never wins).
- * Result: a PLAN_IDS_OUT tensor. */
+/* ids[i] = index of the largest value of row i of the logits (lowest index on ties; NaN never
+ * wins). Result: a PLAN_IDS_OUT tensor. */
 uint32_t op_argmax(struct plan *plan, uint32_t logits);
 
 /* Marks a matmul's result as the logits of the plan (role PLAN_LOGITS). */

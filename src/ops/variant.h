@@ -7,8 +7,8 @@
 #include "plan/op.h"
 
 struct ops_variant {
-    const char *name;    /* "lanes", "subgroup", "plain" */
-    uint32_t needs;      /* enum dev_cap bits */
+    const char *name;                    /* "lanes", "subgroup", "plain" */
+    uint32_t needs;                      /* enum dev_cap bits */
     uint32_t min_subgroup, max_subgroup; /* 0: any */
     uint32_t min_tokens, max_tokens;     /* 0: any; tokens (rows) of the node */
     /* One shader, or one per weight format ([QUANT_COUNT], NULL entries: not made). */

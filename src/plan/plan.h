@@ -77,8 +77,8 @@ struct plan_node {
     uint32_t in_place; /* index into src: dst[0] may take that tensor's memory if it dies here;
                           PLAN_NONE: never */
     int32_t layer;
-    uint32_t device; /* set by place */
-    bool dead;       /* removed by fuse */
+    uint32_t device;                                 /* set by place */
+    bool dead;                                       /* removed by fuse */
     _Alignas(8) unsigned char attr[PLAN_ATTR_BYTES]; /* the op's own struct, see ops/ops.h */
 };
 
@@ -119,7 +119,7 @@ enum plan_split { PLAN_SPLIT_NONE, PLAN_SPLIT_LAYER };
 
 struct plan_place_params {
     uint32_t n_devices;
-    enum plan_split split;      /* NONE: everything on device 0 */
+    enum plan_split split;          /* NONE: everything on device 0 */
     double share[PLAN_MAX_DEVICES]; /* -ts; all zero: by free memory */
     uint64_t free_bytes[PLAN_MAX_DEVICES];
     uint32_t n_layers;
@@ -139,8 +139,8 @@ void plan_map_finish(struct plan_map *map);
 bool plan_place(struct plan *plan, const struct plan_map *map);
 
 /* ---- memory.c ---- */
-/* Lifetimes -> offsets (first fit, greedy by size), in-place reuse; fills scratch[]. Tensors that are
- * alive at the same time never overlap; plan_memory_check proves it. */
+/* Lifetimes -> offsets (first fit, greedy by size), in-place reuse; fills scratch[]. Tensors that
+ * are alive at the same time never overlap; plan_memory_check proves it. */
 bool plan_memory(struct plan *plan);
 bool plan_memory_check(const struct plan *plan);
 

@@ -1,9 +1,9 @@
 /* Weight formats: how a row lies in the file, and how it is repacked for shaders.
  *
  * In the file (GGUF) a row of `cols` values is a run of blocks. For the device it is cut into up to
- * four *planes*; a plane is an array of units of 4 or 16 bytes, `plane_units(cols)` of them per row,
- * in the order of the columns. Rows are interleaved in groups of R (the *interleave*, 1 on GPUs, the
- * subgroup size where lanes = rows): unit u of row r of plane p lies at
+ * four *planes*; a plane is an array of units of 4 or 16 bytes, `plane_units(cols)` of them per
+ * row, in the order of the columns. Rows are interleaved in groups of R (the *interleave*, 1 on
+ * GPUs, the subgroup size where lanes = rows): unit u of row r of plane p lies at
  *
  *     base[p] + (((r / R) * units[p] + u) * R + r % R) * unit_bytes[p]
  *
@@ -28,8 +28,8 @@ enum quant_id {
 };
 
 struct quant_plane {
-    uint8_t unit_bytes;   /* 4 or 16; 0: no such plane */
-    uint16_t unit_cols;   /* columns that one unit covers; the last one of a row may be partial */
+    uint8_t unit_bytes; /* 4 or 16; 0: no such plane */
+    uint16_t unit_cols; /* columns that one unit covers; the last one of a row may be partial */
     uint32_t dummy_and, dummy_or; /* a random word w becomes (w & and) | or: plausible contents */
 };
 
@@ -66,12 +66,12 @@ uint64_t quant_row_bytes(enum quant_id id, uint64_t cols);
 /* Where `rows` x `cols` lie on a device with interleave `lanes`. */
 struct quant_layout {
     enum quant_id id;
-    uint32_t lanes;       /* R */
-    uint64_t rows, cols;  /* rows: not padded */
-    uint64_t padded_rows; /* multiple of lanes */
-    uint32_t units[QUANT_PLANES];  /* per row */
-    uint64_t base[QUANT_PLANES];   /* bytes, multiples of 256 */
-    uint64_t bytes;                /* of the whole, multiple of 256 */
+    uint32_t lanes;               /* R */
+    uint64_t rows, cols;          /* rows: not padded */
+    uint64_t padded_rows;         /* multiple of lanes */
+    uint32_t units[QUANT_PLANES]; /* per row */
+    uint64_t base[QUANT_PLANES];  /* bytes, multiples of 256 */
+    uint64_t bytes;               /* of the whole, multiple of 256 */
 };
 /* False when the size overflows or cols does not fit the format. */
 bool quant_layout_init(struct quant_layout *layout, enum quant_id id, uint64_t rows, uint64_t cols,

@@ -1,4 +1,5 @@
-/* The plan as text for people: devices, layers, bytes, borders; with nodes, every node of decode. */
+/* The plan as text for people: devices, layers, bytes, borders; with nodes, every node of decode.
+ */
 #include "run/run.h"
 
 #include <stdio.h>

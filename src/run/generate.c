@@ -51,8 +51,7 @@ static size_t held_back(const struct run_generate_params *params, const char *te
 
 static void deliver(struct generator *g, uint32_t token, const char *text, size_t bytes)
 {
-    if (g->params->on_token != NULL &&
-        !g->params->on_token(g->params->user, token, text, bytes)) {
+    if (g->params->on_token != NULL && !g->params->on_token(g->params->user, token, text, bytes)) {
         g->stopped = true;
         g->stop = RUN_STOP_CALLBACK;
     }
@@ -269,11 +268,10 @@ static enum run_status run(struct generator *g)
     struct run_stats *stats = &session->stats;
     bool greedy = sampler_is_greedy(g->sampler) && !params->ignore_eos;
     uint32_t token = 0;
-    enum run_status status =
-        params->on_logits != NULL
-            ? prefill_with_logits(g)
-            : run_prefill(session, 0, params->prompt, (uint32_t)params->n_prompt,
-                          params->n_predict != 0, NULL);
+    enum run_status status = params->on_logits != NULL ? prefill_with_logits(g)
+                                                       : run_prefill(session, 0, params->prompt,
+                                                                     (uint32_t)params->n_prompt,
+                                                                     params->n_predict != 0, NULL);
     if (status != RUN_OK || params->n_predict == 0) {
         return status;
     }

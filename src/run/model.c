@@ -1,5 +1,5 @@
-/* A model from file or dummy shape to weights on devices: reads and checks, opens devices, sizes the
- * context, places layers, loads. The passes are plans.c's, the bytes weights.c's. */
+/* A model from file or dummy shape to weights on devices: reads and checks, opens devices, sizes
+ * the context, places layers, loads. The passes are plans.c's, the bytes weights.c's. */
 #include "run/run.h"
 
 #include "base/os.h"
@@ -12,10 +12,10 @@
 #include <string.h>
 
 enum {
-    DEFAULT_CTX = 4096,   /* at most, where the model allows more */
-    GPU_BATCH = 512,      /* tokens of a prefill chunk */
-    CPU_BATCH = 64,       /* enough for full tiles, small enough to overlap devices */
-    GPU_ATTN_SPLITS = 8,  /* of decode attention */
+    DEFAULT_CTX = 4096,  /* at most, where the model allows more */
+    GPU_BATCH = 512,     /* tokens of a prefill chunk */
+    CPU_BATCH = 64,      /* enough for full tiles, small enough to overlap devices */
+    GPU_ATTN_SPLITS = 8, /* of decode attention */
     MAX_BATCH = 4096,
     MAX_SEQ = 1024,
 };
@@ -74,11 +74,12 @@ static enum run_status open_devices(struct run_model *model, const struct run_pa
     }
     for (uint32_t i = 0; i < n; i++) {
         struct run_device *device = &model->devices[i];
-        device->dev = dev_open(
-            model->inst, &(struct dev_open_params){.index = index[i],
-                                                   .caps_off = params->caps_off,
-                                                   .sharers = count_sharers(model->inst, index, n, i),
-                                                   .cache_dir = cached ? cache : NULL});
+        device->dev =
+            dev_open(model->inst,
+                     &(struct dev_open_params){.index = index[i],
+                                               .caps_off = params->caps_off,
+                                               .sharers = count_sharers(model->inst, index, n, i),
+                                               .cache_dir = cached ? cache : NULL});
         if (device->dev == NULL) {
             return RUN_NO_DEVICE;
         }
@@ -97,7 +98,8 @@ static uint32_t default_batch(const struct run_model *model)
     double largest = 0, batch = CPU_BATCH;
     bool cpu = false;
     for (size_t w = 0; w < model->arch.n_weights; w++) {
-        double flop = 2.0 * (double)model->arch.weights[w].rows * (double)model->arch.weights[w].cols;
+        double flop =
+            2.0 * (double)model->arch.weights[w].rows * (double)model->arch.weights[w].cols;
         largest = flop > largest && model->arch.weights[w].rows > 1 &&
                           model->arch.weights[w].layer != PLAN_LAYER_INPUT
                       ? flop
@@ -156,11 +158,11 @@ static enum run_status size_context(struct run_model *model, const struct run_pa
 }
 
 /* Bytes of activations when the whole plan runs on one device: what placement sets aside. */
-static bool scratch_bytes(const struct run_model *model, const struct plan_map *map, uint64_t *bytes)
+static bool scratch_bytes(const struct run_model *model, const struct plan_map *map,
+                          uint64_t *bytes)
 {
     memset(bytes, 0, sizeof *bytes * PLAN_MAX_DEVICES);
-    uint32_t shape[3][2] = {
-        {1, 1}, {model->n_batch, 1}, {model->n_batch, model->max_out}};
+    uint32_t shape[3][2] = {{1, 1}, {model->n_batch, 1}, {model->n_batch, model->max_out}};
     for (uint32_t i = 0; i < 3; i++) {
         struct plan plan;
         if (!run_plan_init(model, &plan, map, shape[i][0], shape[i][1])) {
@@ -306,8 +308,8 @@ static bool create_exchange(struct run_model *model)
     for (uint32_t d = 0; d < model->n_devices; d++) {
         devs[d] = model->devices[d].dev;
     }
-    model->border_bytes = size_round(
-        (uint64_t)model->n_batch * model->arch.hp.n_embd * sizeof(float), PLAN_ALIGN);
+    model->border_bytes =
+        size_round((uint64_t)model->n_batch * model->arch.hp.n_embd * sizeof(float), PLAN_ALIGN);
     model->exchange = dev_exchange_create(devs, model->n_devices,
                                           run_border_offset(model, model->n_flight, 0), model->log);
     return model->exchange != NULL;
@@ -335,8 +337,7 @@ static enum run_status read_model(struct run_model *model, const struct run_para
         return RUN_BAD_FILE;
     }
     if (!params->vocab_only && vocab_count(model->vocab) != model->arch.hp.n_vocab) {
-        log_error(model->log,
-                  "%s: tokenizer.ggml.tokens has %u entries, token_embd.weight %u rows",
+        log_error(model->log, "%s: tokenizer.ggml.tokens has %u entries, token_embd.weight %u rows",
                   params->path, vocab_count(model->vocab), model->arch.hp.n_vocab);
         return RUN_BAD_FILE;
     }

@@ -1,6 +1,6 @@
 /* Prompts and single steps: assigns KV slots, cuts a prompt into chunks of equal size and keeps as
- * many in flight as there are slots. With several devices each chunk in flight has a carrier thread;
- * with one, the next chunk is recorded and submitted while the last one runs. */
+ * many in flight as there are slots. With several devices each chunk in flight has a carrier
+ * thread; with one, the next chunk is recorded and submitted while the last one runs. */
 #include "run/run.h"
 
 #include "base/os.h"
@@ -21,7 +21,7 @@ static bool arrays_init(struct arrays *arrays, uint32_t n, struct log *log)
         log_error(log, "out of memory for a step of %u tokens", n);
         return false;
     }
-    uint32_t **column[] = {&arrays->token, &arrays->pos,  &arrays->seq,
+    uint32_t **column[] = {&arrays->token, &arrays->pos, &arrays->seq,
                            &arrays->slot,  &arrays->len, &arrays->out};
     for (uint32_t i = 0; i < 6; i++) {
         *column[i] = arrays->memory + (size_t)i * n;
@@ -35,8 +35,8 @@ static enum run_status append(struct run_session *session, struct arrays *arrays
 {
     struct kv *kv = &session->kv;
     if (token >= session->model->arch.hp.n_vocab || seq >= kv->n_seq) {
-        log_error(session->log, "token %u of %u: id %u (of %u), sequence %u (of %u): out of range", i,
-                  arrays->n, token, session->model->arch.hp.n_vocab, seq, kv->n_seq);
+        log_error(session->log, "token %u of %u: id %u (of %u), sequence %u (of %u): out of range",
+                  i, arrays->n, token, session->model->arch.hp.n_vocab, seq, kv->n_seq);
         return RUN_BAD_ARGUMENT;
     }
     uint32_t entry = kv->length[seq];
@@ -171,13 +171,15 @@ static void take_results(struct run_session *session, struct run_slot *slot, uin
 
 static uint32_t slot_of_chunk(const struct run_session *session, const struct job *job, uint32_t c)
 {
-    uint32_t n = job->n_chunks < session->model->n_flight ? job->n_chunks : session->model->n_flight;
+    uint32_t n =
+        job->n_chunks < session->model->n_flight ? job->n_chunks : session->model->n_flight;
     return session->model->n_devices == 1 ? c % 2 : c % n;
 }
 
 static enum run_status run_job(struct run_session *session, struct job *job, uint32_t *id)
 {
-    uint32_t n = job->n_chunks < session->model->n_flight ? job->n_chunks : session->model->n_flight;
+    uint32_t n =
+        job->n_chunks < session->model->n_flight ? job->n_chunks : session->model->n_flight;
     session->n_logits = 0;
     if (session->model->n_devices == 1) {
         run_single(job);

@@ -3,7 +3,6 @@
  * RUN_SUBMIT_NS. Which kernel runs a node is the op's decision. */
 #include "run/run.h"
 
-
 #include <string.h>
 
 /* Where the tensors of one plan lie on one device. */
@@ -140,7 +139,8 @@ static bool on_device(const struct plan *plan, const struct plan_node *node, uin
 }
 
 /* Host-side results of the last device: logits into mapped memory. */
-static bool record_results(const struct run_slot *slot, struct dev_cmd *cmd, const struct plan *plan)
+static bool record_results(const struct run_slot *slot, struct dev_cmd *cmd,
+                           const struct plan *plan)
 {
     for (uint32_t i = 0; i < plan->n_tensors; i++) {
         if (plan->tensors[i].role == PLAN_LOGITS && slot->logits_host != slot->logits) {

@@ -48,7 +48,7 @@ struct run_params {
     bool vocab_only, plan_only;
     uint32_t n_devices, devices[DEV_MAX_OPEN]; /* 0: the default ones */
     enum plan_split split;
-    double share[DEV_MAX_OPEN]; /* all zero: by free memory */
+    double share[DEV_MAX_OPEN];     /* all zero: by free memory */
     uint32_t n_ctx, n_batch, n_seq; /* 0: default */
     enum plan_elem k_type, v_type;
     uint32_t caps_off;
@@ -59,10 +59,10 @@ struct run_params {
 /* One logical device in use. */
 struct run_device {
     struct dev *dev;
-    uint32_t index; /* of dev_instance_info */
-    uint32_t lanes; /* row interleave of its weights */
-    struct op_place *weights;  /* [n_weights]; no segments: not on this device */
-    struct dev_buf **buffers;  /* of the weights' segments */
+    uint32_t index;           /* of dev_instance_info */
+    uint32_t lanes;           /* row interleave of its weights */
+    struct op_place *weights; /* [n_weights]; no segments: not on this device */
+    struct dev_buf **buffers; /* of the weights' segments */
     uint32_t n_buffers;
     uint64_t weight_bytes, kv_bytes, work_bytes; /* planned */
     uint32_t first_layer, n_layers;
@@ -82,7 +82,7 @@ struct run_model {
     struct run_device devices[DEV_MAX_OPEN];
     uint32_t n_ctx, n_batch, n_seq, n_slots; /* n_slots: entries of the KV cache */
     uint32_t attn_splits;
-    uint32_t max_out; /* rows of logits that one binding may hold */
+    uint32_t max_out;              /* rows of logits that one binding may hold */
     struct dev_exchange *exchange; /* NULL with one device */
     uint64_t border_bytes;         /* of one border in the arena: n_batch x n_embd x 4 */
     uint32_t n_flight;             /* steps in flight at once, at most RUN_MAX_SLOTS */
@@ -101,7 +101,8 @@ uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens);
 /* Where border `from` -> `from + 1` of a slot lies in the arena. */
 uint64_t run_border_offset(const struct run_model *model, uint32_t slot, uint32_t from);
 
-/* weights.c: creates the segments' buffers and fills them. `used[d][w]`: weight w is on device d. */
+/* weights.c: creates the segments' buffers and fills them. `used[d][w]`: weight w is on device d.
+ */
 enum run_status run_weights_load(struct run_model *model, bool *const *used,
                                  const struct run_params *params);
 /* Bytes that weight w takes on a device with this interleave; 0 on overflow. */
@@ -127,7 +128,7 @@ struct run_recording {
     struct run_part {
         struct dev_cmd **cmds;
         size_t n_cmds, cap_cmds;
-        double predicted_ns; /* of all */
+        double predicted_ns;  /* of all */
         bool has_in, has_out; /* a border comes in, goes out */
     } part[DEV_MAX_OPEN];
 };
@@ -137,11 +138,11 @@ struct run_slot {
     uint32_t number;
     struct dev_buf *step_host[DEV_MAX_OPEN]; /* mapped */
     struct dev_buf *step[DEV_MAX_OPEN]; /* what kernels read: step_host itself on CPU devices */
-    struct dev_buf *ids;    /* argmax results, mapped, on the last device: [n_batch] */
-    struct dev_buf *ids_in; /* on the first device, when that is not the last */
+    struct dev_buf *ids;                /* argmax results, mapped, on the last device: [n_batch] */
+    struct dev_buf *ids_in;             /* on the first device, when that is not the last */
     struct dev_buf *logits, *logits_host; /* on the last device: written by it; read back */
-    struct run_recording decode, chunk; /* chunk: the last prefill shape */
-    uint64_t value[DEV_MAX_OPEN]; /* timeline value of the last submission to each device */
+    struct run_recording decode, chunk;   /* chunk: the last prefill shape */
+    uint64_t value[DEV_MAX_OPEN];         /* timeline value of the last submission to each device */
     uint64_t begin_ns;
 };
 
@@ -200,9 +201,9 @@ bool run_step_end(struct run_session *session, struct run_slot *slot, struct run
 void run_step_pass(struct run_session *session, uint64_t ticket);
 enum run_status run_session_failure(const struct run_session *session); /* LOST or ERROR */
 
-/* prefill.c: appends tokens to a sequence, in chunks of equal size, several in flight; with want_last
- * the logits and the argmax (*id, may be NULL) of the last token are there afterwards. After a
- * failure the sequence has its old length. */
+/* prefill.c: appends tokens to a sequence, in chunks of equal size, several in flight; with
+ * want_last the logits and the argmax (*id, may be NULL) of the last token are there afterwards.
+ * After a failure the sequence has its old length. */
 enum run_status run_prefill(struct run_session *session, uint32_t seq, const uint32_t *tokens,
                             uint32_t n, bool want_last, uint32_t *id);
 /* One step of any tokens of any sequences; rows of logits for those wanted (NULL: the last). */

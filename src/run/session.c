@@ -8,8 +8,7 @@
 static struct dev_buf *create_buf(struct dev *dev, const char *name, uint64_t bytes,
                                   enum dev_mem mem)
 {
-    return dev_buf_create(dev,
-                          &(struct dev_buf_params){.name = name, .bytes = bytes, .mem = mem});
+    return dev_buf_create(dev, &(struct dev_buf_params){.name = name, .bytes = bytes, .mem = mem});
 }
 
 /* The K or V cache of a layer, cut into segments of whole heads that a binding can hold. */
@@ -40,9 +39,8 @@ static bool create_cache(struct run_session *session, uint32_t d, uint32_t layer
         uint32_t rows = hp->n_kv_heads - first < heads ? hp->n_kv_heads - first : heads;
         struct dev_buf *buf =
             create_buf(device->dev, value ? "V cache" : "K cache", head * rows, DEV_MEM_DEVICE);
-        if (buf == NULL ||
-            !mem_grow((void **)&session->cache_buffers, &session->cap_cache_buffers,
-                      session->n_cache_buffers, sizeof *session->cache_buffers)) {
+        if (buf == NULL || !mem_grow((void **)&session->cache_buffers, &session->cap_cache_buffers,
+                                     session->n_cache_buffers, sizeof *session->cache_buffers)) {
             dev_buf_destroy(buf);
             return false;
         }
@@ -166,8 +164,8 @@ bool run_session_reserve_logits(struct run_session *session, uint32_t rows)
         drop_logits(slot);
         slot->logits = create_buf(last->dev, "logits", bytes,
                                   is_cpu(last) ? DEV_MEM_READBACK : DEV_MEM_DEVICE);
-        slot->logits_host = is_cpu(last) ? slot->logits
-                                         : create_buf(last->dev, "logits", bytes, DEV_MEM_READBACK);
+        slot->logits_host =
+            is_cpu(last) ? slot->logits : create_buf(last->dev, "logits", bytes, DEV_MEM_READBACK);
         if (slot->logits == NULL || slot->logits_host == NULL ||
             dev_buf_map(slot->logits_host) == NULL) {
             return false;

@@ -1,6 +1,6 @@
-/* Weights: for each tensor of the file, slice by slice: pack into planes, upload to every device that
- * uses it, drop the slice's pages. The file is read once and never stays resident. Dummy weights are
- * made on the device. Where they go is the plan's decision, not ours. */
+/* Weights: for each tensor of the file, slice by slice: pack into planes, upload to every device
+ * that uses it, drop the slice's pages. The file is read once and never stays resident. Dummy
+ * weights are made on the device. Where they go is the plan's decision, not ours. */
 #include "run/run.h"
 
 #include "base/hash.h"
@@ -10,7 +10,7 @@
 
 enum {
     SLICE_BYTES = 8 << 20, /* of the file, at a time */
-    ROW_STEP = 64,         /* slices and segments begin at multiples of it: all interleaves divide */
+    ROW_STEP = 64, /* slices and segments begin at multiples of it: all interleaves divide */
 };
 
 uint32_t run_weight_lanes(const struct arch_weight *weight, uint32_t lanes)
@@ -45,8 +45,9 @@ static bool segment_rows(const struct arch_weight *weight, uint32_t lanes,
             return true;
         }
         if (n <= ROW_STEP) {
-            log_error(log, "weight %s: %u rows of %llu columns exceed half of the device's largest "
-                           "binding, %llu bytes",
+            log_error(log,
+                      "weight %s: %u rows of %llu columns exceed half of the device's largest "
+                      "binding, %llu bytes",
                       weight->name, ROW_STEP, (unsigned long long)weight->cols,
                       (unsigned long long)caps->max_binding_bytes);
             return false;
@@ -82,9 +83,10 @@ static bool create_segments(struct run_model *model, struct run_device *device, 
         if (!quant_layout_init(&layouts[i], weight->quant, count, weight->cols, lanes)) {
             return false;
         }
-        struct dev_buf *buf = dev_buf_create(
-            device->dev, &(struct dev_buf_params){
-                             .name = weight->name, .bytes = layouts[i].bytes, .mem = DEV_MEM_DEVICE});
+        struct dev_buf *buf =
+            dev_buf_create(device->dev, &(struct dev_buf_params){.name = weight->name,
+                                                                 .bytes = layouts[i].bytes,
+                                                                 .mem = DEV_MEM_DEVICE});
         if (buf == NULL) {
             return false;
         }
@@ -163,9 +165,9 @@ static bool upload_slice(struct run_model *model, uint32_t w, bool *const *used,
             uint64_t begin = row0 > segment->row0 ? row0 : segment->row0;
             uint64_t end = row0 + n, last = segment->row0 + segment->rows;
             end = end < last ? end : last;
-            if (begin < end && !upload_rows(device, segment, begin - segment->row0, end - begin,
-                                            src + (begin - row0) * row_bytes, staging,
-                                            model->log)) {
+            if (begin < end &&
+                !upload_rows(device, segment, begin - segment->row0, end - begin,
+                             src + (begin - row0) * row_bytes, staging, model->log)) {
                 return false;
             }
         }
@@ -284,8 +286,9 @@ enum run_status run_weights_load(struct run_model *model, bool *const *used,
             goto done;
         }
         const struct arch_weight *weight = &model->arch.weights[w];
-        done += weight->tensor != NULL ? weight->tensor->bytes
-                                       : weight->rows * quant_row_bytes(weight->quant, weight->cols);
+        done += weight->tensor != NULL
+                    ? weight->tensor->bytes
+                    : weight->rows * quant_row_bytes(weight->quant, weight->cols);
         if (params->progress != NULL &&
             !params->progress(params->progress_user, done < total ? done : total, total)) {
             log_error(model->log, "loading was cancelled");

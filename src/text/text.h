@@ -1,8 +1,9 @@
 /* From text to token ids and back.
  *
- * A vocab is read from a GGUF file (tokenizer.ggml.*) and checked completely at creation. Kinds now:
- * SPM ("llama": SentencePiece unigram-scored BPE with byte fallback). Invalid UTF-8 in a prompt: each
- * maximal invalid subpart becomes one U+FFFD (Unicode 15, section 3.9, table 3-8) before tokenizing.
+ * A vocab is read from a GGUF file (tokenizer.ggml.*) and checked completely at creation. Kinds
+ * now: SPM ("llama": SentencePiece unigram-scored BPE with byte fallback). Invalid UTF-8 in a
+ * prompt: each maximal invalid subpart becomes one U+FFFD (Unicode 15, section 3.9, table 3-8)
+ * before tokenizing.
  *
  * Thread rule: a vocab is read-only after creation, any thread; a text_stream belongs to one. */
 #ifndef QUADRIGA_TEXT_TEXT_H
