@@ -40,15 +40,29 @@ struct gguf_kv {
     enum gguf_type type, elem; /* elem: of an array */
     uint64_t count;            /* of an array, else 1 */
     const uint8_t *data;       /* first value, unaligned */
+    uint64_t bytes;            /* of all values, lengths of strings included */
 };
 
+/* Checked: the type exists, dims[0] is a multiple of its block, the number of elements fits 63
+ * bits, the data lies inside the file and overlaps no other tensor's. A dimension may be 0. */
 struct gguf_tensor {
     struct gguf_str name;
-    uint32_t type; /* ggml type number, known to quant_type_name */
-    uint32_t n_dims;
+    uint32_t type;    /* ggml type number, known to ggml_types_name and quant_type_name */
+    uint32_t n_dims;  /* 1 to 4 */
     uint64_t dims[4]; /* dims[0] is contiguous; unused ones are 1 */
-    uint64_t offset;  /* of the data in the file */
+    uint64_t offset;  /* of the data in the file; aligned as general.alignment says, default 32 */
     uint64_t bytes;
+};
+
+/* Larger files are refused; no real model comes near. */
+enum gguf_limit {
+    GGUF_MAX_KVS = 1 << 18,
+    GGUF_MAX_TENSORS = 1 << 20,
+    GGUF_MAX_KEY = 65535,      /* bytes; keys are printable ASCII */
+    GGUF_MAX_NAME = 63,        /* bytes; tensor names are printable ASCII */
+    GGUF_MAX_STRING = 1 << 30, /* bytes */
+    GGUF_MAX_ARRAY = 1 << 27,  /* elements */
+    GGUF_MAX_ALIGN = 1 << 20
 };
 
 struct gguf_file;
@@ -75,8 +89,9 @@ void gguf_drop(const struct gguf_file *file, uint64_t offset, uint64_t bytes);
 /* False, logged, when the file has shrunk since it was opened. */
 bool gguf_check_size(const struct gguf_file *file);
 
-/* Typed reads. ABSENT: `out` is untouched. BAD: there, but of the wrong type or out of range;
- * logged. Integers of any width are accepted where the value fits; F64 where a float is asked. */
+/* Typed reads. ABSENT and BAD leave `out` untouched. BAD: there, but of the wrong type or out of
+ * range; logged. Integers of any width are accepted where the value fits; F64 where a float is
+ * asked; floats must be finite. */
 enum gguf_result { GGUF_OK, GGUF_ABSENT, GGUF_BAD };
 enum gguf_result gguf_get_u32(const struct gguf_file *file, const char *key, uint32_t *out);
 enum gguf_result gguf_get_f32(const struct gguf_file *file, const char *key, float *out);
@@ -86,8 +101,9 @@ enum gguf_result gguf_get_str(const struct gguf_file *file, const char *key, str
 enum gguf_result gguf_get_array(const struct gguf_file *file, const char *key, enum gguf_type elem,
                                 const struct gguf_kv **out);
 
-/* Elements of an array, i < count. */
-uint32_t gguf_array_u32(const struct gguf_kv *kv, uint64_t i); /* also I32 bit patterns */
+/* Elements of an array, i < count. u32: of any integer type or bool, as the low 32 bits of its
+ * two's complement. f32: of F32 or F64. Others: 0. */
+uint32_t gguf_array_u32(const struct gguf_kv *kv, uint64_t i);
 float gguf_array_f32(const struct gguf_kv *kv, uint64_t i);
 /* Strings have no index: walk them. `*cursor` starts at 0. False at the end. */
 bool gguf_array_next(const struct gguf_kv *kv, uint64_t *cursor, struct gguf_str *out);

@@ -36,8 +36,8 @@ const struct quant_format quant_format_f16 = {
     .ggml_type = 1,
     .block_cols = 1,
     .block_bytes = 2,
-    .planes = {{.unit_bytes = 16, .unit_cols = 8, .dummy_and = 0x83ff83ffu,
-                .dummy_or = 0x24002400u}},
+    .planes =
+        {{.unit_bytes = 16, .unit_cols = 8, .dummy_and = 0x83ff83ffu, .dummy_or = 0x24002400u}},
     .decode = decode,
     .pack = pack,
     .unpack = unpack,

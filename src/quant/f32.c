@@ -28,8 +28,8 @@ const struct quant_format quant_format_f32 = {
     .ggml_type = 0,
     .block_cols = 1,
     .block_bytes = 4,
-    .planes = {{.unit_bytes = 16, .unit_cols = 4, .dummy_and = 0x807fffffu,
-                .dummy_or = 121u << 23}},
+    .planes =
+        {{.unit_bytes = 16, .unit_cols = 4, .dummy_and = 0x807fffffu, .dummy_or = 121u << 23}},
     .decode = decode,
     .pack = pack,
     .unpack = unpack,

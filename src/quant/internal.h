@@ -16,9 +16,29 @@
 /* Columns that quant_unpack_row hands to a format's unpack at once: a multiple of every unit. */
 #define QUANT_RUN_COLS 256
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "words are read and written as they lie in memory: the host must be little endian"
+#endif
+
 static inline uint16_t load_u16(const uint8_t *p)
 {
-    return (uint16_t)(p[0] | p[1] << 8);
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline uint32_t load_u32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline uint64_t load_u64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
 }
 
 static inline float load_half(const uint8_t *p)
@@ -26,30 +46,14 @@ static inline float load_half(const uint8_t *p)
     return half_to_float(load_u16(p));
 }
 
-static inline uint64_t load_u64(const uint8_t *p)
-{
-    uint64_t v = 0;
-    for (unsigned i = 0; i < 8; i++) {
-        v |= (uint64_t)p[i] << 8 * i;
-    }
-    return v;
-}
-
-static inline uint32_t load_u32(const uint8_t *p)
-{
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 static inline void store_u16(uint8_t *p, uint16_t v)
 {
-    p[0] = (uint8_t)v;
-    p[1] = (uint8_t)(v >> 8);
+    memcpy(p, &v, sizeof v);
 }
 
 static inline void store_u32(uint8_t *p, uint32_t v)
 {
-    store_u16(p, (uint16_t)v);
-    store_u16(p + 2, (uint16_t)(v >> 16));
+    memcpy(p, &v, sizeof v);
 }
 
 /* Low 4 bits of 8 bytes -> 32 bits, byte i to bits 4i..4i+3. */

@@ -1,10 +1,10 @@
 /* Q6_K: blocks of 256 columns in sixteen groups of 16: value = d * sc[g] * (q - 32), q of 6 bits,
  * sc int8, d f16. In the file: 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 sc, d; each
- * half of 128 columns has four runs of 32: run r takes nibble r / 2 of the low bytes 32 (r % 2).. and
- * pair r of the high bytes.
- * Planes: 0: 16 bytes per 32 columns, low 4 bits, column 8j + i in bits 4i of word j; 1: 16 bytes per
- * 64 columns, high 2 bits, column 16j + i in bits 2i of word j; 2: 16 bytes per block: sc; 3: 4 bytes
- * per block: d in the low half. */
+ * half of 128 columns has four runs of 32: run r takes nibble r / 2 of the low bytes from
+ * 32 (r % 2) and pair r of the high bytes.
+ * Planes: 0: 16 bytes per 32 columns, low 4 bits, column 8j + i in bits 4i of word j;
+ * 1: 16 bytes per 64 columns, high 2 bits, column 16j + i in bits 2i of word j;
+ * 2: 16 bytes per block: sc; 3: 4 bytes per block: d in the low half. */
 #include "quant/internal.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* The table of formats and the arithmetic of layouts: where units lie, which bytes a slice of rows
- * covers, scattering packed rows into the row interleave and gathering them back. What a block means
- * is left to the format files. */
+ * covers, scattering packed rows into the row interleave and gathering them back. What a block
+ * means is left to the format files. */
 #include "quant/quant.h"
 
 #include "quant/internal.h"
@@ -155,7 +155,8 @@ static void gather(const struct quant_layout *layout, const uint8_t *image, uint
                    uint32_t p, uint64_t first, uint64_t n, uint8_t *out)
 {
     uint64_t unit_bytes = FORMATS[layout->id]->planes[p].unit_bytes, lanes = layout->lanes;
-    const uint8_t *group = image + layout->base[p] + row / lanes * lanes * plane_row_bytes(layout, p);
+    const uint8_t *group =
+        image + layout->base[p] + row / lanes * lanes * plane_row_bytes(layout, p);
     for (uint64_t u = 0; u < n; u++) {
         memcpy(out + u * unit_bytes, group + ((first + u) * lanes + row % lanes) * unit_bytes,
                (size_t)unit_bytes);

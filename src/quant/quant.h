@@ -48,12 +48,12 @@ struct quant_format {
     /* The reverse of pack for decoding: the planes of one row (or of a run of whole units from its
      * start, as pack lays them) -> floats. Bit-exact with decode of what was packed. */
     void (*unpack)(const uint8_t *const planes[QUANT_PLANES], size_t cols, float *out);
-    /* Encodes n floats (n a multiple of block_cols), by plain rounding: for tests and tools. */
+    /* Encodes n finite floats (n a multiple of block_cols) by plain rounding: tests and tools. */
     void (*encode)(const float *in, uint8_t *blocks, size_t n);
 };
 
 const struct quant_format *quant_get(enum quant_id id);
-/* NULL when this type is not supported. */
+/* NULL when this type is not supported. `id` may be NULL. */
 const struct quant_format *quant_find(uint32_t ggml_type, enum quant_id *id);
 /* Name of any ggml type, also unsupported ones ("IQ2_XXS"); NULL for numbers that mean nothing. */
 const char *quant_type_name(uint32_t ggml_type);
@@ -73,7 +73,7 @@ struct quant_layout {
     uint64_t base[QUANT_PLANES];  /* bytes, multiples of 256 */
     uint64_t bytes;               /* of the whole, multiple of 256 */
 };
-/* False when the size overflows or cols does not fit the format. */
+/* False when rows, cols or lanes is 0, the size overflows or cols does not fit the format. */
 bool quant_layout_init(struct quant_layout *layout, enum quant_id id, uint64_t rows, uint64_t cols,
                        uint32_t lanes);
 

@@ -17,8 +17,8 @@ struct sample_params {
     uint32_t top_k;       /* 0: off */
     float top_p;          /* >= 1: off (Holtzman et al. 2020) */
     float min_p;          /* <= 0: off (Nguyen et al. 2024) */
-    float repeat_penalty; /* 1: off (Keskar et al. 2019) */
-    uint32_t repeat_last; /* tokens looked back on; default 64 */
+    float repeat_penalty; /* 1 or not above 0: off (Keskar et al. 2019) */
+    uint32_t repeat_last; /* tokens looked back on, 0: off; llama.cpp's default is 64 */
     uint64_t seed;
 };
 
@@ -32,7 +32,9 @@ void sampler_add(struct sampler *sampler, uint32_t token);
 bool sampler_is_greedy(const struct sampler *sampler);
 /* Never to be chosen (`--ignore-eos`). False: out of memory. */
 bool sampler_ban(struct sampler *sampler, uint32_t token);
-/* Picks from logits [n_vocab] (not changed). NaN logits never win. False: no finite logit. */
+/* Picks from logits [n_vocab] (not changed). Only finite logits can win, and one of them always
+ * does: every filter leaves the largest. A NaN parameter turns its filter off, a NaN temperature is
+ * greedy. False: no finite logit that is not banned. */
 bool sampler_pick(struct sampler *sampler, const float *logits, uint32_t *token);
 
 #endif

@@ -15,7 +15,8 @@
 
 struct vocab;
 
-/* NULL: logged with file, field and value. */
+/* NULL: logged with file, field and value. Two tokens with one text are refused, as are 1 to 255
+ * byte tokens. The file is not needed afterwards. */
 struct vocab *vocab_create(const struct gguf_file *file, struct log *log);
 void vocab_destroy(struct vocab *vocab);
 uint32_t vocab_count(const struct vocab *vocab);
@@ -37,7 +38,13 @@ enum text_encode_flags {
     TEXT_ADD_SPECIAL = 1 << 0,   /* BOS / EOS as the file asks */
     TEXT_PARSE_SPECIAL = 1 << 1, /* text of control and user-defined tokens becomes that token */
 };
-/* Appends the ids of `text`. Time O(n log n) in its length. False: out of memory, logged. */
+/* Appends the ids of `text`. Time O(n log n) in its length, at most 256 MiB. User-defined tokens
+ * are found without TEXT_PARSE_SPECIAL too, except those that end a turn; longer tokens win over
+ * shorter ones, and each piece of text between two gets its leading space, all as in llama.cpp.
+ * Unlike there, plain text never merges into a control or byte token. Decoding gives valid UTF-8
+ * back unchanged, except: U+2581 becomes a space, a space appears after a special token, and a
+ * vocabulary without byte tokens loses what it does not know. False: out of memory or too long,
+ * logged; nothing is appended then. */
 bool vocab_encode(const struct vocab *vocab, const char *text, size_t bytes, uint32_t flags,
                   struct text_tokens *out, struct log *log);
 

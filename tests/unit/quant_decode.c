@@ -1,0 +1,174 @@
+/* The decoders against vectors of an independent implementation (quant_vectors.h), the quantizers
+ * against their own error bounds, and the table of types. */
+#include "quant/quant.h"
+
+#include "base/half.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { BLOCKS = 64 };
+
+struct vector {
+    enum quant_id id;
+    uint64_t seed;
+    size_t n;
+    uint64_t hash;    /* FNV-1a over the floats' bytes, little endian */
+    uint32_t last[4]; /* bit patterns of the last values */
+};
+
+#include "quant_vectors.h"
+
+/* Offsets of the f16 fields in a block, -1: none. */
+static const int HALVES[QUANT_COUNT][2] = {[QUANT_F32] = {-1, -1},
+                                           [QUANT_F16] = {0, -1},
+                                           [QUANT_Q8_0] = {0, -1},
+                                           [QUANT_Q4_K] = {0, 2},
+                                           [QUANT_Q6_K] = {208, -1}};
+
+/* The twin of blocks_of() in quant_vectors.py. */
+static void make_blocks(enum quant_id id, uint64_t seed, uint8_t *out)
+{
+    size_t bytes = quant_get(id)->block_bytes;
+    for (size_t i = 0; i < BLOCKS * bytes; i++) {
+        out[i] = (uint8_t)(hash_next(&seed) >> 56);
+    }
+    for (size_t b = 0; b < BLOCKS; b++) {
+        for (int k = 0; k < 2 && HALVES[id][k] >= 0; k++) {
+            uint8_t *at = out + b * bytes + HALVES[id][k];
+            uint32_t h = at[0] | (uint32_t)at[1] << 8;
+            if (b % 4 == 0) {
+                h &= 0x83ff;
+            } else if ((h & 0x7c00) == 0x7c00) {
+                h &= 0xbfff;
+            }
+            at[0] = (uint8_t)h;
+            at[1] = (uint8_t)(h >> 8);
+        }
+    }
+}
+
+static void decode_equals_vectors(void **state)
+{
+    (void)state;
+    assert_int_equal(sizeof VECTORS / sizeof VECTORS[0], QUANT_COUNT);
+    for (size_t i = 0; i < QUANT_COUNT; i++) {
+        const struct vector *v = &VECTORS[i];
+        const struct quant_format *format = quant_get(v->id);
+        uint8_t *blocks = mem_alloc((size_t)BLOCKS * format->block_bytes, 1);
+        float *out = mem_alloc(v->n * sizeof *out, 1);
+        assert_int_equal(v->n, BLOCKS * format->block_cols);
+        make_blocks(v->id, v->seed, blocks);
+        format->decode(blocks, out, v->n);
+        assert_memory_equal(out + v->n - 4, v->last, sizeof v->last);
+        if (hash_bytes(HASH_SEED, out, v->n * sizeof *out) != v->hash) {
+            fail_msg("%s: decoded values differ from the vector", format->name);
+        }
+        mem_free(out);
+        mem_free(blocks);
+    }
+}
+
+static void f16_specials(void **state)
+{
+    (void)state;
+    uint16_t in[] = {0x7c00, 0xfc00, 0x7e00, 0x0001, 0x8001, 0x8000, 0x03ff, 0x0400};
+    float out[8];
+    quant_get(QUANT_F16)->decode((const uint8_t *)in, out, 8);
+    assert_true(isinf(out[0]) && out[0] > 0);
+    assert_true(isinf(out[1]) && out[1] < 0);
+    assert_true(isnan(out[2]));
+    assert_true(out[3] == 0x1p-24f && out[4] == -0x1p-24f);
+    assert_true(out[5] == 0 && signbit(out[5]));
+    assert_true(out[6] == 0x1.ff8p-15f && out[7] == 0x1p-14f);
+    /* every half survives a round trip through float */
+    for (uint32_t h = 0; h < 0x10000; h++) {
+        float f = half_to_float((uint16_t)h);
+        if (!isnan(f)) {
+            assert_int_equal(half_from_float(f), h);
+        }
+    }
+}
+
+/* Largest |decode(encode(x)) - x| over a block of values of about 0.02. */
+static void encode_is_near(void **state)
+{
+    (void)state;
+    /* bounds in units of the largest |x| of the block: half a step of the format, plus the rounding
+       of the scales where those are quantized too */
+    static const double BOUND[QUANT_COUNT] = {[QUANT_F32] = 0,
+                                              [QUANT_F16] = 0x1p-11,
+                                              [QUANT_Q8_0] = 0.5 / 127 + 1e-3,
+                                              [QUANT_Q4_K] = 0.10,
+                                              [QUANT_Q6_K] = 0.022};
+    enum { N = 256 * 16 };
+    static float x[N], y[N];
+    static uint8_t blocks[N * 4];
+    uint64_t seed = 7;
+    for (size_t i = 0; i < N; i++) {
+        double spread = i / 256 == 3 ? 0 : i / 256 == 4 ? 100 : 0.04;
+        x[i] = (float)((hash_uniform(&seed) - 0.4) * spread);
+    }
+    for (uint32_t id = 0; id < QUANT_COUNT; id++) {
+        const struct quant_format *format = quant_get((enum quant_id)id);
+        format->encode(x, blocks, N);
+        format->decode(blocks, y, N);
+        for (size_t b = 0; b < N; b += 256) {
+            double top = 0;
+            for (size_t i = b; i < b + 256; i++) {
+                top = fmax(top, fabs((double)x[i]));
+            }
+            for (size_t i = b; i < b + 256; i++) {
+                if (!(fabs((double)y[i] - (double)x[i]) <= BOUND[id] * top)) {
+                    fail_msg("%s: %g became %g (block maximum %g)", format->name, (double)x[i],
+                             (double)y[i], top);
+                }
+            }
+        }
+    }
+}
+
+static void types_are_named(void **state)
+{
+    (void)state;
+    uint32_t cols, bytes;
+    for (uint32_t id = 0; id < QUANT_COUNT; id++) {
+        const struct quant_format *format = quant_get((enum quant_id)id);
+        enum quant_id found = QUANT_COUNT;
+        assert_ptr_equal(quant_find(format->ggml_type, &found), format);
+        assert_int_equal(found, id);
+        assert_string_equal(quant_type_name(format->ggml_type), format->name);
+        assert_true(quant_type_block(format->ggml_type, &cols, &bytes));
+        assert_int_equal(cols, format->block_cols);
+        assert_int_equal(bytes, format->block_bytes);
+        assert_int_equal(quant_row_bytes((enum quant_id)id, 1024), 1024 / cols * bytes);
+    }
+    assert_string_equal(quant_type_name(16), "IQ2_XXS");
+    assert_true(quant_type_block(16, &cols, &bytes));
+    assert_int_equal(cols, 256);
+    assert_int_equal(bytes, 66);
+    assert_null(quant_find(16, NULL));
+    static const uint32_t HOLES[] = {4, 5, 31, 32, 33, 36, 37, 38, 1000, UINT32_MAX};
+    for (size_t i = 0; i < sizeof HOLES / sizeof HOLES[0]; i++) {
+        assert_null(quant_type_name(HOLES[i]));
+        assert_false(quant_type_block(HOLES[i], &cols, &bytes));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(decode_equals_vectors),
+        cmocka_unit_test(f16_specials),
+        cmocka_unit_test(encode_is_near),
+        cmocka_unit_test(types_are_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
