@@ -43,7 +43,7 @@ enum dev_cap {
     DEV_CAP_SUBGROUP_CONTROL = 1 << 10,
     DEV_CAP_BUDGET = 1 << 11, /* VK_EXT_memory_budget */
     DEV_CAP_CPU = 1 << 12,    /* being a CPU: masked, CPU variants are not chosen */
-    DEV_CAP_TEXEL = 1 << 13,  /* uniform texel buffers of at least 2^26 elements (R32G32B32A32) */
+    DEV_CAP_TEXEL = 1 << 13,  /* uniform texel buffers (R32G32B32A32) of at least 2^24 elements */
 };
 
 struct dev_caps {
@@ -59,6 +59,8 @@ struct dev_caps {
     uint64_t max_buffer_bytes;    /* min(maxBufferSize, maxMemoryAllocationSize) */
     uint32_t offset_align;        /* max of storage-buffer, texel-buffer and 16 byte alignments */
     uint32_t import_align;        /* minImportedHostPointerAlignment, 0 without HOST_IMPORT */
+    uint32_t coopmat_m, coopmat_n, coopmat_k; /* a float16 x float16 + float32 shape of subgroup scope;
+                                                 0 without COOPMAT */
     float timestamp_ns;           /* nanoseconds per tick, 0 without timestamps */
     uint32_t timestamp_bits;
 };

@@ -1,0 +1,62 @@
+/* Timestamps of a command list. A device without them has timers that are never read. */
+#include "device/internal.h"
+
+#include "base/mem.h"
+
+bool dev_cmd_timers(struct dev_cmd *cmd, uint32_t count)
+{
+    struct dev *dev = cmd->dev;
+    if (cmd->state == CMD_RECORDING || !dev_wait(dev, cmd->value)) {
+        return false;
+    }
+    if (cmd->n_queries == count) {
+        return true;
+    }
+    if (cmd->queries != VK_NULL_HANDLE) {
+        dev->vk.DestroyQueryPool(dev->handle, cmd->queries, NULL);
+        cmd->queries = VK_NULL_HANDLE;
+    }
+    cmd->n_queries = count;
+    if (count == 0 || dev->info.caps.timestamp_bits == 0) {
+        return true;
+    }
+    const VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+                                        .queryType = VK_QUERY_TYPE_TIMESTAMP,
+                                        .queryCount = count};
+    if (!dev_check(dev, dev->vk.CreateQueryPool(dev->handle, &info, NULL, &cmd->queries),
+                   "vkCreateQueryPool")) {
+        cmd->queries = VK_NULL_HANDLE;
+        cmd->n_queries = 0;
+        return false;
+    }
+    return true;
+}
+
+void dev_cmd_timestamp(struct dev_cmd *cmd, uint32_t slot)
+{
+    if (cmd->state == CMD_RECORDING && cmd->queries != VK_NULL_HANDLE && slot < cmd->n_queries) {
+        cmd->dev->vk.CmdWriteTimestamp(cmd->handle, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
+                                       cmd->queries, slot);
+    }
+}
+
+bool dev_cmd_read_timers(struct dev_cmd *cmd, uint64_t *ns, uint32_t count)
+{
+    struct dev *dev = cmd->dev;
+    if (atomic_load(&dev->lost) || cmd->queries == VK_NULL_HANDLE || count == 0 ||
+        count > cmd->n_queries) {
+        return false;
+    }
+    VkResult result = dev->vk.GetQueryPoolResults(dev->handle, cmd->queries, 0, count,
+                                                  count * sizeof *ns, ns, sizeof *ns,
+                                                  VK_QUERY_RESULT_64_BIT);
+    if (result == VK_NOT_READY || !dev_check(dev, result, "vkGetQueryPoolResults")) {
+        return false;
+    }
+    uint32_t bits = dev->info.caps.timestamp_bits;
+    uint64_t mask = bits < 64 ? (1ull << bits) - 1 : UINT64_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        ns[i] = (uint64_t)((double)(ns[i] & mask) * (double)dev->info.caps.timestamp_ns);
+    }
+    return true;
+}
