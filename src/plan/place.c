@@ -1,0 +1,366 @@
+/* Decides which device has which layer, and carries that into a plan: nodes and tensors get their
+ * devices, activations that cross get border nodes. How the copy is made is record.c's matter. */
+#include "plan/plan.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static uint64_t add_sat(uint64_t a, uint64_t b)
+{
+    uint64_t sum;
+    return size_add(a, b, &sum) ? sum : UINT64_MAX;
+}
+
+/* ---- layers per device ---- */
+
+/* end[d]: the first layer behind those of device d; n devices are used. */
+struct cut {
+    uint32_t n, end[PLAN_MAX_DEVICES];
+};
+
+/* Bytes of device d: its layers, with the embedding on the first and the head on the last one. */
+static uint64_t cut_bytes(const struct plan_place_params *params, const struct cut *cut, uint32_t d)
+{
+    uint64_t bytes = d == 0 ? params->layer_bytes[0] : 0;
+    for (uint32_t l = d == 0 ? 0 : cut->end[d - 1]; l < cut->end[d]; l++) {
+        bytes = add_sat(bytes, params->layer_bytes[l + 1]);
+    }
+    return d + 1 == cut->n ? add_sat(bytes, params->layer_bytes[params->n_layers + 1]) : bytes;
+}
+
+static bool cut_fits(const struct plan_place_params *params, const struct cut *cut)
+{
+    for (uint32_t d = 0; d < cut->n; d++) {
+        if (cut_bytes(params, cut, d) > params->free_bytes[d]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* At least one layer for each device; n is at most n_layers, or 1. */
+static void cut_clamp(struct cut *cut, uint32_t n_layers)
+{
+    for (uint32_t d = 0; d + 1 < cut->n; d++) {
+        uint32_t low = (d == 0 ? 0 : cut->end[d - 1]) + 1, high = n_layers - (cut->n - 1 - d);
+        cut->end[d] = cut->end[d] < low ? low : cut->end[d] > high ? high : cut->end[d];
+    }
+    cut->end[cut->n - 1] = n_layers;
+}
+
+/* Layer l goes to the device in whose part of the shares l / (n_layers + 1) lies: the head counts
+ * as one more layer, as in llama.cpp (src/llama-model.cpp, load_tensors). */
+static void cut_by_count(const struct plan_place_params *params, struct cut *cut)
+{
+    double total = 0, sum = 0;
+    for (uint32_t d = 0; d < cut->n; d++) {
+        total += params->share[d];
+    }
+    uint32_t l = 0;
+    for (uint32_t d = 0; d < cut->n; d++) {
+        sum += params->share[d];
+        while (l < params->n_layers && l / (double)(params->n_layers + 1) < sum / total) {
+            l++;
+        }
+        cut->end[d] = l;
+    }
+}
+
+/* The middle of layer l, in bytes of all layers, lies in the part of its device: equal layers on
+ * equal devices are spread evenly. Embedding and head do not count: they cost memory, hardly time.
+ */
+static void cut_by_bytes(const struct plan_place_params *params, struct cut *cut)
+{
+    double total_free = 0, total = 0, free_sum = 0, sum = 0;
+    for (uint32_t d = 0; d < cut->n; d++) {
+        total_free += (double)params->free_bytes[d];
+    }
+    for (uint32_t l = 0; l < params->n_layers; l++) {
+        total += (double)params->layer_bytes[l + 1];
+    }
+    uint32_t l = 0;
+    for (uint32_t d = 0; d < cut->n; d++) {
+        free_sum += (double)params->free_bytes[d];
+        double until = total_free > 0 ? free_sum / total_free * total : (d + 1) * total / cut->n;
+        while (l < params->n_layers && sum + (double)params->layer_bytes[l + 1] / 2 < until) {
+            sum += (double)params->layer_bytes[++l];
+        }
+        cut->end[d] = l;
+    }
+}
+
+/* For when the even split does not fit (embedding and head take their room): devices from the last
+ * to the first take as many layers as fit, but leave one for each before them. When that does not
+ * fit, nothing does. */
+static bool cut_to_fit(const struct plan_place_params *params, struct cut *cut)
+{
+    struct cut tight = {.n = cut->n};
+    uint32_t end = params->n_layers;
+    for (uint32_t d = cut->n; d-- > 0;) {
+        tight.end[d] = end;
+        uint64_t bytes = d + 1 == cut->n ? params->layer_bytes[params->n_layers + 1] : 0;
+        while (end > d) {
+            bytes = add_sat(bytes, params->layer_bytes[end]);
+            if (d > 0 && bytes > params->free_bytes[d] && end < tight.end[d]) {
+                break;
+            }
+            end--;
+        }
+    }
+    if (!cut_fits(params, &tight)) {
+        return false;
+    }
+    for (bool moved = true; moved;) { /* back towards the even split as far as that fits */
+        moved = false;
+        for (uint32_t d = 0; d + 1 < cut->n; d++) {
+            struct cut more = tight;
+            more.end[d]++;
+            if (more.end[d] <= cut->end[d] && more.end[d] < more.end[d + 1] &&
+                cut_fits(params, &more)) {
+                tight = more;
+                moved = true;
+            }
+        }
+    }
+    *cut = tight;
+    return true;
+}
+
+static bool check_params(const struct plan_place_params *params, double *share, struct log *log)
+{
+    *share = 0;
+    if (params->n_devices == 0 || params->n_devices > PLAN_MAX_DEVICES) {
+        log_error(log, "placement: %u devices, must be 1 to %u", params->n_devices,
+                  PLAN_MAX_DEVICES);
+        return false;
+    }
+    for (uint32_t d = 0; d < params->n_devices; d++) {
+        if (!(params->share[d] >= 0) || !isfinite(params->share[d])) {
+            log_error(log, "tensor split: share %u is %g, must be 0 or more", d, params->share[d]);
+            return false;
+        }
+        *share += params->share[d];
+    }
+    if (!isfinite(*share)) {
+        log_error(log, "tensor split: the sum of the shares is not finite");
+        return false;
+    }
+    return true;
+}
+
+static double mib(uint64_t bytes)
+{
+    return (double)bytes / (1 << 20);
+}
+
+/* True, or one line about the device that lacks most. */
+static bool report_fit(const struct plan_place_params *params, const struct cut *cut,
+                       struct log *log)
+{
+    uint32_t worst = PLAN_NONE;
+    uint64_t lacks = 0;
+    for (uint32_t d = 0; d < cut->n; d++) {
+        uint64_t want = cut_bytes(params, cut, d), has = params->free_bytes[d];
+        if (want > has && want - has > lacks) {
+            lacks = want - has;
+            worst = d;
+        }
+    }
+    if (worst == PLAN_NONE) {
+        return true;
+    }
+    uint32_t first = worst == 0 ? 0 : cut->end[worst - 1], end = cut->end[worst];
+    char layers[48] = "no layers";
+    if (end > first) {
+        snprintf(layers, sizeof layers, "layers %u-%u", first, end - 1);
+    }
+    log_error(log,
+              "device [%u]: the model does not fit: %s%s%s take %.1f MiB of weights and KV cache, "
+              "%.1f MiB are free",
+              worst, worst == 0 ? "embedding, " : "", layers, worst + 1 == cut->n ? ", head" : "",
+              mib(cut_bytes(params, cut, worst)), mib(params->free_bytes[worst]));
+    return false;
+}
+
+static bool split_layers(const struct plan_place_params *params, struct cut *cut, struct log *log)
+{
+    double share;
+    if (!check_params(params, &share, log)) {
+        return false;
+    }
+    *cut = (struct cut){.n = params->n_devices};
+    if (params->split == PLAN_SPLIT_NONE || params->n_layers <= 1) {
+        cut->n = 1;
+    } else if (params->n_layers < cut->n) {
+        cut->n = params->n_layers;
+    }
+    double used = 0;
+    for (uint32_t d = 0; d < cut->n; d++) {
+        used += params->share[d];
+    }
+    if (used > 0) {
+        cut_by_count(params, cut);
+    } else {
+        cut_by_bytes(params, cut);
+    }
+    cut_clamp(cut, params->n_layers);
+    if (share == 0 && !cut_fits(params, cut) && cut_to_fit(params, cut)) {
+        return true;
+    }
+    return report_fit(params, cut, log);
+}
+
+bool plan_map_init(struct plan_map *map, const struct plan_place_params *params, struct log *log)
+{
+    struct cut cut;
+    memset(map, 0, sizeof *map);
+    if (!split_layers(params, &cut, log)) {
+        return false;
+    }
+    map->device = mem_alloc((size_t)params->n_layers + 2, sizeof *map->device);
+    if (map->device == NULL) {
+        log_error(log, "placement: out of memory for %u layers", params->n_layers);
+        return false;
+    }
+    map->n_devices = params->n_devices;
+    map->n_layers = params->n_layers;
+    for (uint32_t l = 0, d = 0; l < params->n_layers; l++) {
+        while (l >= cut.end[d]) {
+            d++;
+        }
+        map->device[l + 1] = d;
+    }
+    map->device[params->n_layers + 1] = cut.n - 1;
+    return true;
+}
+
+void plan_map_finish(struct plan_map *map)
+{
+    mem_free(map->device);
+    memset(map, 0, sizeof *map);
+}
+
+/* ---- nodes and borders ---- */
+
+static bool set_devices(struct plan *plan, const struct plan_map *map)
+{
+    for (size_t n = 0; n < plan->n_nodes; n++) {
+        struct plan_node *node = &plan->nodes[n];
+        if (node->layer < PLAN_LAYER_INPUT || node->layer > (int32_t)map->n_layers) {
+            log_error(plan->log, "placement: node %zu is in layer %d of %u", n, (int)node->layer,
+                      map->n_layers);
+            return false;
+        }
+        node->device = map->device[node->layer + 1];
+        for (uint32_t i = 0; i < node->n_dst && !node->dead; i++) {
+            if (plan->tensors[node->dst[i]].role != PLAN_KV) {
+                plan->tensors[node->dst[i]].device = node->device;
+            }
+        }
+    }
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        struct plan_tensor *tensor = &plan->tensors[i];
+        if (tensor->role == PLAN_KV) {
+            if (tensor->layer < 0 || tensor->layer >= (int32_t)map->n_layers) {
+                log_error(plan->log, "placement: KV cache %s is in layer %d of %u", tensor->name,
+                          (int)tensor->layer, map->n_layers);
+                return false;
+            }
+            tensor->device = map->device[tensor->layer + 1];
+        } else if (tensor->role == PLAN_IDS_IN) {
+            tensor->device = map->device[0];
+        }
+    }
+    return true;
+}
+
+/* The tensor on `device` that holds a copy of `id`; the border node goes to the end of the list. */
+static uint32_t add_border(struct plan *plan, uint32_t id, const struct plan_node *reader)
+{
+    struct plan_tensor copy = *plan_get_tensor(plan, id);
+    char name[sizeof copy.name];
+    memcpy(name, copy.name, sizeof name);
+    snprintf(copy.name, sizeof copy.name, "%.40s@%u", name, reader->device);
+    plan->layer = reader->layer;
+    uint32_t to = plan_add_tensor(plan, &copy);
+    struct plan_node border = {.kind = PLAN_BORDER,
+                               .n_src = 1,
+                               .n_dst = 1,
+                               .src = {id},
+                               .dst = {to},
+                               .in_place = PLAN_NONE};
+    uint32_t n = to != PLAN_NONE ? plan_add_node(plan, &border) : PLAN_NONE;
+    if (n == PLAN_NONE) {
+        return PLAN_NONE;
+    }
+    plan->nodes[n].device = reader->device;
+    plan->tensors[to].device = reader->device;
+    return to;
+}
+
+/* Redirects what `node` reads from other devices. copies: [tensor][device]. */
+static bool redirect(struct plan *plan, struct plan_node *node, uint32_t *copies, size_t n_tensors)
+{
+    for (uint32_t i = 0; i < node->n_src; i++) {
+        uint32_t id = node->src[i];
+        if (id >= n_tensors || plan->tensors[id].role != PLAN_ACT ||
+            plan->tensors[id].device == node->device) {
+            continue;
+        }
+        uint32_t *copy = &copies[(size_t)id * PLAN_MAX_DEVICES + node->device];
+        if (*copy == PLAN_NONE) {
+            *copy = add_border(plan, id, node);
+        }
+        if (*copy == PLAN_NONE) {
+            return false;
+        }
+        node->src[i] = *copy;
+    }
+    return true;
+}
+
+/* Builds the list anew, each border right before the first node that reads its result. */
+static bool insert_borders(struct plan *plan)
+{
+    size_t n_tensors = plan->n_tensors, n_nodes = plan->n_nodes, n = 0;
+    struct plan_node *old = plan->nodes;
+    int32_t layer = plan->layer;
+    uint32_t *copies = mem_alloc(n_tensors, PLAN_MAX_DEVICES * sizeof *copies);
+    bool ok = copies != NULL;
+    if (ok) {
+        memset(copies, 0xff, n_tensors * PLAN_MAX_DEVICES * sizeof *copies);
+    }
+    plan->nodes = NULL;
+    plan->n_nodes = plan->cap_nodes = 0;
+    for (; n < n_nodes && ok; n++) {
+        struct plan_node node = old[n];
+        ok = (node.dead || redirect(plan, &node, copies, n_tensors)) &&
+             mem_grow((void **)&plan->nodes, &plan->cap_nodes, plan->n_nodes, sizeof *plan->nodes);
+        if (ok) {
+            plan->nodes[plan->n_nodes++] = node;
+        }
+    }
+    if (!ok) {
+        log_error(plan->log, "placement: out of memory for the borders of %zu nodes", n_nodes);
+        plan->failed = true;
+    }
+    plan->layer = layer;
+    mem_free(copies);
+    mem_free(old);
+    return ok;
+}
+
+bool plan_place(struct plan *plan, const struct plan_map *map)
+{
+    if (plan->failed) {
+        return false;
+    }
+    if (map->n_layers != plan->n_layers) {
+        log_error(plan->log, "placement: a map of %u layers for a plan of %u", map->n_layers,
+                  plan->n_layers);
+        return false;
+    }
+    plan->n_devices = map->n_devices;
+    return set_devices(plan, map) && insert_borders(plan) && plan_check(plan);
+}
