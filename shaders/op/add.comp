@@ -1,0 +1,22 @@
+#version 450
+// y = a + b; each invocation writes what it alone reads, so y may be a or b.
+layout(local_size_x = 64) in;
+layout(push_constant) uniform push_block
+{
+    uint count; // values
+} p;
+layout(binding = 0) readonly buffer a_block { float a[]; };
+layout(binding = 1) readonly buffer b_block { float b[]; };
+layout(binding = 2) buffer y_block { float y[]; };
+
+void main()
+{
+    uint group = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
+    uint first = group * 256u + gl_LocalInvocationID.x;
+    for (uint k = 0u; k < 4u; k++) {
+        uint i = first + k * 64u;
+        if (i < p.count) {
+            y[i] = a[i] + b[i];
+        }
+    }
+}

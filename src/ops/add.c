@@ -1,0 +1,56 @@
+/* Residual addition. */
+#include "ops/ops.h"
+
+#include "gen/add.h"
+#include "ops/site.h"
+
+static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
+{
+    const struct plan_tensor *a = plan_get_tensor(plan, node->src[0]);
+    out->flop = 1.0 * (double)a->rows * (double)a->cols;
+    out->bytes = 3.0 * ops_bytes(plan, node->src[0]);
+}
+
+static const struct ops_variant variants[] = {
+    {.name = "plain", .shader = &shader_add},
+};
+
+static bool record(const struct op_site *site, const struct plan_node *node)
+{
+    const struct plan_tensor *a = plan_get_tensor(site->plan, node->src[0]);
+    const struct dev_caps *caps = dev_get_caps(site->dev);
+    uint64_t count = a->rows * a->cols;
+    bool vec = count % 4 == 0 && count / 4 <= caps->max_texel_elements;
+    const struct ops_variant *v = ops_variant_pick(variants, sizeof variants / sizeof *variants,
+                                                   caps, (uint32_t)a->rows, vec ? NULL : "plain");
+    struct add_push push = {.count = (uint32_t)count};
+    return ops_record(site,
+                      &(struct ops_dispatch){.kernel = ops_lanes_kernel(site->dev, v->shader, 0),
+                                             .n = 3,
+                                             .tensors = {node->src[0], node->src[1], node->dst[0]},
+                                             .access = {DEV_READ, DEV_READ, DEV_WRITE},
+                                             .push = &push,
+                                             .push_bytes = sizeof push,
+                                             .groups = size_div_up(count, 256),
+                                             .label = "add"});
+}
+
+const struct op op_def_add = {
+    .name = "add", .purpose = "sum of two activations", .cost = cost, .record = record};
+
+uint32_t op_add(struct plan *plan, uint32_t a, uint32_t b)
+{
+    const struct plan_tensor *first = ops_operand(plan, "add", "a", a, PLAN_F32);
+    const struct plan_tensor *second = ops_operand(plan, "add", "b", b, PLAN_F32);
+    if (first == NULL || second == NULL) {
+        return PLAN_NONE;
+    }
+    if (first->rows != second->rows || first->cols != second->cols) {
+        return ops_refuse(plan, "add", "%s is %llu x %llu, %s is %llu x %llu", first->name,
+                          (unsigned long long)first->rows, (unsigned long long)first->cols,
+                          second->name, (unsigned long long)second->rows,
+                          (unsigned long long)second->cols);
+    }
+    struct plan_node node = {.op = &op_def_add, .n_src = 2, .src = {a, b}, .in_place = 0};
+    return ops_add_result(plan, &node, "sum", first->rows, first->cols);
+}

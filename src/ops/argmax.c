@@ -1,0 +1,55 @@
+/* The token of the largest logit, found on the device. */
+#include "ops/ops.h"
+
+#include "gen/argmax.h"
+#include "ops/site.h"
+
+#include <stdio.h>
+
+static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
+{
+    out->bytes = ops_bytes(plan, node->src[0]);
+    out->flop = out->bytes / 4;
+}
+
+static bool record(const struct op_site *site, const struct plan_node *node)
+{
+    const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
+    struct argmax_push push = {.cols = (uint32_t)x->cols, .rows = (uint32_t)x->rows};
+    return ops_record(
+        site, &(struct ops_dispatch){.kernel = ops_lanes_kernel(site->dev, &shader_argmax, 0),
+                                     .n = 2,
+                                     .tensors = {node->src[0], node->dst[0]},
+                                     .access = {DEV_READ, DEV_WRITE},
+                                     .push = &push,
+                                     .push_bytes = sizeof push,
+                                     .groups = x->rows,
+                                     .label = "argmax"});
+}
+
+const struct op op_def_argmax = {
+    .name = "argmax", .purpose = "index of the largest logit", .cost = cost, .record = record};
+
+uint32_t op_argmax(struct plan *plan, uint32_t logits)
+{
+    const struct plan_tensor *x = ops_operand(plan, "argmax", "logits", logits, PLAN_F32);
+    if (x == NULL) {
+        return PLAN_NONE;
+    }
+    struct plan_tensor ids = {.role = PLAN_IDS_OUT,
+                              .elem = PLAN_U32,
+                              .rows = 1,
+                              .cols = x->rows,
+                              .weight = PLAN_NONE,
+                              .device = PLAN_NONE,
+                              .layer = plan->layer};
+    snprintf(ids.name, sizeof ids.name, "ids");
+    struct plan_node node = {.kind = PLAN_OP,
+                             .op = &op_def_argmax,
+                             .n_src = 1,
+                             .src = {logits},
+                             .n_dst = 1,
+                             .in_place = PLAN_NONE};
+    node.dst[0] = plan_add_tensor(plan, &ids);
+    return plan_add_node(plan, &node) != PLAN_NONE ? node.dst[0] : PLAN_NONE;
+}

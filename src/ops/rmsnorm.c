@@ -1,0 +1,71 @@
+/* RMSNorm: builder, cost, recording. */
+#include "ops/ops.h"
+
+#include "gen/rmsnorm.h"
+#include "ops/site.h"
+
+struct attr {
+    float eps;
+};
+
+static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
+{
+    const struct plan_tensor *x = plan_get_tensor(plan, node->src[0]);
+    out->flop = 4.0 * (double)x->rows * (double)x->cols;
+    out->bytes = 2.0 * ops_bytes(plan, node->src[0]) + (double)x->cols * 4.0;
+}
+
+static const struct ops_variant variants[] = {
+    {.name = "lanes",
+     .needs = DEV_CAP_CPU | DEV_CAP_SHUFFLE | DEV_CAP_TEXEL,
+     .min_subgroup = 4,
+     .max_subgroup = 16,
+     .shader = &shader_rmsnorm_lanes},
+    {.name = "plain", .shader = &shader_rmsnorm_plain},
+};
+
+static bool record(const struct op_site *site, const struct plan_node *node)
+{
+    const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
+    const struct dev_caps *caps = dev_get_caps(site->dev);
+    const struct attr *attr = (const void *)node->attr;
+    bool vec = x->cols % 4 == 0 && x->rows * x->cols / 4 <= caps->max_texel_elements;
+    const struct ops_variant *v =
+        ops_variant_pick(variants, 2, caps, (uint32_t)x->rows, vec ? NULL : "plain");
+    struct rmsnorm_push push = {
+        .cols = (uint32_t)x->cols, .rows = (uint32_t)x->rows, .eps = attr->eps};
+    bool lanes = v->shader == &shader_rmsnorm_lanes;
+    struct dev_kernel *kernel =
+        ops_lanes_kernel(site->dev, v->shader, lanes ? caps->subgroup_size : 0);
+    return ops_record(site,
+                      &(struct ops_dispatch){.kernel = kernel,
+                                             .n = 3,
+                                             .tensors = {node->src[0], node->src[1], node->dst[0]},
+                                             .access = {DEV_READ, DEV_READ, DEV_WRITE},
+                                             .push = &push,
+                                             .push_bytes = sizeof push,
+                                             .groups = x->rows,
+                                             .label = "rmsnorm"});
+}
+
+const struct op op_def_rmsnorm = {.name = "rmsnorm",
+                                  .purpose = "root mean square norm times weight",
+                                  .cost = cost,
+                                  .record = record};
+
+uint32_t op_rmsnorm(struct plan *plan, uint32_t x, uint32_t w, float eps)
+{
+    const struct plan_tensor *in = ops_operand(plan, "rmsnorm", "x", x, PLAN_F32);
+    const struct plan_tensor *weight = ops_operand(plan, "rmsnorm", "weight", w, PLAN_QUANT);
+    if (in == NULL || weight == NULL) {
+        return PLAN_NONE;
+    }
+    if (weight->quant != QUANT_F32 || weight->rows != 1 || weight->cols != in->cols) {
+        return ops_refuse(plan, "rmsnorm", "weight %s is not F32 [%llu]", weight->name,
+                          (unsigned long long)in->cols);
+    }
+    struct plan_node node = {
+        .op = &op_def_rmsnorm, .n_src = 2, .src = {x, w}, .in_place = PLAN_NONE};
+    ((struct attr *)(void *)node.attr)->eps = eps;
+    return ops_add_result(plan, &node, "norm", in->rows, in->cols);
+}

@@ -1,0 +1,78 @@
+/* Rotary position embedding. The powers of base^(-2/dims) are made on the device from one number of
+ * twice float precision, so that nothing depends on the trained length. */
+#include "ops/ops.h"
+
+#include "gen/rope.h"
+#include "ops/site.h"
+
+#include <math.h>
+#include <string.h>
+
+static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
+{
+    out->bytes = 2.0 * ops_bytes(plan, node->src[0]);
+    out->flop = out->bytes;
+}
+
+static bool record(const struct op_site *site, const struct plan_node *node)
+{
+    const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
+    const struct op_rope_attr *attr = (const void *)node->attr;
+    bool factors = node->src[2] != PLAN_NONE;
+    double ratio = pow((double)attr->base, -2.0 / attr->dims), scale = attr->scale;
+    struct rope_push push = {
+        .heads = attr->heads,
+        .head_dim = attr->head_dim,
+        .dims = attr->dims,
+        .half_split = attr->half_split,
+        .tokens = (uint32_t)x->rows,
+        .use_factors = factors,
+        .ratio_hi = (float)ratio,
+        .ratio_lo = (float)(ratio - (double)(float)ratio),
+        .scale_hi = (float)scale,
+        .scale_lo = (float)(scale - (double)(float)scale),
+    };
+    return ops_record(site, &(struct ops_dispatch){
+                                .kernel = ops_lanes_kernel(site->dev, &shader_rope, 0),
+                                .n = 4,
+                                .tensors = {node->src[0], node->src[1],
+                                            factors ? node->src[2] : node->src[1], node->dst[0]},
+                                .access = {DEV_READ, DEV_READ, DEV_READ, DEV_WRITE},
+                                .push = &push,
+                                .push_bytes = sizeof push,
+                                .groups = size_div_up(x->rows * (attr->head_dim / 2), 32),
+                                .label = "rope"});
+}
+
+const struct op op_def_rope = {
+    .name = "rope", .purpose = "rotary position embedding", .cost = cost, .record = record};
+
+uint32_t op_rope(struct plan *plan, uint32_t x, uint32_t step, uint32_t factors,
+                 const struct op_rope_attr *attr)
+{
+    const struct plan_tensor *in = ops_operand(plan, "rope", "x", x, PLAN_F32);
+    const struct plan_tensor *words = ops_operand(plan, "rope", "step", step, PLAN_U32);
+    if (in == NULL || words == NULL) {
+        return PLAN_NONE;
+    }
+    if ((uint64_t)attr->heads * attr->head_dim != in->cols || attr->head_dim % 2 != 0 ||
+        attr->dims % 2 != 0 || attr->dims == 0 || attr->dims > attr->head_dim) {
+        return ops_refuse(
+            plan, "rope", "%s has %llu columns, %u heads of %u with %u rotated do not fit",
+            in->name, (unsigned long long)in->cols, attr->heads, attr->head_dim, attr->dims);
+    }
+    if (factors != PLAN_NONE) {
+        const struct plan_tensor *f = ops_operand(plan, "rope", "factors", factors, PLAN_QUANT);
+        if (f == NULL) {
+            return PLAN_NONE;
+        }
+        if (f->quant != QUANT_F32 || f->rows != 1 || f->cols != attr->dims / 2) {
+            return ops_refuse(plan, "rope", "%s is not F32 [%u]", f->name, attr->dims / 2);
+        }
+    }
+    struct plan_node node = {
+        .op = &op_def_rope, .n_src = 3, .src = {x, step, factors}, .in_place = 0};
+    _Static_assert(sizeof *attr <= PLAN_ATTR_BYTES, "attributes fit a node");
+    memcpy(node.attr, attr, sizeof *attr);
+    return ops_add_result(plan, &node, "rope", in->rows, in->cols);
+}

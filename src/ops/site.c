@@ -1,0 +1,92 @@
+/* The parts that builders and recorders of ops share. */
+#include "ops/site.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void ops_fold(const struct dev_caps *caps, uint64_t count, uint32_t groups[3])
+{
+    uint64_t most = caps->max_workgroup_count[0];
+    uint64_t rows = size_div_up(count, most);
+    groups[0] = (uint32_t)size_div_up(count, rows != 0 ? rows : 1);
+    groups[1] = (uint32_t)rows;
+    groups[2] = 1;
+}
+
+struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *shader,
+                                    uint32_t local)
+{
+    struct dev_kernel_params params = {.shader = shader};
+    uint32_t size = dev_get_caps(dev)->subgroup_size;
+    if (local != 0) {
+        params.specs[0].id = 0;
+        params.specs[0].value = local;
+        params.specs[1].id = 1;
+        params.specs[1].value = size;
+        params.n_specs = 2;
+        params.subgroup_size = size;
+    }
+    return dev_kernel_get(dev, &params);
+}
+
+uint32_t ops_add_result(struct plan *plan, struct plan_node *node, const char *name, uint64_t rows,
+                        uint64_t cols)
+{
+    node->kind = PLAN_OP;
+    node->n_dst = 1;
+    node->dst[0] = plan_add_act(plan, name, rows, cols);
+    return plan_add_node(plan, node) != PLAN_NONE ? node->dst[0] : PLAN_NONE;
+}
+
+uint32_t ops_refuse(struct plan *plan, const char *op, const char *fmt, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    log_error(plan->log, "%s: %s", op, text);
+    plan->failed = true;
+    return PLAN_NONE;
+}
+
+const struct plan_tensor *ops_operand(struct plan *plan, const char *op, const char *what,
+                                      uint32_t id, enum plan_elem elem)
+{
+    if (plan->failed) {
+        return NULL;
+    }
+    if (id >= plan->n_tensors) {
+        ops_refuse(plan, op, "%s is missing", what);
+        return NULL;
+    }
+    const struct plan_tensor *tensor = plan_get_tensor(plan, id);
+    if (tensor->elem != elem) {
+        ops_refuse(plan, op, "%s (%s) has the wrong element type", what, tensor->name);
+        return NULL;
+    }
+    return tensor;
+}
+
+bool ops_record(const struct op_site *site, const struct ops_dispatch *dispatch)
+{
+    struct dev_dispatch out = {.kernel = dispatch->kernel,
+                               .n_binds = dispatch->n,
+                               .push = dispatch->push,
+                               .push_bytes = dispatch->push_bytes,
+                               .label = dispatch->label};
+    if (dispatch->kernel == NULL || dispatch->groups == 0) {
+        return dispatch->kernel != NULL;
+    }
+    for (uint32_t i = 0; i < dispatch->n; i++) {
+        out.binds[i] = ops_bind(site, dispatch->tensors[i], dispatch->access[i]);
+    }
+    ops_fold(dev_get_caps(site->dev), dispatch->groups, out.groups);
+    return dev_cmd_dispatch(site->cmd, &out);
+}
+
+double ops_bytes(const struct plan *plan, uint32_t tensor)
+{
+    return (double)plan_tensor_bytes(plan_get_tensor(plan, tensor));
+}

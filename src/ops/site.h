@@ -1,0 +1,43 @@
+/* Helpers of the ops' builders and recorders. */
+#ifndef QUADRIGA_OPS_SITE_H
+#define QUADRIGA_OPS_SITE_H
+
+#include "ops/variant.h"
+
+/* Splits `count` workgroups over x and y under the device's limit; the kernel computes
+ * y * gl_NumWorkGroups.x + x and checks for the end. */
+void ops_fold(const struct dev_caps *caps, uint64_t count, uint32_t groups[3]);
+
+/* Kernel of a variant, with the subgroup size as spec constant 1 and `local` as spec constant 0
+ * when local != 0. NULL: logged. */
+struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *shader,
+                                    uint32_t local);
+
+/* Adds a node of one result and returns the result's id. `node` has op, sources and attributes. */
+uint32_t ops_add_result(struct plan *plan, struct plan_node *node, const char *name, uint64_t rows,
+                        uint64_t cols);
+
+/* The tensor, or NULL (logged with the op's name, plan->failed set) when the id is PLAN_NONE or its
+ * elements are not of this type. */
+const struct plan_tensor *ops_operand(struct plan *plan, const char *op, const char *what,
+                                      uint32_t id, enum plan_elem elem);
+/* Logs "op: <text>" for a shape that does not fit and marks the plan as failed. */
+uint32_t ops_refuse(struct plan *plan, const char *op, const char *fmt, ...) LOG_PRINTF(3, 4);
+
+/* Binds the tensors, records one dispatch. */
+struct ops_dispatch {
+    struct dev_kernel *kernel;
+    uint32_t n;
+    uint32_t tensors[DEV_MAX_BINDINGS];
+    enum dev_access access[DEV_MAX_BINDINGS];
+    const void *push;
+    uint32_t push_bytes;
+    uint64_t groups; /* folded */
+    const char *label;
+};
+bool ops_record(const struct op_site *site, const struct ops_dispatch *dispatch);
+
+/* Bytes of a tensor, for op costs. */
+double ops_bytes(const struct plan *plan, uint32_t tensor);
+
+#endif
