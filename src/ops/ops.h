@@ -42,6 +42,9 @@ struct op_rope_attr {
 uint32_t op_rope(struct plan *plan, uint32_t x, uint32_t step, uint32_t factors,
                  const struct op_rope_attr *attr);
 
+#define OP_MAX_HEAD_DIM 256 /* of KV append and attention; head_dim is even */
+#define OP_MAX_SPLITS   64
+
 /* Writes k and v [tokens][kv_heads * head_dim] to slot step.slot[t] of the caches
  * [kv_heads][slots][head_dim] (f16 or f32 each). */
 struct op_kv_append_attr {
@@ -61,6 +64,10 @@ struct op_attention_attr {
 };
 uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
                       uint32_t step, const struct op_attention_attr *attr);
+
+/* Joins attention's partial results, in the order of the splits; op_attention adds it by itself.
+ * partial: [tokens * heads * splits][maximum of scores / ln 2, sum, head_dim values]. */
+uint32_t op_attn_merge(struct plan *plan, uint32_t partial, const struct op_attention_attr *attr);
 
 /* y[i] = x[step.out[i]] for i < n_out. */
 uint32_t op_rows(struct plan *plan, uint32_t x, uint32_t step);

@@ -1,0 +1,19 @@
+// Weights through a uniform texel buffer; the interleave is the subgroup size S, so that the lanes
+// of a subgroup read neighbouring texels. S is a specialization constant of the including shader.
+layout(binding = 0) uniform usamplerBuffer weights;
+
+#define W_LANES_LOG2 (S == 4u ? 2u : S == 8u ? 3u : 4u)
+
+uvec4 w_fetch16(uint i)
+{
+    return texelFetch(weights, int(i));
+}
+
+uint w_fetch4(uint i)
+{
+    uvec4 v = texelFetch(weights, int(i >> 2));
+    uvec2 pair = (i & 2u) == 0u ? v.xy : v.zw;
+    return (i & 1u) == 0u ? pair.x : pair.y;
+}
+
+#include "common/weights.glsl"

@@ -1,0 +1,39 @@
+// How op shaders read weights of any format. The including shader has, before it includes this file
+// and then "format.glsl" (the format it is built for):
+//
+//   W_BASE, W_UNITS         uvec4: base of each plane (counted in its units), units per row
+//   W_LANES_LOG2            log2 of the row interleave R
+//   uvec4 w_fetch16(uint i) unit i of the 16-byte units of the image
+//   uint w_fetch4(uint i)   unit i of its 4-byte units
+//
+// A format (quant/<format>.glsl) defines, in columns of one row and chunks of 32 columns:
+//
+//   QUANT_STEP    columns of one fetch from plane 0: 4, 8, 16 or 32
+//   QUANT_GROUP   columns with one scale: 16, 32, or 0: no scale, raw values are the values; only
+//                 these formats may have a partial last chunk
+//   QUANT_OFFSET  1: value = scale * raw + offset; 0: value = scale * raw
+//   QUANT_HEAD    columns that share a head (what scales are made of): 32, 64, 256
+//   QUANT_SIDE    columns that share a side unit (high bits of raw values); 0: there is none
+//   quant_load_head(row, h)      head h: columns from h * QUANT_HEAD
+//   quant_load_side(row, s)      side unit s: columns from s * QUANT_SIDE
+//   quant_load(row, step, side)  columns from step * QUANT_STEP
+//   quant_raw4(words, i)         raw columns 4i..4i+3 of a fetch; i is a constant
+//   quant_scale(head, c)         scales of columns 0..15 and 16..31 of chunk c of the head
+//   quant_offset(head, c)        their offsets
+#ifndef QUADRIGA_WEIGHTS_GLSL
+#define QUADRIGA_WEIGHTS_GLSL
+
+struct quant_row {
+    uvec4 at; // unit 0 of the row in each plane
+};
+
+quant_row quant_get_row(uint row)
+{
+    uint group = row >> W_LANES_LOG2, lane = row & ((1u << W_LANES_LOG2) - 1u);
+    return quant_row(W_BASE + (group * W_UNITS << W_LANES_LOG2) + lane);
+}
+
+#define W16(row, plane, unit) w_fetch16((row).at[plane] + ((unit) << W_LANES_LOG2))
+#define W4(row, plane, unit)  w_fetch4((row).at[plane] + ((unit) << W_LANES_LOG2))
+
+#endif

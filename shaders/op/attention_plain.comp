@@ -1,0 +1,117 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+// Attention on any device and for any even HEAD_DIM: one workgroup per head tile, split and token,
+// with shared memory and no subgroup operations. TILE_HEADS * HEAD_DIM is at most 1024.
+#include "common/kv_specs.glsl"
+
+layout(binding = 0) readonly buffer Q { vec2 q2[]; };  // [tokens][heads][HEAD_DIM]
+layout(binding = 1) readonly buffer K { uint k1[]; };  // [kv_n][slots][HEAD_DIM]
+layout(binding = 2) readonly buffer V { uint v1[]; };
+
+const uint PAIRS = HEAD_DIM / 2;
+const uint ALL = TILE_HEADS * PAIRS;        // pairs of values of the tile
+const uint MINE = (ALL + WG - 1) / WG;      // of one invocation
+const uint BLOCK = STEP_BLOCK;
+const float MASKED = -1e30;
+
+shared vec2 tile_q[ALL];
+shared float tile_p[TILE_HEADS * BLOCK];    // scores, then weights
+shared float tile_top[TILE_HEADS], tile_sum[TILE_HEADS], tile_fade[TILE_HEADS];
+
+vec2 load_k(uint pair)
+{
+    return K_F32 != 0 ? vec2(uintBitsToFloat(k1[pair * 2]), uintBitsToFloat(k1[pair * 2 + 1]))
+                      : unpackHalf2x16(k1[pair]);
+}
+
+vec2 load_v(uint pair)
+{
+    return V_F32 != 0 ? vec2(uintBitsToFloat(v1[pair * 2]), uintBitsToFloat(v1[pair * 2 + 1]))
+                      : unpackHalf2x16(v1[pair]);
+}
+
+// Running maximum and sum of head h; its scores become weights.
+void weigh(uint h, uint count)
+{
+    float before = tile_top[h], top = before;
+    for (uint e = 0; e < count; e++) {
+        top = max(top, tile_p[h * BLOCK + e]);
+    }
+    float fade = top == before ? 1.0 : exp2(before - top);
+    float sum = tile_sum[h] * fade;
+    for (uint e = 0; e < count; e++) {
+        float w = exp2(tile_p[h * BLOCK + e] - top);
+        tile_p[h * BLOCK + e] = w;
+        sum += w;
+    }
+    tile_top[h] = top;
+    tile_sum[h] = sum;
+    tile_fade[h] = fade;
+}
+
+void main()
+{
+    uint id = gl_LocalInvocationID.x, j = gl_WorkGroupID.y, token = gl_WorkGroupID.z;
+    uint kv = gl_WorkGroupID.x / (GROUP / TILE_HEADS);
+    uint head0 = kv0 * GROUP + gl_WorkGroupID.x * TILE_HEADS;
+    uvec2 range = kv_split(kv_step(STEP_LEN, token), j, SPLITS);
+    uint table = kv_table(kv_step(STEP_SEQ, token));
+    vec2 acc[MINE];
+    [[unroll]] for (uint n = 0; n < MINE; n++) {
+        acc[n] = vec2(0.0);
+    }
+    for (uint i = id; i < ALL; i += WG) {
+        tile_q[i] = q2[(token * heads + head0) * PAIRS + i] * scale_log2;
+    }
+    for (uint h = id; h < TILE_HEADS; h += WG) {
+        tile_top[h] = MASKED;
+        tile_sum[h] = 0.0;
+    }
+    barrier();
+    for (uint e0 = range.x; e0 < range.y; e0 += BLOCK) {
+        uint count = min(BLOCK, range.y - e0);
+        uint row0 = (kv * slots + step_words[table + e0 / BLOCK] * BLOCK) * PAIRS;
+        for (uint i = id; i < TILE_HEADS * BLOCK; i += WG) {
+            uint h = i / BLOCK, e = i % BLOCK;
+            if (e < count) {
+                float s = 0.0;
+                for (uint c = 0; c < PAIRS; c++) {
+                    vec2 a = load_k(row0 + e * PAIRS + c), b = tile_q[h * PAIRS + c];
+                    s += a.x * b.x;
+                    s += a.y * b.y;
+                }
+                tile_p[i] = s;
+            }
+        }
+        barrier();
+        for (uint h = id; h < TILE_HEADS; h += WG) {
+            weigh(h, count);
+        }
+        barrier();
+        [[unroll]] for (uint n = 0; n < MINE; n++) {
+            uint i = min(id + n * WG, ALL - 1);
+            uint h = i / PAIRS;
+            acc[n] *= tile_fade[h];
+            for (uint e = 0; e < count; e++) {
+                acc[n] += tile_p[h * BLOCK + e] * load_v(row0 + e * PAIRS + i % PAIRS);
+            }
+        }
+        barrier();
+    }
+    [[unroll]] for (uint n = 0; n < MINE; n++) {
+        uint i = id + n * WG;
+        if (i < ALL) {
+            uint h = i / PAIRS, at = token * heads + head0 + h;
+            float sum = tile_sum[h];
+            float unit = SPLITS > 1u ? 1.0 : sum > 0.0 ? 1.0 / sum : 0.0;
+            at = SPLITS > 1u ? (at * SPLITS + j) * (HEAD_DIM + 2) + 2 : at * HEAD_DIM;
+            result[at + i % PAIRS * 2] = acc[n].x * unit;
+            result[at + i % PAIRS * 2 + 1] = acc[n].y * unit;
+            if (SPLITS > 1u && i % PAIRS == 0u) {
+                result[at - 2] = tile_top[h];
+                result[at - 1] = sum;
+            }
+        }
+    }
+}

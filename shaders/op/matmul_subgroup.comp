@@ -1,0 +1,90 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+// matmul for few tokens on GPUs: a subgroup owns ROWS rows and TOKENS tokens; its lanes share the
+// columns in fetches of 16 bytes, neighbouring lanes neighbouring fetches. Subgroups of any size:
+// they stride over the tiles of rows.
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 2) const uint ROWS = 2;   // at most 4
+layout(constant_id = 3) const uint TOKENS = 1; // at most 8
+
+#include "common/weights_matmul.glsl"
+#include "common/weights_buffer.glsl"
+#include "format.glsl"
+#include "common/weights_dot.glsl"
+
+layout(binding = 2) buffer y_block
+{
+    float at[];
+}
+y;
+layout(binding = 3) readonly buffer residual_block
+{
+    float at[];
+}
+residual;
+
+const uint MAX_ROWS = 4, MAX_TOKENS = 8;
+
+float acc[MAX_ROWS * MAX_TOKENS];
+
+void add_step(quant_row rows[MAX_ROWS], uint token[MAX_TOKENS], dot_step s)
+{
+    dot_row d[MAX_ROWS];
+    [[unroll]] for (uint r = 0; r < ROWS; r++) {
+        d[r] = dot_get_row(rows[r], s);
+    }
+    [[unroll]] for (int i = 0; i < QUANT_STEP / 4; i++) {
+        vec4 w[MAX_ROWS];
+        [[unroll]] for (uint r = 0; r < ROWS; r++) {
+            w[r] = dot_value(d[r], i);
+        }
+        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+            vec4 v = dot_x(token[t], s, i);
+            [[unroll]] for (uint r = 0; r < ROWS; r++) {
+                acc[r * MAX_TOKENS + t] += dot(w[r], v);
+            }
+        }
+    }
+}
+
+void multiply(uint first_row, uint first_token)
+{
+    quant_row rows[MAX_ROWS];
+    uint token[MAX_TOKENS];
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+        token[t] = min(first_token + t, p.tokens - 1);
+    }
+    [[unroll]] for (uint r = 0; r < ROWS; r++) {
+        rows[r] = quant_get_row(min(first_row + r, p.rows - 1));
+        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+            acc[r * MAX_TOKENS + t] = 0.0;
+        }
+    }
+    uint steps = (p.cols + QUANT_STEP - 1) / QUANT_STEP;
+    for (uint s = gl_SubgroupInvocationID; s < steps; s += gl_SubgroupSize) {
+        add_step(rows, token, dot_get_step(s));
+    }
+    [[unroll]] for (uint r = 0; r < ROWS; r++) {
+        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+            float sum = subgroupAdd(acc[r * MAX_TOKENS + t]);
+            uint out_row = first_row + r, out_token = first_token + t;
+            if (out_row < p.rows && out_token < p.tokens && subgroupElect()) {
+                uint at = out_token * p.stride + p.row0 + out_row;
+                y.at[at] = p.residual != 0 ? sum + residual.at[at] : sum;
+            }
+        }
+    }
+}
+
+void main()
+{
+    uint first = row_tile() * gl_NumSubgroups + gl_SubgroupID;
+    uint all = gl_NumWorkGroups.y * gl_NumWorkGroups.z * gl_NumSubgroups;
+    for (uint tile = first; tile * ROWS < p.rows; tile += all) {
+        multiply(tile * ROWS, gl_WorkGroupID.x * TOKENS);
+    }
+}

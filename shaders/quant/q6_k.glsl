@@ -1,0 +1,56 @@
+// Q6_K: value = d * sc * (q - 32). Plane 0: 16-byte units of 32 columns, low 4 bits, column 8j + i
+// in bits 4i of word j; plane 1: 16-byte units of 64 columns, high 2 bits, column 16j + i in bits
+// 2i of word j; plane 2: 16-byte units of 256 columns: int8 sc of each 16 columns; plane 3: 4-byte
+// units of 256 columns: d in the low half.
+#define QUANT_STEP 32
+#define QUANT_HEAD 256
+#define QUANT_SIDE 64
+#define QUANT_GROUP 16
+#define QUANT_OFFSET 1
+
+struct quant_head {
+    uvec4 scales;
+    float d;
+};
+struct quant_words {
+    uvec4 low;
+    uvec2 high;
+};
+
+quant_head quant_load_head(quant_row row, uint head)
+{
+    return quant_head(W16(row, 2, head), unpackHalf2x16(W4(row, 3, head)).x);
+}
+
+uvec4 quant_load_side(quant_row row, uint side)
+{
+    return W16(row, 1, side);
+}
+
+quant_words quant_load(quant_row row, uint step, uvec4 side)
+{
+    return quant_words(W16(row, 0, step), (step & 1u) == 0u ? side.xy : side.zw);
+}
+
+vec4 quant_raw4(quant_words words, int i)
+{
+    uint low = words.low[i >> 1] >> (16 * (i & 1));
+    uint high = words.high[i >> 2] >> (8 * (i & 3));
+    return vec4(float(int((low & 15u) | (high << 4 & 48u))),
+                float(int((low >> 4 & 15u) | (high << 2 & 48u))),
+                float(int((low >> 8 & 15u) | (high & 48u))),
+                float(int((low >> 12 & 15u) | (high >> 2 & 48u))));
+}
+
+vec2 quant_scale(quant_head head, uint chunk)
+{
+    uint a = (chunk & 2u) == 0u ? head.scales.x : head.scales.y;
+    uint b = (chunk & 2u) == 0u ? head.scales.z : head.scales.w;
+    int w = int((chunk < 4u ? a : b) << (16u * (1u - (chunk & 1u))));
+    return head.d * vec2(float((w << 8) >> 24), float(w >> 24));
+}
+
+vec2 quant_offset(quant_head head, uint chunk)
+{
+    return -32.0 * quant_scale(head, chunk);
+}

@@ -1,0 +1,297 @@
+/* Attention over the KV cache: chooses kernel and tile, records one dispatch per cache segment and
+ * split. The joining of splits is attn_merge.c's; what lies in which slot is the step's. */
+#include "ops/ops.h"
+
+#include "gen/attention.h"
+#include "ops/site.h"
+#include "shaders/common/step.h"
+
+#include <string.h>
+
+#define PLAIN_WORKGROUP 64
+#define PLAIN_TILE      1024 /* values of q in shared memory, and one register per 64 of them */
+#define FEW_TOKENS      16   /* up to here tokens likely belong to different sequences: no tiles */
+#define FEW_SUBGROUPS   256  /* up to here one subgroup per workgroup spreads the work best */
+
+static const struct ops_variant VARIANTS[] = {
+    {.name = "lanes",
+     .needs = DEV_CAP_CPU | DEV_CAP_SHUFFLE | DEV_CAP_TEXEL,
+     .min_subgroup = 4,
+     .max_subgroup = 16,
+     .shader = &shader_attention_lanes},
+    {.name = "subgroup",
+     .needs = DEV_CAP_SHUFFLE,
+     .min_subgroup = 4,
+     .max_subgroup = 64,
+     .shader = &shader_attention_subgroup},
+    {.name = "plain", .shader = &shader_attention_plain},
+};
+
+/* How a kernel cuts the work; names as in shaders/common/kv_specs.glsl. */
+struct tile {
+    uint32_t wg, s, p, unroll, heads, tokens;
+};
+
+static uint32_t common_divisor(uint32_t a, uint32_t b)
+{
+    return b == 0 ? a : common_divisor(b, a % b);
+}
+
+/* Largest divisor of n that is at most `most`. */
+static uint32_t divisor(uint32_t n, uint32_t most)
+{
+    uint32_t d = most < n ? most : n;
+    while (d > 1 && n % d != 0) {
+        d--;
+    }
+    return d > 1 ? d : 1;
+}
+
+static uint32_t lanes_per_position(const struct dev_caps *caps,
+                                   const struct op_attention_attr *attr)
+{
+    uint32_t most = (caps->has & DEV_CAP_CPU) != 0 && attr->head_dim <= 128 ? 4 : 8;
+    most = most < caps->subgroup_size ? most : caps->subgroup_size;
+    return common_divisor(attr->head_dim / 8, most);
+}
+
+/* Subgroup kernels: at most STEP_BLOCK positions at a time and a bounded number of values of q and
+ * of the result in the registers of a lane. Measured on lavapipe, guessed for GPUs. */
+static struct tile subgroup_tile(const struct dev_caps *caps, const struct op_attention_attr *attr,
+                                 uint32_t tokens, uint32_t kv_heads)
+{
+    bool cpu = (caps->has & DEV_CAP_CPU) != 0;
+    uint32_t group = attr->heads / attr->kv_heads, s = caps->subgroup_size;
+    struct tile tile = {.s = s, .p = lanes_per_position(caps, attr), .tokens = 1};
+    uint32_t values = attr->head_dim / tile.p, positions = s / tile.p;
+    uint32_t rows = (cpu ? 128 : 64) / values;
+    rows = rows < 1 ? 1 : rows > 4 ? 4 : rows;
+    tile.heads = divisor(group, rows);
+    if (tokens > FEW_TOKENS && attr->splits == 1) {
+        tile.tokens = rows / tile.heads;
+    }
+    tile.unroll = positions * 4 <= STEP_BLOCK ? 4 : STEP_BLOCK / positions;
+    uint64_t items = (uint64_t)kv_heads * (group / tile.heads);
+    uint64_t all = items * attr->splits * size_div_up(tokens, tile.tokens);
+    uint32_t together = all > FEW_SUBGROUPS && items >= 2 ? (items >= 4 ? 4 : 2) : 1;
+    while (together > 1 && together * s > caps->max_workgroup_invocations) {
+        together /= 2;
+    }
+    tile.wg = together * s;
+    return tile;
+}
+
+static struct tile plain_tile(const struct op_attention_attr *attr)
+{
+    uint32_t group = attr->heads / attr->kv_heads;
+    return (struct tile){.wg = PLAIN_WORKGROUP,
+                         .s = 1,
+                         .p = 1,
+                         .unroll = 1,
+                         .heads = divisor(group, PLAIN_TILE / attr->head_dim),
+                         .tokens = 1};
+}
+
+/* The capabilities that this shape can use: subgroup kernels read 8 dims at a time and no more than
+ * STEP_BLOCK positions; texel buffers have a length. */
+static struct dev_caps usable_caps(const struct op_site *site, const struct plan_node *node,
+                                   const struct op_attention_attr *attr)
+{
+    struct dev_caps caps = *dev_get_caps(site->dev);
+    if (attr->head_dim % 8 != 0 || caps.subgroup_size < 4 ||
+        (caps.subgroup_size & (caps.subgroup_size - 1)) != 0 ||
+        caps.subgroup_size / lanes_per_position(&caps, attr) > STEP_BLOCK) {
+        caps.has &= ~(uint32_t)DEV_CAP_SHUFFLE;
+    }
+    uint64_t largest = ops_bind(site, node->src[0], DEV_READ).bytes;
+    for (uint32_t i = 1; i <= 2; i++) {
+        const struct op_place *place = &site->places[node->src[i]];
+        for (uint32_t s = 0; s < place->n_segments; s++) {
+            uint64_t bytes = place->segments[s].bytes;
+            largest = bytes > largest ? bytes : largest;
+        }
+    }
+    if (largest / 16 > caps.max_texel_elements) {
+        caps.has &= ~(uint32_t)DEV_CAP_TEXEL;
+    }
+    return caps;
+}
+
+static struct dev_kernel *get_kernel(const struct op_site *site, const struct plan_node *node,
+                                     const struct op_attention_attr *attr,
+                                     const struct ops_variant *variant, const struct tile *tile)
+{
+    const struct plan_tensor *tensors = site->plan->tensors;
+    struct dev_kernel_params params = {
+        .shader = variant->shader,
+        .specs = {{ATTENTION_SPEC_WG, tile->wg},
+                  {ATTENTION_SPEC_HEAD_DIM, attr->head_dim},
+                  {ATTENTION_SPEC_TILE_HEADS, tile->heads},
+                  {ATTENTION_SPEC_K_F32, tensors[node->src[1]].elem == PLAN_F32},
+                  {ATTENTION_SPEC_V_F32, tensors[node->src[2]].elem == PLAN_F32},
+                  {ATTENTION_SPEC_SPLITS, attr->splits},
+                  {ATTENTION_SPEC_GROUP, attr->heads / attr->kv_heads},
+                  {ATTENTION_SPEC_S, tile->s},
+                  {ATTENTION_SPEC_P, tile->p},
+                  {ATTENTION_SPEC_UNROLL, tile->unroll},
+                  {ATTENTION_SPEC_TILE_TOKENS, tile->tokens}},
+        .n_specs = 11,
+    };
+    bool control = (dev_get_caps(site->dev)->has & DEV_CAP_SUBGROUP_CONTROL) != 0;
+    params.subgroup_size = variant->shader->uses_subgroup && control ? tile->s : 0;
+    return dev_kernel_get(site->dev, &params);
+}
+
+static bool record_segment(const struct op_site *site, const struct plan_node *node,
+                           const struct op_attention_attr *attr, uint32_t s)
+{
+    const struct op_segment *k = &site->places[node->src[1]].segments[s];
+    const struct op_segment *v = &site->places[node->src[2]].segments[s];
+    const struct dev_caps caps = usable_caps(site, node, attr);
+    uint32_t tokens = (uint32_t)site->plan->tensors[node->src[0]].rows;
+    const struct ops_variant *variant =
+        ops_variant_pick(VARIANTS, sizeof VARIANTS / sizeof *VARIANTS, &caps, tokens, NULL);
+    bool plain = variant == NULL || !variant->shader->uses_subgroup;
+    struct tile tile =
+        plain ? plain_tile(attr) : subgroup_tile(&caps, attr, tokens, (uint32_t)k->rows);
+    struct attention_push push = {.heads = attr->heads,
+                                  .kv0 = (uint32_t)k->row0,
+                                  .kv_n = (uint32_t)k->rows,
+                                  .slots = attr->slots,
+                                  .tokens = tokens,
+                                  .scale_log2 = attr->scale * 1.44269504f};
+    uint64_t items = k->rows * (attr->heads / attr->kv_heads / tile.heads);
+    struct dev_dispatch dispatch = {
+        .n_binds = 5,
+        .push = &push,
+        .push_bytes = sizeof push,
+        .groups = {(uint32_t)size_div_up(items, tile.wg / tile.s), attr->splits,
+                   (uint32_t)size_div_up(tokens, tile.tokens)},
+        .label = "attention",
+    };
+    if (plain) {
+        dispatch.groups[0] = (uint32_t)items;
+    }
+    if (variant == NULL) {
+        log_error(site->log, "attention: no kernel for head_dim %u on this device", attr->head_dim);
+        return false;
+    }
+    dispatch.kernel = get_kernel(site, node, attr, variant, &tile);
+    dispatch.binds[ATTENTION_BIND_Q] = ops_bind(site, node->src[0], DEV_READ);
+    dispatch.binds[ATTENTION_BIND_K] = (struct dev_bind){k->buf, k->offset, k->bytes, DEV_READ};
+    dispatch.binds[ATTENTION_BIND_V] = (struct dev_bind){v->buf, v->offset, v->bytes, DEV_READ};
+    dispatch.binds[ATTENTION_BIND_STEPS] = ops_bind(site, node->src[3], DEV_READ);
+    dispatch.binds[ATTENTION_BIND_RESULT] = ops_bind(site, node->dst[0], DEV_WRITE);
+    return dispatch.kernel != NULL && dev_cmd_dispatch(site->cmd, &dispatch);
+}
+
+static bool record(const struct op_site *site, const struct plan_node *node)
+{
+    struct op_attention_attr attr;
+    memcpy(&attr, node->attr, sizeof attr);
+    const struct op_place *k = &site->places[node->src[1]], *v = &site->places[node->src[2]];
+    if (k->n_segments == 0 || k->n_segments != v->n_segments) {
+        log_error(site->log, "attention: layer %d: K cache in %u segments, V cache in %u",
+                  (int)node->layer, k->n_segments, v->n_segments);
+        return false;
+    }
+    for (uint32_t s = 0; s < k->n_segments; s++) {
+        if (k->segments[s].row0 != v->segments[s].row0 ||
+            k->segments[s].rows != v->segments[s].rows) {
+            log_error(site->log, "attention: layer %d: segment %u holds other heads of K than of V",
+                      (int)node->layer, s);
+            return false;
+        }
+        if (!record_segment(site, node, &attr, s)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* How many entries each token sees is not known to the plan: half of the cache is taken. */
+static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
+{
+    struct op_attention_attr attr;
+    memcpy(&attr, node->attr, sizeof attr);
+    const struct plan_tensor *q = &plan->tensors[node->src[0]];
+    double entries = 0.5 * attr.slots;
+    double cache = 0;
+    for (uint32_t i = 1; i <= 2; i++) {
+        cache += 0.5 * (double)plan_tensor_bytes(&plan->tensors[node->src[i]]);
+    }
+    *out = (struct op_cost){
+        .flop = 4.0 * (double)q->rows * (double)q->cols * entries,
+        .bytes = cache + (double)plan_tensor_bytes(q) +
+                 (double)plan_tensor_bytes(&plan->tensors[node->dst[0]]),
+    };
+}
+
+const struct op op_def_attention = {
+    .name = "attention",
+    .purpose = "softmax(scale q K^T) V over the KV cache, grouped heads, without a score matrix",
+    .cost = cost,
+    .record = record,
+};
+
+static bool cache_fits(const struct plan_tensor *cache, const struct op_attention_attr *attr)
+{
+    return cache->rows == attr->kv_heads && cache->cols == (uint64_t)attr->slots * attr->head_dim &&
+           (cache->elem == PLAN_F16 || cache->elem == PLAN_F32);
+}
+
+static bool check(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
+                  const struct op_attention_attr *attr)
+{
+    const struct plan_tensor *qt = plan_get_tensor(plan, q);
+    const struct plan_tensor *kc = plan_get_tensor(plan, k_cache);
+    const struct plan_tensor *vc = plan_get_tensor(plan, v_cache);
+    if (attr->head_dim == 0 || attr->head_dim % 2 != 0 || attr->head_dim > OP_MAX_HEAD_DIM) {
+        ops_refuse(plan, "attention", "%s: head_dim %u is not an even number up to %u", qt->name,
+                   attr->head_dim, OP_MAX_HEAD_DIM);
+        return false;
+    }
+    if (attr->kv_heads == 0 || attr->heads == 0 || attr->heads % attr->kv_heads != 0) {
+        ops_refuse(plan, "attention", "%s: %u heads cannot share %u KV heads", qt->name,
+                   attr->heads, attr->kv_heads);
+        return false;
+    }
+    if (attr->splits == 0 || attr->splits > OP_MAX_SPLITS || attr->slots % STEP_BLOCK != 0) {
+        ops_refuse(plan, "attention", "%s: %u splits (1 to %u), %u slots (a multiple of %d)",
+                   qt->name, attr->splits, OP_MAX_SPLITS, attr->slots, STEP_BLOCK);
+        return false;
+    }
+    if (qt->cols != (uint64_t)attr->heads * attr->head_dim || !cache_fits(kc, attr) ||
+        !cache_fits(vc, attr)) {
+        ops_refuse(plan, "attention",
+                   "%s %llu x %llu, %s and %s are not %u heads over %u of %u dims, %u slots",
+                   qt->name, (unsigned long long)qt->rows, (unsigned long long)qt->cols, kc->name,
+                   vc->name, attr->heads, attr->kv_heads, attr->head_dim, attr->slots);
+        return false;
+    }
+    return true;
+}
+
+uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
+                      uint32_t step, const struct op_attention_attr *attr)
+{
+    const struct plan_tensor *qt = ops_operand(plan, "attention", "q", q, PLAN_F32);
+    if (qt == NULL || ops_operand(plan, "attention", "step", step, PLAN_U32) == NULL ||
+        !check(plan, q, k_cache, v_cache, attr)) {
+        return PLAN_NONE;
+    }
+    uint64_t tokens = qt->rows;
+    struct plan_node node = {.op = &op_def_attention,
+                             .n_src = 4,
+                             .src = {q, k_cache, v_cache, step},
+                             .in_place = PLAN_NONE};
+    memcpy(node.attr, attr, sizeof *attr);
+    if (attr->splits == 1) {
+        return ops_add_result(plan, &node, "attn_out", tokens,
+                              (uint64_t)attr->heads * attr->head_dim);
+    }
+    uint32_t partial =
+        ops_add_result(plan, &node, "attn_partial", tokens * attr->heads * attr->splits,
+                       (uint64_t)attr->head_dim + 2);
+    return op_attn_merge(plan, partial, attr);
+}

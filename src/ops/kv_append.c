@@ -1,0 +1,134 @@
+/* KV append: the K and V rows of every token to their slots in the caches. One dispatch per cache
+ * segment. Which slots exist and who uses them is the step's business (src/run/kv.c). */
+#include "ops/ops.h"
+
+#include "gen/kv_append.h"
+#include "ops/site.h"
+
+#include <string.h>
+
+#define WORKGROUP 64
+
+static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
+{
+    struct op_kv_append_attr attr;
+    memcpy(&attr, node->attr, sizeof attr);
+    double values = (double)plan->n_tokens * attr.kv_heads * attr.head_dim;
+    double stored = 0;
+    for (uint32_t i = 0; i < 2; i++) {
+        stored += plan->tensors[node->dst[i]].elem == PLAN_F16 ? 2.0 : 4.0;
+    }
+    *out = (struct op_cost){.flop = values, .bytes = values * (2 * sizeof(float) + stored)};
+}
+
+static bool record_segment(const struct op_site *site, const struct plan_node *node,
+                           const struct op_kv_append_attr *attr, uint32_t s)
+{
+    const struct plan *plan = site->plan;
+    const struct op_segment *k = &site->places[node->dst[0]].segments[s];
+    const struct op_segment *v = &site->places[node->dst[1]].segments[s];
+    const struct dev_kernel_params params = {
+        .shader = &shader_kv_append,
+        .n_specs = 4,
+        .specs = {{KV_APPEND_SPEC_WG, WORKGROUP},
+                  {KV_APPEND_SPEC_HEAD_DIM, attr->head_dim},
+                  {KV_APPEND_SPEC_K_F32, plan->tensors[node->dst[0]].elem == PLAN_F32},
+                  {KV_APPEND_SPEC_V_F32, plan->tensors[node->dst[1]].elem == PLAN_F32}},
+    };
+    struct kv_append_push push = {.kv_heads = attr->kv_heads,
+                                  .kv0 = (uint32_t)k->row0,
+                                  .kv_n = (uint32_t)k->rows,
+                                  .slots = attr->slots};
+    struct dev_dispatch dispatch = {
+        .kernel = dev_kernel_get(site->dev, &params),
+        .n_binds = 5,
+        .push = &push,
+        .push_bytes = sizeof push,
+        .groups = {(uint32_t)size_div_up(k->rows * (attr->head_dim / 2), WORKGROUP),
+                   (uint32_t)plan->tensors[node->src[0]].rows, 1},
+        .label = "kv_append",
+    };
+    dispatch.binds[KV_APPEND_BIND_K] = ops_bind(site, node->src[0], DEV_READ);
+    dispatch.binds[KV_APPEND_BIND_V] = ops_bind(site, node->src[1], DEV_READ);
+    dispatch.binds[KV_APPEND_BIND_STEPS] = ops_bind(site, node->src[2], DEV_READ);
+    dispatch.binds[KV_APPEND_BIND_K_CACHE] =
+        (struct dev_bind){k->buf, k->offset, k->bytes, DEV_WRITE};
+    dispatch.binds[KV_APPEND_BIND_V_CACHE] =
+        (struct dev_bind){v->buf, v->offset, v->bytes, DEV_WRITE};
+    return dispatch.kernel != NULL && dev_cmd_dispatch(site->cmd, &dispatch);
+}
+
+static bool record(const struct op_site *site, const struct plan_node *node)
+{
+    struct op_kv_append_attr attr;
+    memcpy(&attr, node->attr, sizeof attr);
+    const struct op_place *k = &site->places[node->dst[0]], *v = &site->places[node->dst[1]];
+    if (k->n_segments == 0 || k->n_segments != v->n_segments) {
+        log_error(site->log, "kv_append: layer %d: K cache in %u segments, V cache in %u",
+                  (int)node->layer, k->n_segments, v->n_segments);
+        return false;
+    }
+    for (uint32_t s = 0; s < k->n_segments; s++) {
+        if (k->segments[s].row0 != v->segments[s].row0 ||
+            k->segments[s].rows != v->segments[s].rows) {
+            log_error(site->log, "kv_append: layer %d: segment %u holds other heads of K than of V",
+                      (int)node->layer, s);
+            return false;
+        }
+        if (!record_segment(site, node, &attr, s)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const struct op op_def_kv_append = {
+    .name = "kv_append",
+    .purpose = "K and V rows of every token to their slots in the caches",
+    .cost = cost,
+    .record = record,
+};
+
+static bool cache_fits(const struct plan_tensor *cache, const struct op_kv_append_attr *attr)
+{
+    return cache->rows == attr->kv_heads && cache->cols == (uint64_t)attr->slots * attr->head_dim &&
+           (cache->elem == PLAN_F16 || cache->elem == PLAN_F32);
+}
+
+void op_kv_append(struct plan *plan, uint32_t k, uint32_t v, uint32_t k_cache, uint32_t v_cache,
+                  uint32_t step, const struct op_kv_append_attr *attr)
+{
+    const struct plan_tensor *kt = ops_operand(plan, "kv_append", "k", k, PLAN_F32);
+    const struct plan_tensor *vt = ops_operand(plan, "kv_append", "v", v, PLAN_F32);
+    if (kt == NULL || vt == NULL ||
+        ops_operand(plan, "kv_append", "step", step, PLAN_U32) == NULL) {
+        return;
+    }
+    const struct plan_tensor *kc = plan_get_tensor(plan, k_cache);
+    const struct plan_tensor *vc = plan_get_tensor(plan, v_cache);
+    uint64_t cols = (uint64_t)attr->kv_heads * attr->head_dim;
+    if (attr->head_dim == 0 || attr->head_dim % 2 != 0 || attr->head_dim > OP_MAX_HEAD_DIM) {
+        ops_refuse(plan, "kv_append", "%s: head_dim %u is not an even number up to %u", kt->name,
+                   attr->head_dim, OP_MAX_HEAD_DIM);
+        return;
+    }
+    if (cols == 0 || kt->cols != cols || vt->cols != cols || kt->rows != vt->rows ||
+        !cache_fits(kc, attr) || !cache_fits(vc, attr)) {
+        ops_refuse(
+            plan, "kv_append",
+            "%s %llu x %llu, %s %llu x %llu, %s and %s are not %u heads of %u dims, %u slots",
+            kt->name, (unsigned long long)kt->rows, (unsigned long long)kt->cols, vt->name,
+            (unsigned long long)vt->rows, (unsigned long long)vt->cols, kc->name, vc->name,
+            attr->kv_heads, attr->head_dim, attr->slots);
+        return;
+    }
+    struct plan_node node = {.kind = PLAN_OP,
+                             .op = &op_def_kv_append,
+                             .n_src = 3,
+                             .src = {k, v, step},
+                             .n_dst = 2,
+                             .dst = {k_cache, v_cache},
+                             .in_place = PLAN_NONE};
+    memcpy(node.attr, attr, sizeof *attr);
+    plan_add_node(plan, &node);
+}

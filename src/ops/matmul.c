@@ -1,0 +1,251 @@
+/* Matmul with optional residual: builder, cost, choice of kernel and tile, recording. One dispatch
+ * per row segment of the weight and per batch of tokens (more than one only where a binding would
+ * be too large). How formats lie in memory is left to the shaders. */
+#include "ops/ops.h"
+
+#include "gen/matmul.h"
+#include "gen/tables.h"
+#include "ops/site.h"
+#include "ops/weight.h"
+
+enum kernel { LANES, SUBGROUP, PLAIN_GEMV, PLAIN_GEMM, KERNELS };
+
+static const struct ops_variant variants[KERNELS] = {
+    [LANES] = {.name = "lanes",
+               .needs = DEV_CAP_CPU | DEV_CAP_SHUFFLE | DEV_CAP_TEXEL,
+               .min_subgroup = 4,
+               .max_subgroup = 16,
+               .by_quant = shaders_matmul_lanes},
+    [SUBGROUP] = {.name = "subgroup",
+                  .needs = DEV_CAP_SUBGROUP,
+                  .max_tokens = 16,
+                  .by_quant = shaders_matmul_subgroup},
+    [PLAIN_GEMV] = {.name = "plain", .max_tokens = 4, .by_quant = shaders_matmul_plain_gemv},
+    [PLAIN_GEMM] = {.name = "plain", .by_quant = shaders_matmul_plain_gemm},
+};
+
+enum {
+    LANES_ROWS = 4, /* row blocks of an invocation: with 8 tokens, as many sums as registers hold */
+    LANES_GROUP = 4, /* subgroups of a group, for many tokens */
+    SUBGROUP_LOCAL = 128,
+    SUBGROUP_ROWS = 2,
+    BATCH_STEP = 64, /* tokens: keeps offsets of batches aligned to 256 bytes */
+};
+
+/* How a kernel is specialized, and what one work group makes. */
+struct tile {
+    uint32_t local, spec_rows; /* 0: fixed in the shader */
+    uint32_t rows, tokens;
+};
+
+static uint32_t token_tile(uint64_t tokens, uint32_t most)
+{
+    uint32_t tile = 1;
+    while (tile < most && tile < tokens) {
+        tile *= 2;
+    }
+    return tile;
+}
+
+static struct tile get_tile(enum kernel kernel, const struct dev_caps *caps, uint64_t tokens)
+{
+    uint32_t size = caps->subgroup_size;
+    switch (kernel) {
+    case LANES: {
+        uint32_t local = tokens == 1 ? size : size * LANES_GROUP;
+        return (struct tile){local, LANES_ROWS, local * LANES_ROWS, token_tile(tokens, 8)};
+    }
+    case SUBGROUP: {
+        uint32_t local = SUBGROUP_LOCAL > size ? SUBGROUP_LOCAL : size;
+        return (struct tile){local, SUBGROUP_ROWS, local / size * SUBGROUP_ROWS,
+                             token_tile(tokens, 8)};
+    }
+    case PLAIN_GEMV:
+        return (struct tile){0, 0, 4, token_tile(tokens, 4)};
+    default:
+        return (struct tile){0, 0, 64, 64};
+    }
+}
+
+/* A call of the op on one device. */
+struct call {
+    const struct op_site *site;
+    const struct plan_tensor *w;
+    uint64_t tokens;
+    bool has_residual;
+    struct dev_bind x, y, residual;
+    uint64_t batch; /* tokens of one dispatch */
+};
+
+static enum kernel pick(const struct call *call, const struct op_segment *segment)
+{
+    const struct dev_caps *caps = dev_get_caps(call->site->dev);
+    uint64_t x_texels = call->tokens * call->w->cols / 4;
+    bool lanes = segment->layout->lanes == caps->subgroup_size &&
+                 segment->layout->bytes / 16 <= caps->max_texel_elements &&
+                 x_texels <= caps->max_texel_elements;
+    uint32_t tokens = call->tokens < UINT32_MAX ? (uint32_t)call->tokens : UINT32_MAX;
+    const struct ops_variant *first = lanes ? variants : variants + 1;
+    uint32_t count = KERNELS - (uint32_t)(first - variants);
+    return (enum kernel)(ops_variant_pick(first, count, caps, tokens, NULL) - variants);
+}
+
+static struct dev_kernel *get_kernel(struct dev *dev, enum kernel kernel, const struct tile *tile,
+                                     enum quant_id quant)
+{
+    uint32_t size = dev_get_caps(dev)->subgroup_size;
+    struct dev_kernel_params params = {.shader = variants[kernel].by_quant[quant]};
+    if (kernel == LANES || kernel == SUBGROUP) {
+        params.subgroup_size = size;
+        params.specs[0].id = 0;
+        params.specs[0].value = tile->local;
+        params.specs[1].id = MATMUL_SPEC_ROWS;
+        params.specs[1].value = tile->spec_rows;
+        params.n_specs = 2;
+    }
+    if (kernel == LANES) {
+        params.specs[params.n_specs].id = MATMUL_SPEC_S;
+        params.specs[params.n_specs++].value = size;
+    }
+    if (kernel != PLAIN_GEMM) {
+        params.specs[params.n_specs].id = MATMUL_SPEC_TOKENS;
+        params.specs[params.n_specs++].value = tile->tokens;
+    }
+    return dev_kernel_get(dev, &params);
+}
+
+static struct matmul_push get_push(const struct call *call, const struct op_segment *segment,
+                                   uint64_t tokens)
+{
+    const struct quant_layout *layout = segment->layout;
+    struct matmul_push push = {.lanes_log2 = ops_log2(layout->lanes),
+                               .cols = (uint32_t)layout->cols,
+                               .rows = (uint32_t)segment->rows,
+                               .row0 = (uint32_t)segment->row0,
+                               .stride = (uint32_t)call->w->rows,
+                               .tokens = (uint32_t)tokens,
+                               .residual = call->has_residual};
+    ops_weight_planes(layout, push.base, push.units);
+    return push;
+}
+
+/* Rows `token0`.. of an activation. */
+static struct dev_bind tokens_of(struct dev_bind bind, uint64_t token0, uint64_t tokens,
+                                 uint64_t cols)
+{
+    bind.offset += token0 * cols * 4;
+    bind.bytes = tokens * cols * 4;
+    return bind;
+}
+
+static bool record_segment(const struct call *call, const struct op_segment *segment,
+                           uint64_t token0)
+{
+    struct dev *dev = call->site->dev;
+    const struct dev_caps *caps = dev_get_caps(dev);
+    uint64_t left = call->tokens - token0, n = left < call->batch ? left : call->batch;
+    enum kernel kernel = pick(call, segment);
+    struct tile tile = get_tile(kernel, caps, call->tokens);
+    struct matmul_push push = get_push(call, segment, n);
+    struct dev_dispatch dispatch = {
+        .kernel = get_kernel(dev, kernel, &tile, segment->layout->id),
+        .n_binds = 4,
+        .push = &push,
+        .push_bytes = sizeof push,
+        .label = "matmul",
+    };
+    uint32_t groups[3];
+    ops_fold(caps, size_div_up(segment->rows, tile.rows), groups);
+    dispatch.groups[0] = (uint32_t)size_div_up(n, tile.tokens);
+    dispatch.groups[1] = groups[0];
+    dispatch.groups[2] = groups[1];
+    dispatch.binds[MATMUL_BIND_WEIGHTS] = ops_weight_bind(segment);
+    dispatch.binds[MATMUL_BIND_X] = tokens_of(call->x, token0, n, call->w->cols);
+    dispatch.binds[MATMUL_BIND_Y] = tokens_of(call->y, token0, n, call->w->rows);
+    dispatch.binds[MATMUL_BIND_RESIDUAL] = tokens_of(call->residual, token0, n, call->w->rows);
+    return dispatch.kernel != NULL && dev_cmd_dispatch(call->site->cmd, &dispatch);
+}
+
+/* Tokens of one dispatch, so that no binding is larger than the device allows. */
+static bool set_batch(struct call *call)
+{
+    const struct dev_caps *caps = dev_get_caps(call->site->dev);
+    uint64_t rows = call->w->rows, cols = call->w->cols;
+    uint64_t most = caps->max_binding_bytes / 4 / (rows > cols ? rows : cols);
+    uint64_t groups = (uint64_t)caps->max_workgroup_count[0];
+    most = most < groups ? most : groups;
+    call->batch = call->tokens <= most ? call->tokens : most / BATCH_STEP * BATCH_STEP;
+    if (call->batch == 0) {
+        log_error(call->site->log,
+                  "matmul: %u tokens of %s [%llu][%llu] exceed the device's largest binding, "
+                  "%llu bytes",
+                  BATCH_STEP, call->w->name, (unsigned long long)rows, (unsigned long long)cols,
+                  (unsigned long long)caps->max_binding_bytes);
+    }
+    return call->batch != 0;
+}
+
+static bool record(const struct op_site *site, const struct plan_node *node)
+{
+    const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[1]);
+    const struct op_place *place = &site->places[node->src[0]];
+    struct call call = {.site = site,
+                        .w = plan_get_tensor(site->plan, node->src[0]),
+                        .tokens = x->rows,
+                        .has_residual = node->n_src > 2 && node->src[2] != PLAN_NONE,
+                        .x = ops_bind(site, node->src[1], DEV_READ),
+                        .y = ops_bind(site, node->dst[0], DEV_WRITE)};
+    call.residual = call.has_residual ? ops_bind(site, node->src[2], DEV_READ) : call.y;
+    if (!set_batch(&call)) {
+        return false;
+    }
+    for (uint64_t token0 = 0; token0 < call.tokens; token0 += call.batch) {
+        for (uint32_t i = 0; i < place->n_segments; i++) {
+            if (!record_segment(&call, &place->segments[i], token0)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
+{
+    const struct plan_tensor *w = plan_get_tensor(plan, node->src[0]);
+    const struct plan_tensor *x = plan_get_tensor(plan, node->src[1]);
+    out->flop = 2.0 * (double)w->rows * (double)w->cols * (double)x->rows;
+    out->bytes = (double)w->rows * (double)quant_row_bytes(w->quant, w->cols) +
+                 ops_bytes(plan, node->src[1]) + ops_bytes(plan, node->dst[0]);
+    if (node->n_src > 2 && node->src[2] != PLAN_NONE) {
+        out->bytes += ops_bytes(plan, node->src[2]);
+    }
+}
+
+const struct op op_def_matmul = {.name = "matmul",
+                                 .purpose = "weight times activations, plus residual",
+                                 .cost = cost,
+                                 .record = record};
+
+uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x)
+{
+    const struct plan_tensor *weight = ops_operand(plan, "matmul", "weight", w, PLAN_QUANT);
+    const struct plan_tensor *in = ops_operand(plan, "matmul", "x", x, PLAN_F32);
+    if (weight == NULL || in == NULL) {
+        return PLAN_NONE;
+    }
+    unsigned long long rows = weight->rows, cols = weight->cols;
+    if (cols != in->cols) {
+        return ops_refuse(plan, "matmul", "weight %s [%llu][%llu] does not fit x %s [%llu][%llu]",
+                          weight->name, rows, cols, in->name, (unsigned long long)in->rows,
+                          (unsigned long long)in->cols);
+    }
+    if (cols % 4 != 0 || cols > INT32_MAX || rows > INT32_MAX || in->rows > INT32_MAX) {
+        return ops_refuse(plan, "matmul",
+                          "weight %s [%llu][%llu] for %llu tokens: columns must be a multiple of 4 "
+                          "and sizes below 2^31",
+                          weight->name, rows, cols, (unsigned long long)in->rows);
+    }
+    struct plan_node node = {
+        .op = &op_def_matmul, .n_src = 2, .src = {w, x}, .in_place = PLAN_NONE};
+    return ops_add_result(plan, &node, name, in->rows, weight->rows);
+}
