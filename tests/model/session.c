@@ -67,7 +67,7 @@ static void sequences_do_not_mix(void **state)
     assert_int_equal(qd_session_step(rig.session, &step), QD_OK);
     for (uint32_t i = 0; i < count; i++) {
         const float *row = qd_session_logits(rig.session, i);
-        assert_true(difference(row, alone[seq[i]] + (size_t)pos[i] * VOCAB, VOCAB) < 1e-3);
+        assert_true(difference(row, alone[seq[i]] + (size_t)pos[i] * VOCAB, VOCAB) < 1e-2);
     }
     assert_int_equal(qd_session_length(rig.session, 0), n[0]);
     assert_int_equal(qd_session_length(rig.session, 1), n[1]);
