@@ -12,8 +12,9 @@ static bool fail_bind(const struct dev *dev, const struct dev_dispatch *d, uint3
                       const char *why)
 {
     const struct dev_bind *b = &d->binds[i];
-    log_error(dev->log, "device %u (%s): %s: binding %u, buffer %s of %llu bytes, range %llu + "
-                        "%llu: %s",
+    log_error(dev->log,
+              "device %u (%s): %s: binding %u, buffer %s of %llu bytes, range %llu + "
+              "%llu: %s",
               dev->info.index, dev->info.name, d->label != NULL ? d->label : "dispatch", i,
               b->buf->name, (unsigned long long)b->buf->bytes, (unsigned long long)b->offset,
               (unsigned long long)b->bytes, why);
@@ -123,8 +124,8 @@ static bool reserve(struct dev *dev, struct binder *b, const struct dev_kernel *
 static VkBufferView find_view(struct dev *dev, struct binder *b, const struct dev_bind *bind,
                               enum dev_bind_kind kind)
 {
-    VkFormat format = kind == DEV_BIND_TEXEL_UINT ? VK_FORMAT_R32G32B32A32_UINT
-                                                  : VK_FORMAT_R32G32B32A32_SFLOAT;
+    VkFormat format =
+        kind == DEV_BIND_TEXEL_UINT ? VK_FORMAT_R32G32B32A32_UINT : VK_FORMAT_R32G32B32A32_SFLOAT;
     for (size_t i = 0; i < b->n_views; i++) {
         const struct bind_view *v = &b->views[i];
         if (v->buffer == bind->buf->handle && v->offset == bind->offset &&
@@ -165,8 +166,7 @@ static bool write_set(struct dev *dev, struct binder *b, const struct dev_dispat
                                            .dstBinding = i,
                                            .descriptorCount = 1};
         if (kind == DEV_BIND_STORAGE) {
-            buffers[i] =
-                (VkDescriptorBufferInfo){bind->buf->handle, bind->offset, bind->bytes};
+            buffers[i] = (VkDescriptorBufferInfo){bind->buf->handle, bind->offset, bind->bytes};
             writes[i].descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
             writes[i].pBufferInfo = &buffers[i];
         } else {
@@ -188,11 +188,11 @@ VkDescriptorSet binder_set(struct dev *dev, struct binder *b, const struct dev_d
     if (!reserve(dev, b, k)) {
         return VK_NULL_HANDLE;
     }
-    const VkDescriptorSetAllocateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
-        .descriptorPool = b->pools[b->current],
-        .descriptorSetCount = 1,
-        .pSetLayouts = &k->set_layout};
+    const VkDescriptorSetAllocateInfo info = {.sType =
+                                                  VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+                                              .descriptorPool = b->pools[b->current],
+                                              .descriptorSetCount = 1,
+                                              .pSetLayouts = &k->set_layout};
     VkDescriptorSet set = VK_NULL_HANDLE;
     if (!dev_check(dev, dev->vk.AllocateDescriptorSets(dev->handle, &info, &set),
                    "vkAllocateDescriptorSets")) {

@@ -67,8 +67,7 @@ struct dev_buf *dev_buf_create(struct dev *dev, const struct dev_buf_params *par
     }
     if (params->bytes == 0 || params->bytes > dev->info.caps.max_buffer_bytes) {
         log_error(dev->log, "device %u (%s): buffer %s has %llu bytes, allowed are 1 to %llu",
-                  dev->info.index, dev->info.name, params->name,
-                  (unsigned long long)params->bytes,
+                  dev->info.index, dev->info.name, params->name, (unsigned long long)params->bytes,
                   (unsigned long long)dev->info.caps.max_buffer_bytes);
         return NULL;
     }
@@ -80,10 +79,10 @@ struct dev_buf *dev_buf_create(struct dev *dev, const struct dev_buf_params *par
     VkMemoryRequirements req;
     dev->vk.GetBufferMemoryRequirements(dev->handle, buf->handle, &req);
     if (!memory_take(dev, &req, buf) ||
-        !dev_check(dev,
-                   dev->vk.BindBufferMemory(dev->handle, buf->handle, buf->slab->handle,
-                                            buf->slab_offset),
-                   "vkBindBufferMemory")) {
+        !dev_check(
+            dev,
+            dev->vk.BindBufferMemory(dev->handle, buf->handle, buf->slab->handle, buf->slab_offset),
+            "vkBindBufferMemory")) {
         goto fail;
     }
     buf->cached = (dev->phys->memory.memoryTypes[buf->slab->type].propertyFlags &

@@ -154,10 +154,9 @@ static bool read_coopmat(const struct dev_instance *inst, const struct phys *phy
 
 static void read_subgroup(const struct query *q, struct phys *phys)
 {
-    const VkSubgroupFeatureFlags base = VK_SUBGROUP_FEATURE_BASIC_BIT |
-                                        VK_SUBGROUP_FEATURE_VOTE_BIT |
-                                        VK_SUBGROUP_FEATURE_ARITHMETIC_BIT |
-                                        VK_SUBGROUP_FEATURE_BALLOT_BIT;
+    const VkSubgroupFeatureFlags base =
+        VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_VOTE_BIT |
+        VK_SUBGROUP_FEATURE_ARITHMETIC_BIT | VK_SUBGROUP_FEATURE_BALLOT_BIT;
     struct dev_caps *caps = &phys->info.caps;
     VkSubgroupFeatureFlags ops = q->p11.subgroupSupportedOperations;
     uint32_t size = q->p11.subgroupSize;
@@ -165,9 +164,8 @@ static void read_subgroup(const struct query *q, struct phys *phys)
         ops = 0;
     }
     caps->has |= (ops & base) == base ? DEV_CAP_SUBGROUP : 0u;
-    caps->has |= (ops & base) == base && (ops & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) != 0
-                     ? DEV_CAP_SHUFFLE
-                     : 0u;
+    caps->has |=
+        (ops & base) == base && (ops & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) != 0 ? DEV_CAP_SHUFFLE : 0u;
     caps->subgroup_size = caps->subgroup_min = caps->subgroup_max = size != 0 ? size : 1;
     if (q->size_control.subgroupSizeControl == VK_TRUE && size != 0 &&
         (q->p_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0) {
@@ -178,8 +176,7 @@ static void read_subgroup(const struct query *q, struct phys *phys)
     }
 }
 
-static void read_features(const struct dev_instance *inst, const struct query *q,
-                          struct phys *phys)
+static void read_features(const struct dev_instance *inst, const struct query *q, struct phys *phys)
 {
     struct dev_caps *caps = &phys->info.caps;
     const struct {
@@ -227,8 +224,8 @@ static void read_limits(const struct query *q, struct phys *phys)
         caps->max_workgroup_count[i] = l->maxComputeWorkGroupCount[i];
     }
     caps->max_shared_bytes = l->maxComputeSharedMemorySize;
-    caps->max_push_bytes = l->maxPushConstantsSize < DEV_MAX_PUSH ? l->maxPushConstantsSize
-                                                                  : DEV_MAX_PUSH;
+    caps->max_push_bytes =
+        l->maxPushConstantsSize < DEV_MAX_PUSH ? l->maxPushConstantsSize : DEV_MAX_PUSH;
     caps->max_storage_buffers = l->maxPerStageDescriptorStorageBuffers;
     caps->max_binding_bytes = l->maxStorageBufferRange;
     caps->max_texel_elements = (caps->has & DEV_CAP_TEXEL) != 0 ? l->maxTexelBufferElements : 0;

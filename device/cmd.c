@@ -26,11 +26,11 @@ struct dev_cmd *dev_cmd_create(struct dev *dev)
         cmd->pool = VK_NULL_HANDLE;
         goto fail;
     }
-    const VkCommandBufferAllocateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-        .commandPool = cmd->pool,
-        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-        .commandBufferCount = 1};
+    const VkCommandBufferAllocateInfo info = {.sType =
+                                                  VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                              .commandPool = cmd->pool,
+                                              .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                              .commandBufferCount = 1};
     if (!dev_check(dev, dev->vk.AllocateCommandBuffers(dev->handle, &info, &cmd->handle),
                    "vkAllocateCommandBuffers")) {
         goto fail;
@@ -47,6 +47,7 @@ void dev_cmd_destroy(struct dev_cmd *cmd)
         return;
     }
     struct dev *dev = cmd->dev;
+    dev_wait(dev, cmd->value); /* error paths give up with work in flight */
     binder_finish(dev, &cmd->binder);
     hazard_finish(&cmd->hazard);
     if (cmd->queries != VK_NULL_HANDLE) {
@@ -98,9 +99,8 @@ bool dev_cmd_begin(struct dev_cmd *cmd)
     cmd->state = CMD_EMPTY;
     cmd->bound = VK_NULL_HANDLE;
     cmd->n_dispatches = cmd->n_barriers = 0;
-    const VkCommandBufferBeginInfo info = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-        .flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT};
+    const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+                                           .flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT};
     if (!dev_check(dev, dev->vk.ResetCommandPool(dev->handle, cmd->pool, 0),
                    "vkResetCommandPool") ||
         !binder_reset(dev, &cmd->binder) ||

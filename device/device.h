@@ -59,9 +59,9 @@ struct dev_caps {
     uint64_t max_buffer_bytes;    /* min(maxBufferSize, maxMemoryAllocationSize) */
     uint32_t offset_align;        /* max of storage-buffer, texel-buffer and 16 byte alignments */
     uint32_t import_align;        /* minImportedHostPointerAlignment, 0 without HOST_IMPORT */
-    uint32_t coopmat_m, coopmat_n, coopmat_k; /* a float16 x float16 + float32 shape of subgroup scope;
-                                                 0 without COOPMAT */
-    float timestamp_ns;           /* nanoseconds per tick, 0 without timestamps */
+    uint32_t coopmat_m, coopmat_n, coopmat_k; /* a float16 x float16 + float32 shape of subgroup
+                                                 scope; 0 without COOPMAT */
+    float timestamp_ns;                       /* nanoseconds per tick, 0 without timestamps */
     uint32_t timestamp_bits;
 };
 
@@ -85,9 +85,10 @@ struct dev_instance;
 
 struct dev_instance_params {
     struct log *log; /* must outlive the instance */
-    bool validate;   /* validation layer with synchronization validation; an error when the layer
-                        is missing. Messages go to the log as LOG_ERROR lines that begin with
-                        "validation:" and are counted (dev_instance_messages) */
+    bool validate;   /* (or the environment variable QUADRIGA_VALIDATE=1) validation layer with
+                        synchronization validation; an error when the layer is missing. Messages go to
+                        the log as LOG_ERROR lines that begin with   "validation:" and are counted
+                        (dev_instance_messages) */
     void *get_proc;  /* tests: a PFN_vkGetInstanceProcAddr to use instead of the loader's */
 };
 
@@ -167,7 +168,7 @@ enum dev_bind_kind {
     DEV_BIND_TEXEL_FLOAT /* samplerBuffer, R32G32B32A32_SFLOAT */
 };
 
-/* Generated from SPIR-V, one per kernel variant; constant data. */
+/* Generated from SPIR-V, one per kernel variant; constant data that outlives every dev using it. */
 struct dev_shader {
     const char *name; /* e.g. "gemv_lanes_q4_k" */
     const uint32_t *words;
@@ -189,7 +190,8 @@ struct dev_kernel_params {
     struct {
         uint32_t id, value;
     } specs[DEV_MAX_SPECS];
-    uint32_t subgroup_size; /* required size; 0 = the device's default */
+    uint32_t subgroup_size; /* required size, in full subgroups: the workgroup's x is a multiple of
+                               it; 0 = the device's default */
 };
 
 /* The pipeline for these params; made on first use, kept by the dev and shared. Slow the first
@@ -230,7 +232,8 @@ bool dev_cmd_copy(struct dev_cmd *cmd, struct dev_buf *dst, uint64_t dst_offset,
                   struct dev_buf *src, uint64_t src_offset, uint64_t bytes);
 bool dev_cmd_fill(struct dev_cmd *cmd, struct dev_buf *dst, uint64_t offset, uint64_t bytes,
                   uint32_t word);
-/* Timestamps: write number `slot` (below the count given at dev_cmd_timers). */
+/* Timestamps: write number `slot` (below the count given at dev_cmd_timers). A device without
+ * timestamps takes timers too, but reading them gives false, without a log line. */
 bool dev_cmd_timers(struct dev_cmd *cmd, uint32_t count); /* before begin */
 void dev_cmd_timestamp(struct dev_cmd *cmd, uint32_t slot);
 bool dev_cmd_read_timers(struct dev_cmd *cmd, uint64_t *ns, uint32_t count); /* after its wait */
@@ -241,8 +244,8 @@ uint32_t dev_cmd_barriers(const struct dev_cmd *cmd); /* barriers put between th
 /* Returns the timeline value that is reached when the work is done; 0 on error. Submissions of one
  * dev run in order. */
 uint64_t dev_submit(struct dev *dev, struct dev_cmd *cmd);
-/* Waits until the timeline reaches `value`: polls briefly on GPUs, then blocks; never polls on a
- * CPU device. False on loss or after 60 s. */
+/* Waits until the timeline reaches `value`, which may be submitted later by another thread: polls
+ * briefly on GPUs, then blocks; never polls on a CPU device. False on loss or after 60 s. */
 bool dev_wait(struct dev *dev, uint64_t value);
 bool dev_poll(struct dev *dev, uint64_t value); /* true when reached */
 

@@ -87,10 +87,9 @@ static bool join(struct dev_exchange *x, struct member *m)
         return true;
     }
     dev_buf_destroy(m->buf);
-    m->buf = dev_buf_create(m->dev,
-                            &(struct dev_buf_params){.name = "exchange staging",
-                                                     .bytes = x->padded,
-                                                     .mem = DEV_MEM_READBACK});
+    m->buf = dev_buf_create(m->dev, &(struct dev_buf_params){.name = "exchange staging",
+                                                             .bytes = x->padded,
+                                                             .mem = DEV_MEM_READBACK});
     return m->buf != NULL;
 }
 

@@ -127,22 +127,20 @@ static bool make_layouts(struct dev *dev, struct dev_kernel *kernel)
         .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
         .bindingCount = s->n_bindings,
         .pBindings = bindings};
-    if (!dev_check(
-            dev,
-            dev->vk.CreateDescriptorSetLayout(dev->handle, &set, NULL, &kernel->set_layout),
-            "vkCreateDescriptorSetLayout")) {
+    if (!dev_check(dev,
+                   dev->vk.CreateDescriptorSetLayout(dev->handle, &set, NULL, &kernel->set_layout),
+                   "vkCreateDescriptorSetLayout")) {
         return false;
     }
     const VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
                                       .size = s->push_bytes};
-    const VkPipelineLayoutCreateInfo layout = {
-        .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-        .setLayoutCount = 1,
-        .pSetLayouts = &kernel->set_layout,
-        .pushConstantRangeCount = s->push_bytes != 0 ? 1 : 0,
-        .pPushConstantRanges = &push};
-    return dev_check(dev,
-                     dev->vk.CreatePipelineLayout(dev->handle, &layout, NULL, &kernel->layout),
+    const VkPipelineLayoutCreateInfo layout = {.sType =
+                                                   VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                               .setLayoutCount = 1,
+                                               .pSetLayouts = &kernel->set_layout,
+                                               .pushConstantRangeCount = s->push_bytes != 0 ? 1 : 0,
+                                               .pPushConstantRanges = &push};
+    return dev_check(dev, dev->vk.CreatePipelineLayout(dev->handle, &layout, NULL, &kernel->layout),
                      "vkCreatePipelineLayout");
 }
 

@@ -65,8 +65,8 @@ static struct slab *make_slab(struct dev *dev, uint32_t type, uint64_t bytes, Vk
     }
     slab->type = type;
     slab->bytes = bytes;
-    if ((dev->phys->memory.memoryTypes[type].propertyFlags &
-         VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0) {
+    if ((dev->phys->memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) !=
+        0) {
         void *mapped = NULL;
         *result = dev->vk.MapMemory(dev->handle, slab->handle, 0, VK_WHOLE_SIZE, 0, &mapped);
         if (*result != VK_SUCCESS) {
@@ -93,8 +93,8 @@ static uint64_t slab_size(const struct dev *dev, uint32_t type, uint64_t bytes)
             size *= 2;
         }
     }
-    uint64_t heap = dev->phys->memory.memoryHeaps[dev->phys->memory.memoryTypes[type].heapIndex]
-                        .size;
+    uint64_t heap =
+        dev->phys->memory.memoryHeaps[dev->phys->memory.memoryTypes[type].heapIndex].size;
     while (size > SLAB_FIRST && size > heap / 8) {
         size /= 2;
     }

@@ -6,7 +6,11 @@
 bool dev_cmd_timers(struct dev_cmd *cmd, uint32_t count)
 {
     struct dev *dev = cmd->dev;
-    if (cmd->state == CMD_RECORDING || !dev_wait(dev, cmd->value)) {
+    if (cmd->state == CMD_RECORDING) {
+        log_error(dev->log, "timers cannot be changed within a recording");
+        return false;
+    }
+    if (!dev_wait(dev, cmd->value)) {
         return false;
     }
     if (cmd->n_queries == count) {
@@ -47,9 +51,9 @@ bool dev_cmd_read_timers(struct dev_cmd *cmd, uint64_t *ns, uint32_t count)
         count > cmd->n_queries) {
         return false;
     }
-    VkResult result = dev->vk.GetQueryPoolResults(dev->handle, cmd->queries, 0, count,
-                                                  count * sizeof *ns, ns, sizeof *ns,
-                                                  VK_QUERY_RESULT_64_BIT);
+    VkResult result =
+        dev->vk.GetQueryPoolResults(dev->handle, cmd->queries, 0, count, count * sizeof *ns, ns,
+                                    sizeof *ns, VK_QUERY_RESULT_64_BIT);
     if (result == VK_NOT_READY || !dev_check(dev, result, "vkGetQueryPoolResults")) {
         return false;
     }

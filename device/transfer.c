@@ -26,20 +26,19 @@ static bool make_commands(struct dev *dev)
     if (t->pool != VK_NULL_HANDLE) {
         return true;
     }
-    const VkCommandPoolCreateInfo pool = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-        .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
-        .queueFamilyIndex = dev->phys->queue_family};
+    const VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                          .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
+                                          .queueFamilyIndex = dev->phys->queue_family};
     if (!dev_check(dev, dev->vk.CreateCommandPool(dev->handle, &pool, NULL, &t->pool),
                    "vkCreateCommandPool")) {
         t->pool = VK_NULL_HANDLE;
         return false;
     }
-    const VkCommandBufferAllocateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-        .commandPool = t->pool,
-        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-        .commandBufferCount = TRANSFER_SLOTS};
+    const VkCommandBufferAllocateInfo info = {.sType =
+                                                  VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                              .commandPool = t->pool,
+                                              .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                              .commandBufferCount = TRANSFER_SLOTS};
     if (!dev_check(dev, dev->vk.AllocateCommandBuffers(dev->handle, &info, t->cmds),
                    "vkAllocateCommandBuffers")) {
         dev->vk.DestroyCommandPool(dev->handle, t->pool, NULL);
@@ -63,8 +62,8 @@ static struct dev_buf *staging(struct dev *dev, struct dev_buf **buf, const char
     }
     if (*buf == NULL) {
         *buf = dev_buf_create(
-            dev, &(struct dev_buf_params){
-                     .name = name, .bytes = t->chunk * TRANSFER_SLOTS, .mem = mem});
+            dev,
+            &(struct dev_buf_params){.name = name, .bytes = t->chunk * TRANSFER_SLOTS, .mem = mem});
     }
     return *buf;
 }
@@ -126,8 +125,8 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static bool upload_staged(struct dev *dev, struct dev_buf *dst, uint64_t offset, const uint8_t *data,
-                          uint64_t bytes)
+static bool upload_staged(struct dev *dev, struct dev_buf *dst, uint64_t offset,
+                          const uint8_t *data, uint64_t bytes)
 {
     struct transfer *t = &dev->transfer;
     if (!make_commands(dev) || staging(dev, &t->up, "staging up", DEV_MEM_UPLOAD) == NULL) {
@@ -211,8 +210,7 @@ bool dev_upload(struct dev *dev, struct dev_buf *dst, uint64_t offset, const voi
     return ok;
 }
 
-bool dev_download(struct dev *dev, struct dev_buf *src, uint64_t offset, void *data,
-                  uint64_t bytes)
+bool dev_download(struct dev *dev, struct dev_buf *src, uint64_t offset, void *data, uint64_t bytes)
 {
     if (!check(dev, src, offset, bytes, "download")) {
         return false;
