@@ -49,8 +49,8 @@ void fixture_init(struct fixture *f)
     log_init(&f->log, print, f, LOG_INFO);
     f->inst = dev_instance_create(&(struct dev_instance_params){.log = &f->log});
     if (f->inst == NULL) {
-        bool absent = strstr(f->log.last, "was found") != NULL ||
-                      strstr(f->log.last, "not found") != NULL;
+        bool absent =
+            strstr(f->log.last, "was found") != NULL || strstr(f->log.last, "not found") != NULL;
         fprintf(stderr, "%s\n", absent ? "skipped" : "failed");
         exit(absent ? 77 : 1);
     }
@@ -92,15 +92,14 @@ struct dev_dispatch add_dispatch(struct dev_kernel *kernel, struct dev_buf *a, s
                                  struct dev_buf *dst, const uint32_t *n)
 {
     uint64_t bytes = (uint64_t)*n * 4;
-    return (struct dev_dispatch){.kernel = kernel,
-                                 .n_binds = 3,
-                                 .binds = {{a, 0, bytes, DEV_READ},
-                                           {b, 0, bytes, DEV_READ},
-                                           {dst, 0, bytes, DEV_WRITE}},
-                                 .push = n,
-                                 .push_bytes = 4,
-                                 .groups = {(*n + 63) / 64, 1, 1},
-                                 .label = "add"};
+    return (struct dev_dispatch){
+        .kernel = kernel,
+        .n_binds = 3,
+        .binds = {{a, 0, bytes, DEV_READ}, {b, 0, bytes, DEV_READ}, {dst, 0, bytes, DEV_WRITE}},
+        .push = n,
+        .push_bytes = 4,
+        .groups = {(*n + 63) / 64, 1, 1},
+        .label = "add"};
 }
 
 void run_cmd(struct dev *dev, struct dev_cmd *cmd)

@@ -25,8 +25,7 @@ static void pass_on(struct dev_exchange *x, struct dev *const *devs, uint64_t at
         struct dev_buf *shared = dev_exchange_buf(x, d);
         assert_true(dev_cmd_begin(cmds[d]));
         assert_true(dev_cmd_copy(cmds[d], work[d], 0, shared, d * at, N * 4));
-        struct dev_dispatch add =
-            add_dispatch(get_add(devs[d], 1), work[d], work[d], shared, &n);
+        struct dev_dispatch add = add_dispatch(get_add(devs[d], 1), work[d], work[d], shared, &n);
         add.binds[2].offset = (d + 1) * at;
         assert_true(dev_cmd_dispatch(cmds[d], &add));
         assert_true(dev_cmd_end(cmds[d]));

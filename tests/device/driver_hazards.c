@@ -93,11 +93,11 @@ static void mixes_copies(void **state)
     assert_true(dev_cmd_begin(c->cmd));
     assert_true(dev_cmd_fill(c->cmd, c->bufs[0], 0, N * 4, 5));
     assert_true(dev_cmd_fill(c->cmd, c->bufs[1], 0, N * 4, 6));
-    add(c, 0, 1, 2);                                                            /* 11 */
-    assert_true(dev_cmd_copy(c->cmd, c->bufs[3], 0, c->bufs[2], 0, N * 4));     /* 11 */
-    assert_true(dev_cmd_fill(c->cmd, c->bufs[2], 0, N * 4, 2));                 /* after the copy */
-    add(c, 3, 2, 0);                                                            /* 13 */
-    assert_true(dev_cmd_copy(c->cmd, c->bufs[1], 0, c->bufs[0], 0, N * 2));     /* two halves, no */
+    add(c, 0, 1, 2);                                                        /* 11 */
+    assert_true(dev_cmd_copy(c->cmd, c->bufs[3], 0, c->bufs[2], 0, N * 4)); /* 11 */
+    assert_true(dev_cmd_fill(c->cmd, c->bufs[2], 0, N * 4, 2));             /* after the copy */
+    add(c, 3, 2, 0);                                                        /* 13 */
+    assert_true(dev_cmd_copy(c->cmd, c->bufs[1], 0, c->bufs[0], 0, N * 2)); /* two halves, no */
     assert_true(dev_cmd_copy(c->cmd, c->bufs[1], N * 2, c->bufs[0], N * 2, N * 2)); /* barrier */
     assert_true(dev_cmd_end(c->cmd));
     assert_int_equal(dev_cmd_barriers(c->cmd), 5);

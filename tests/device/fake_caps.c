@@ -1,0 +1,216 @@
+/* Over the fake: features and limits become caps, masks take them away and what is enabled follows;
+ * quirks; which subgroup size a kernel is made with. */
+#include "fake.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+
+static void reads_caps(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    fake_init(&f, 1);
+    assert_true(fake_open_instance(&f));
+    const struct dev_caps *caps = &dev_instance_info(f.inst, 0)->caps;
+    assert_int_equal(caps->has, ((1u << 14) - 1) & ~(uint32_t)DEV_CAP_CPU);
+    assert_int_equal(caps->subgroup_size, 32);
+    assert_int_equal(caps->subgroup_min, 16);
+    assert_int_equal(caps->subgroup_max, 64);
+    assert_int_equal(caps->offset_align, 64);
+    assert_int_equal(caps->import_align, 4096);
+    assert_int_equal(caps->max_binding_bytes, 1u << 27);
+    assert_int_equal(caps->max_buffer_bytes, 1u << 29);
+    assert_int_equal(caps->max_texel_elements, 1u << 26);
+    assert_int_equal(caps->coopmat_m, 16);
+    assert_int_equal(caps->coopmat_k, 8);
+    assert_int_equal(caps->timestamp_bits, 48);
+    assert_true(caps->timestamp_ns == 2.0f);
+    fake_finish(&f);
+}
+
+/* What SwiftShader is: nothing optional, four lanes, Vulkan 1.2 here. */
+static void reads_a_poor_device(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    fake_init(&f, 1);
+    struct fake_gpu *g = &f.fake.gpus[0];
+    g->type = VK_PHYSICAL_DEVICE_TYPE_CPU;
+    g->api = VK_API_VERSION_1_2;
+    g->caps = 0;
+    g->subgroup_size = 4;
+    g->storage_align = 256;
+    g->no_timestamps = true;
+    g->memory = FAKE_UNIFIED;
+    assert_true(fake_open_instance(&f));
+    const struct dev_caps *caps = &dev_instance_info(f.inst, 0)->caps;
+    assert_int_equal(caps->has, DEV_CAP_CPU);
+    assert_int_equal(caps->subgroup_min, 4);
+    assert_int_equal(caps->subgroup_max, 4);
+    assert_int_equal(caps->offset_align, 256);
+    assert_int_equal(caps->max_texel_elements, 0);
+    assert_int_equal(caps->import_align, 0);
+    assert_int_equal(caps->timestamp_bits, 0);
+    struct dev *dev = fake_open(&f, 0);
+    assert_int_equal(f.fake.enabled_extensions, 0);
+    assert_false(f.fake.enabled_fp16);
+    struct dev_cmd *cmd = dev_cmd_create(dev);
+    assert_true(dev_cmd_timers(cmd, 2)); /* timers that are never read */
+    assert_true(dev_cmd_begin(cmd));
+    dev_cmd_timestamp(cmd, 0);
+    assert_true(dev_cmd_end(cmd));
+    uint64_t ns[2];
+    assert_true(dev_wait(dev, dev_submit(dev, cmd)));
+    assert_false(dev_cmd_read_timers(cmd, ns, 2));
+    dev_cmd_destroy(cmd);
+    dev_close(dev);
+    fake_finish(&f);
+}
+
+static void masks_imply(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    fake_init(&f, 1);
+    assert_true(fake_open_instance(&f));
+    const struct {
+        uint32_t off, gone;
+    } cases[] = {
+        {DEV_CAP_SUBGROUP, DEV_CAP_SUBGROUP | DEV_CAP_SHUFFLE | DEV_CAP_COOPMAT},
+        {DEV_CAP_FP16, DEV_CAP_FP16 | DEV_CAP_COOPMAT},
+        {DEV_CAP_INT8, DEV_CAP_INT8},
+        {DEV_CAP_TEXEL, DEV_CAP_TEXEL},
+        {DEV_CAP_INT_DOT | DEV_CAP_STORAGE16, DEV_CAP_INT_DOT | DEV_CAP_STORAGE16},
+    };
+    uint32_t all = dev_instance_info(f.inst, 0)->caps.has;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct dev *dev =
+            dev_open(f.inst, &(struct dev_open_params){.index = 0, .caps_off = cases[i].off});
+        assert_non_null(dev);
+        assert_int_equal(dev_get_caps(dev)->has, all & ~cases[i].gone);
+        assert_int_equal(f.fake.enabled_fp16, (cases[i].gone & DEV_CAP_FP16) == 0);
+        assert_int_equal(f.fake.enabled_int8, (cases[i].gone & DEV_CAP_INT8) == 0);
+        assert_int_equal(f.fake.enabled_storage16, (cases[i].gone & DEV_CAP_STORAGE16) == 0);
+        dev_close(dev);
+    }
+    /* the list itself is not masked */
+    assert_int_equal(dev_instance_info(f.inst, 0)->caps.has, all);
+    fake_finish(&f);
+}
+
+static void applies_quirks(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    fake_init(&f, 3);
+    f.fake.gpus[0].driver_id = VK_DRIVER_ID_MOLTENVK;
+    f.fake.gpus[0].vendor_id = 0x1002;
+    f.fake.gpus[1].driver_id = VK_DRIVER_ID_AMD_OPEN_SOURCE;
+    f.fake.gpus[2].driver_id = VK_DRIVER_ID_MESA_TURNIP;
+    assert_true(fake_open_instance(&f));
+    const struct dev_info *info = dev_instance_info(f.inst, 0);
+    assert_string_equal(info->quirks, "moltenvk-amd-subgroup,moltenvk-host-import");
+    assert_int_equal(info->caps.has & (DEV_CAP_SUBGROUP | DEV_CAP_SHUFFLE | DEV_CAP_HOST_IMPORT),
+                     0);
+    info = dev_instance_info(f.inst, 1);
+    assert_string_equal(info->quirks, "amdvlk-coopmat");
+    assert_int_equal(info->caps.has & (DEV_CAP_COOPMAT | DEV_CAP_FP16), DEV_CAP_FP16);
+    struct dev *dev = fake_open(&f, 2);
+    assert_non_null(dev_kernel_get(
+        dev, &(struct dev_kernel_params){.shader = &fake_subgroup_shader, .subgroup_size = 16}));
+    assert_false(f.fake.full_subgroups);
+    dev_close(dev);
+    fake_finish(&f);
+}
+
+static void chooses_subgroup_sizes(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    fake_init(&f, 1);
+    assert_true(fake_open_instance(&f));
+    struct dev *dev = fake_open(&f, 0);
+    struct dev_kernel_params plain = {.shader = &fake_shader};
+    struct dev_kernel_params sub = {.shader = &fake_subgroup_shader};
+    assert_non_null(dev_kernel_get(dev, &plain));
+    assert_int_equal(f.fake.required_size, 0);
+    assert_non_null(dev_kernel_get(dev, &sub));
+    assert_int_equal(f.fake.required_size, 32);
+    assert_false(f.fake.full_subgroups);
+    sub.subgroup_size = 16;
+    struct dev_kernel *k16 = dev_kernel_get(dev, &sub);
+    assert_non_null(k16);
+    assert_int_equal(f.fake.required_size, 16);
+    assert_true(f.fake.full_subgroups);
+    assert_int_equal(f.fake.pipelines, 3);
+    assert_ptr_equal(dev_kernel_get(dev, &sub), k16);
+    assert_int_equal(f.fake.pipelines, 3);
+    static const uint32_t wrong[] = {8, 24, 128};
+    for (size_t i = 0; i < 3; i++) {
+        fake_forget(&f);
+        sub.subgroup_size = wrong[i];
+        assert_null(dev_kernel_get(dev, &sub));
+        assert_int_equal(f.errors, 1);
+        assert_non_null(strstr(f.lines, "subgroup size"));
+    }
+    dev_close(dev);
+    dev = dev_open(f.inst, &(struct dev_open_params){.caps_off = DEV_CAP_SUBGROUP_CONTROL});
+    sub.subgroup_size = 0;
+    assert_non_null(dev_kernel_get(dev, &sub));
+    assert_int_equal(f.fake.required_size, 0);
+    sub.subgroup_size = 32; /* what it has anyway */
+    assert_non_null(dev_kernel_get(dev, &sub));
+    sub.subgroup_size = 16;
+    assert_null(dev_kernel_get(dev, &sub));
+    dev_close(dev);
+    dev = dev_open(f.inst, &(struct dev_open_params){.caps_off = DEV_CAP_SUBGROUP});
+    sub.subgroup_size = 0;
+    assert_null(dev_kernel_get(dev, &sub));
+    dev_close(dev);
+    fake_finish(&f);
+}
+
+static void rejects_wrong_shaders(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    fake_init(&f, 1);
+    assert_true(fake_open_instance(&f));
+    struct dev *dev = fake_open(&f, 0);
+    struct dev_shader s = fake_shader;
+    struct dev_kernel_params p = {.shader = &s, .n_specs = 1, .specs = {{.id = 3, .value = 1}}};
+    assert_null(dev_kernel_get(dev, &p));
+    assert_non_null(strstr(f.lines, "no spec constant 3"));
+    p.n_specs = 0;
+    s.n_words = 4;
+    assert_null(dev_kernel_get(dev, &p));
+    assert_non_null(strstr(f.lines, "not SPIR-V"));
+    s = fake_shader;
+    s.push_bytes = 132;
+    assert_null(dev_kernel_get(dev, &p));
+    static const uint8_t nine[9] = {0};
+    s = fake_shader;
+    s.n_bindings = 9; /* the fake has 8 storage buffers per stage */
+    s.bind_kinds = nine;
+    assert_null(dev_kernel_get(dev, &p));
+    assert_non_null(strstr(f.lines, "more storage buffers"));
+    dev_close(dev);
+    fake_finish(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_caps),
+        cmocka_unit_test(reads_a_poor_device),
+        cmocka_unit_test(masks_imply),
+        cmocka_unit_test(applies_quirks),
+        cmocka_unit_test(chooses_subgroup_sizes),
+        cmocka_unit_test(rejects_wrong_shaders),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,92 @@
+/* Vulkan in host memory, for tests of device/: any devices, any limits, and every k-th call that
+ * may fail can be made to fail. Give fake_vk_get_proc to dev_instance_params.get_proc.
+ *
+ * Copies and fills are carried out when they are submitted; dispatches only leave a trace. Wrong
+ * use (an overlap of bound buffers, an unaligned offset, a feature that was not offered, an object
+ * that is used after its end) is printed and counted in `wrong`.
+ *
+ * There is one fake at a time (a Vulkan function has no user pointer); calls from any thread. */
+#ifndef QUADRIGA_TESTS_FAKE_VK_H
+#define QUADRIGA_TESTS_FAKE_VK_H
+
+#include "device/vk_compat.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum fake_memory {
+    FAKE_UNIFIED,  /* one heap, one type, mapped and cached */
+    FAKE_DISCRETE, /* device heap, not mapped; host heap with write-combined and cached types */
+    FAKE_REBAR,    /* as FAKE_DISCRETE, and a mapped type on the device heap */
+};
+
+struct fake_gpu {
+    const char *name;
+    VkPhysicalDeviceType type;
+    uint32_t api, vendor_id, device_id, driver_id, driver_version;
+    uint8_t uuid[16], driver_uuid[16];
+    bool conformant;
+    bool no_timeline, no_compute, no_timestamps;
+    uint32_t caps; /* enum dev_cap bits that features, extensions and limits offer */
+    uint32_t subgroup_size, subgroup_min, subgroup_max;
+    uint32_t max_storage_range, max_texels, storage_align, max_push;
+    uint64_t max_allocation;
+    enum fake_memory memory;
+    uint64_t heap_bytes, heap_budget, heap_usage; /* the last two: VK_EXT_memory_budget */
+    uint64_t memory_left;                         /* vkAllocateMemory refuses beyond; 0 = never */
+    bool import_broken;                           /* imports succeed, but the memory is a copy */
+};
+
+enum fake_what { FAKE_BARRIER, FAKE_DISPATCH, FAKE_COPY, FAKE_FILL, FAKE_BIND_PIPELINE };
+
+struct fake_command {
+    enum fake_what what;
+    VkPipelineStageFlags src_stages, dst_stages; /* barriers */
+    VkAccessFlags src_access, dst_access;
+    uint64_t src, dst; /* handles of buffers */
+    uint64_t src_offset, dst_offset, bytes;
+    uint32_t word;
+};
+
+#define FAKE_GPUS  8
+#define FAKE_TRACE 4096
+
+struct fake_vk {
+    struct fake_gpu gpus[FAKE_GPUS];
+    uint32_t n_gpus;
+    uint32_t loader_version; /* of vkEnumerateInstanceVersion */
+    bool no_driver;          /* vkCreateInstance: VK_ERROR_INCOMPATIBLE_DRIVER */
+
+    /* faults: the call with this number (from 1) fails; only calls that may give this result are
+     * counted. A lost device stays lost. */
+    uint32_t fail_at;
+    VkResult fail_with;
+    uint32_t calls;
+    const char *failed_in; /* name of the call that failed */
+    bool lost;
+    bool stalled; /* submissions are accepted, but never done */
+
+    /* what was seen */
+    int32_t live;     /* objects not destroyed */
+    bool portability; /* vkCreateInstance asked for portability drivers */
+    uint32_t wrong;
+    struct fake_command trace[FAKE_TRACE];
+    uint32_t n_trace;
+    uint32_t submits, polls, waits, pipelines;
+    uint32_t required_size; /* of the last pipeline; 0: none */
+    bool full_subgroups;
+    uint8_t *cache_given; /* initial data of the last vkCreatePipelineCache; owned by the fake */
+    uint64_t cache_given_bytes;
+    uint32_t enabled_extensions; /* of the last vkCreateDevice */
+    bool enabled_fp16, enabled_int8, enabled_storage16;
+};
+
+/* A discrete GPU of this number with every capability and a heap of 1 GiB; change what you like. */
+struct fake_gpu fake_vk_gpu(uint32_t number);
+/* Makes `fake` the one in use; the caller has filled gpus. */
+void fake_vk_begin(struct fake_vk *fake);
+/* Frees what the fake holds. Returns objects still alive plus wrong uses. */
+int32_t fake_vk_end(void);
+void *fake_vk_get_proc(void);
+
+#endif
