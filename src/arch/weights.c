@@ -228,8 +228,8 @@ static int64_t layer_of(const struct gguf_tensor *tensor)
         return -1;
     }
     int64_t layer = 0;
-    for (; i < n && text[i] >= '0' && text[i] <= '9' && layer < INT32_MAX; i++) {
-        layer = layer * 10 + (text[i] - '0');
+    for (; i < n && text[i] >= '0' && text[i] <= '9'; i++) {
+        layer = layer > INT32_MAX ? layer : layer * 10 + (text[i] - '0');
     }
     return i > 4 && i < n && text[i] == '.' ? layer : -1;
 }

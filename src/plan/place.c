@@ -29,16 +29,6 @@ static uint64_t cut_bytes(const struct plan_place_params *params, const struct c
     return d + 1 == cut->n ? add_sat(bytes, params->layer_bytes[params->n_layers + 1]) : bytes;
 }
 
-static bool cut_fits(const struct plan_place_params *params, const struct cut *cut)
-{
-    for (uint32_t d = 0; d < cut->n; d++) {
-        if (cut_bytes(params, cut, d) > params->free_bytes[d]) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* At least one layer for each device; n is at most n_layers, or 1. */
 static void cut_clamp(struct cut *cut, uint32_t n_layers)
 {
@@ -67,69 +57,98 @@ static void cut_by_count(const struct plan_place_params *params, struct cut *cut
     }
 }
 
-/* The middle of layer l, in bytes of all layers, lies in the part of its device: equal layers on
- * equal devices are spread evenly. Embedding and head do not count: they cost memory, hardly time.
- */
-static void cut_by_bytes(const struct plan_place_params *params, struct cut *cut)
+/* ---- cut by bytes ---- */
+
+/* best[d][e]: least cost of giving the layers before e to devices 0..d; from[d][e]: where device d
+ * begins then. */
+struct search {
+    const struct plan_place_params *params;
+    uint32_t n;
+    bool must_fit;
+    uint64_t *sum; /* [n_layers + 1]: bytes of the layers before l, saturated */
+    double *best;
+    uint32_t *from;
+};
+
+/* Of layers [begin, end) on device d: bytes^2 / free. Its sum over the devices is least where bytes
+ * are in proportion to free memory. Embedding and head do not count, as they cost memory and hardly
+ * time, but must fit. */
+static double range_cost(const struct search *search, uint32_t d, uint32_t begin, uint32_t end)
 {
-    double total_free = 0, total = 0, free_sum = 0, sum = 0;
-    for (uint32_t d = 0; d < cut->n; d++) {
-        total_free += (double)params->free_bytes[d];
+    const struct plan_place_params *params = search->params;
+    uint64_t room = params->free_bytes[d], layers = search->sum[end] - search->sum[begin];
+    uint64_t bytes = d == 0 ? add_sat(layers, params->layer_bytes[0]) : layers;
+    if (d + 1 == search->n) {
+        bytes = add_sat(bytes, params->layer_bytes[params->n_layers + 1]);
     }
-    for (uint32_t l = 0; l < params->n_layers; l++) {
-        total += (double)params->layer_bytes[l + 1];
+    if (search->must_fit && bytes > room) {
+        return INFINITY;
     }
-    uint32_t l = 0;
-    for (uint32_t d = 0; d < cut->n; d++) {
-        free_sum += (double)params->free_bytes[d];
-        double until = total_free > 0 ? free_sum / total_free * total : (d + 1) * total / cut->n;
-        while (l < params->n_layers && sum + (double)params->layer_bytes[l + 1] / 2 < until) {
-            sum += (double)params->layer_bytes[++l];
+    return (double)layers * (double)layers / (double)(room != 0 ? room : 1);
+}
+
+static void fill_best(struct search *search)
+{
+    uint32_t n_layers = search->params->n_layers, width = n_layers + 1;
+    for (uint32_t e = 0; e <= n_layers; e++) {
+        search->best[e] = range_cost(search, 0, 0, e);
+    }
+    for (uint32_t d = 1; d < search->n; d++) {
+        double *best = search->best + (size_t)d * width, *before = best - width;
+        for (uint32_t e = 0; e <= n_layers; e++) {
+            best[e] = INFINITY;
+            for (uint32_t begin = d; begin < e; begin++) {
+                double cost = before[begin] + range_cost(search, d, begin, e);
+                if (cost < INFINITY && cost <= best[e] * (1 + 1e-12)) { /* a tie: to the front */
+                    best[e] = cost;
+                    search->from[(size_t)d * width + e] = begin;
+                }
+            }
         }
-        cut->end[d] = l;
     }
 }
 
-/* For when the even split does not fit (embedding and head take their room): devices from the last
- * to the first take as many layers as fit, but leave one for each before them. When that does not
- * fit, nothing does. */
-static bool cut_to_fit(const struct plan_place_params *params, struct cut *cut)
+/* The best cut with at least one layer for each device; false when none fits. */
+static bool find_cut(struct search *search, struct cut *cut, bool must_fit)
 {
-    struct cut tight = {.n = cut->n};
-    uint32_t end = params->n_layers;
-    for (uint32_t d = cut->n; d-- > 0;) {
-        tight.end[d] = end;
-        uint64_t bytes = d + 1 == cut->n ? params->layer_bytes[params->n_layers + 1] : 0;
-        while (end > d) {
-            bytes = add_sat(bytes, params->layer_bytes[end]);
-            if (d > 0 && bytes > params->free_bytes[d] && end < tight.end[d]) {
-                break;
-            }
-            end--;
-        }
-    }
-    if (!cut_fits(params, &tight)) {
+    uint32_t n_layers = search->params->n_layers, end = n_layers;
+    search->must_fit = must_fit;
+    fill_best(search);
+    if (!(search->best[(size_t)(search->n - 1) * (n_layers + 1) + n_layers] < INFINITY)) {
         return false;
     }
-    for (bool moved = true; moved;) { /* back towards the even split as far as that fits */
-        moved = false;
-        for (uint32_t d = 0; d + 1 < cut->n; d++) {
-            struct cut more = tight;
-            more.end[d]++;
-            if (more.end[d] <= cut->end[d] && more.end[d] < more.end[d + 1] &&
-                cut_fits(params, &more)) {
-                tight = more;
-                moved = true;
-            }
-        }
+    for (uint32_t d = search->n; d-- > 0;) {
+        cut->end[d] = end;
+        end = search->from[(size_t)d * (n_layers + 1) + end];
     }
-    *cut = tight;
     return true;
 }
 
-static bool check_params(const struct plan_place_params *params, double *share, struct log *log)
+static bool cut_by_bytes(const struct plan_place_params *params, struct cut *cut, struct log *log)
 {
-    *share = 0;
+    size_t cells = ((size_t)params->n_layers + 1) * cut->n;
+    struct search search = {.params = params, .n = cut->n};
+    search.sum = mem_alloc((size_t)params->n_layers + 1, sizeof *search.sum);
+    search.best = mem_alloc(cells, sizeof *search.best);
+    search.from = mem_alloc(cells, sizeof *search.from);
+    bool ok = search.sum != NULL && search.best != NULL && search.from != NULL;
+    for (uint32_t l = 0; l < params->n_layers && ok; l++) {
+        search.sum[l + 1] = add_sat(search.sum[l], params->layer_bytes[l + 1]);
+    }
+    if (!ok) {
+        log_error(log, "placement: out of memory for %u layers", params->n_layers);
+    } else if (search.sum[params->n_layers] == UINT64_MAX || !find_cut(&search, cut, true)) {
+        find_cut(&search, cut, false); /* it does not fit: for the message */
+    }
+    mem_free(search.sum);
+    mem_free(search.best);
+    mem_free(search.from);
+    return ok;
+}
+
+static bool check_params(const struct plan_place_params *params, struct log *log)
+{
+    double sum = 0;
     if (params->n_devices == 0 || params->n_devices > PLAN_MAX_DEVICES) {
         log_error(log, "placement: %u devices, must be 1 to %u", params->n_devices,
                   PLAN_MAX_DEVICES);
@@ -140,9 +159,9 @@ static bool check_params(const struct plan_place_params *params, double *share, 
             log_error(log, "tensor split: share %u is %g, must be 0 or more", d, params->share[d]);
             return false;
         }
-        *share += params->share[d];
+        sum += params->share[d];
     }
-    if (!isfinite(*share)) {
+    if (!isfinite(sum)) {
         log_error(log, "tensor split: the sum of the shares is not finite");
         return false;
     }
@@ -185,8 +204,7 @@ static bool report_fit(const struct plan_place_params *params, const struct cut 
 
 static bool split_layers(const struct plan_place_params *params, struct cut *cut, struct log *log)
 {
-    double share;
-    if (!check_params(params, &share, log)) {
+    if (!check_params(params, log)) {
         return false;
     }
     *cut = (struct cut){.n = params->n_devices};
@@ -201,12 +219,9 @@ static bool split_layers(const struct plan_place_params *params, struct cut *cut
     }
     if (used > 0) {
         cut_by_count(params, cut);
-    } else {
-        cut_by_bytes(params, cut);
-    }
-    cut_clamp(cut, params->n_layers);
-    if (share == 0 && !cut_fits(params, cut) && cut_to_fit(params, cut)) {
-        return true;
+        cut_clamp(cut, params->n_layers);
+    } else if (!cut_by_bytes(params, cut, log)) {
+        return false;
     }
     return report_fit(params, cut, log);
 }

@@ -101,7 +101,8 @@ struct plan {
 void plan_init(struct plan *plan, struct log *log, uint32_t n_tokens, uint32_t n_out,
                uint32_t n_layers);
 void plan_finish(struct plan *plan);
-/* Ids of the new tensor or node; PLAN_NONE after a failure. Templates are copied. */
+/* Ids of the new tensor or node; PLAN_NONE after a failure. Templates are copied; layer (but for
+ * KV: the template's) and device are set here and by place. */
 uint32_t plan_add_tensor(struct plan *plan, const struct plan_tensor *tensor);
 uint32_t plan_add_node(struct plan *plan, const struct plan_node *node);
 /* New f32 activation [rows][cols] named after the current layer: "blk.3.<name>". */
@@ -110,9 +111,13 @@ uint32_t plan_add_act(struct plan *plan, const char *name, uint64_t rows, uint64
 uint32_t plan_get_step(struct plan *plan, uint64_t words);
 uint32_t plan_get_weight(struct plan *plan, uint32_t weight, const char *name, enum quant_id quant,
                          uint64_t rows, uint64_t cols);
+/* Never NULL: an id that does not exist gives an empty tensor of 0 x 0. Valid until one is added.
+ */
 const struct plan_tensor *plan_get_tensor(const struct plan *plan, uint32_t id);
 uint64_t plan_tensor_bytes(const struct plan_tensor *tensor); /* not for PLAN_QUANT; 0 overflow */
-bool plan_check(const struct plan *plan); /* sources written before they are read, ids in range */
+/* Ids in range, sources written before they are read, each activation written once; after place
+ * also: a node reads and writes on its own device alone, borders join device d to d + 1. */
+bool plan_check(const struct plan *plan);
 
 /* ---- place.c ---- */
 enum plan_split { PLAN_SPLIT_NONE, PLAN_SPLIT_LAYER };
@@ -130,12 +135,15 @@ struct plan_map {
     uint32_t *device; /* [n_layers + 2]: embedding, layer 0.., head; non-decreasing */
 };
 /* Contiguous layers per device, embedding on the first used device, head on the last; each device
- * that is named gets at least one layer while there are enough layers. With shares by memory, bytes
- * are balanced against free bytes; with -ts, layers are counted (cumulative shares, as llama.cpp
- * does). False with one line naming the device when the model does not fit. */
+ * that is named gets at least one layer while there are enough layers, else the last devices stay
+ * unused. By memory: bytes of layers in proportion to free bytes (the least sum of bytes^2 / free
+ * where everything fits; equal devices get equal numbers, a tie goes to the front). With -ts,
+ * layers are counted by cumulative shares, the head as one more layer, as llama.cpp does. False
+ * with one line naming device, MiB wanted and MiB free when the model does not fit. */
 bool plan_map_init(struct plan_map *map, const struct plan_place_params *params, struct log *log);
 void plan_map_finish(struct plan_map *map);
-/* Gives each node its device and inserts the border nodes. */
+/* Gives each node its device and inserts the border nodes: one per activation and device that reads
+ * it, right before the first reader; its result is named "<name>@<device>". */
 bool plan_place(struct plan *plan, const struct plan_map *map);
 
 /* ---- memory.c ---- */
@@ -145,7 +153,8 @@ bool plan_memory(struct plan *plan);
 bool plan_memory_check(const struct plan *plan);
 
 /* ---- dump.c ---- */
-/* One line per node: number, device, layer, op, sources, destinations with shapes and offsets. */
+/* One line per live node: number, device, layer, op, sources -> destinations as name, element type,
+ * [rows,columns] and @offset of activations; then one line per device: bytes of its scratch. */
 void plan_dump(const struct plan *plan, struct str *out);
 
 #endif

@@ -1,0 +1,220 @@
+/* Builders of the small ops: shapes that do not fit are refused with one line that names the op;
+ * the registry and the choice of variants. */
+#include "ops/ops.h"
+
+#include "ops/site.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { ROWS = 3, COLS = 8, STEP_WORDS = 64 };
+
+struct fix {
+    struct log log;
+    struct plan plan;
+    uint32_t lines;
+    uint32_t x, other, step, weight, short_weight, half_weight;
+};
+
+static void count_line(void *user, enum log_level level, const char *line)
+{
+    (void)line;
+    ((struct fix *)user)->lines += level == LOG_ERROR ? 1 : 0;
+}
+
+static int start(void **state)
+{
+    static struct fix f;
+    memset(&f, 0, sizeof f);
+    log_init(&f.log, count_line, &f, LOG_DEBUG);
+    plan_init(&f.plan, &f.log, ROWS, 2, 1);
+    f.plan.layer = 0;
+    f.x = plan_add_act(&f.plan, "x", ROWS, COLS);
+    f.other = plan_add_act(&f.plan, "other", ROWS, COLS + 1);
+    f.step = plan_get_step(&f.plan, STEP_WORDS);
+    f.weight = plan_get_weight(&f.plan, 0, "w", QUANT_F32, 1, COLS);
+    f.short_weight = plan_get_weight(&f.plan, 1, "short", QUANT_F32, 1, COLS - 1);
+    f.half_weight = plan_get_weight(&f.plan, 2, "half", QUANT_F16, 1, COLS);
+    assert_false(f.plan.failed);
+    *state = &f;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    struct fix *f = *state;
+    plan_finish(&f->plan);
+    log_finish(&f->log);
+    return 0;
+}
+
+/* The last builder refused: one line with this text; the plan goes on. */
+static void refused(struct fix *f, uint32_t id, const char *text)
+{
+    assert_int_equal(id, PLAN_NONE);
+    assert_true(f->plan.failed);
+    assert_int_equal(f->lines, 1);
+    if (strstr(f->log.last, text) == NULL) {
+        fail_msg("\"%s\" does not say \"%s\"", f->log.last, text);
+    }
+    f->plan.failed = false;
+    f->lines = 0;
+}
+
+static void test_pairs(void **state)
+{
+    struct fix *f = *state;
+    refused(f, op_add(&f->plan, f->x, f->other), "add: blk.0.x is 3 x 8, blk.0.other is 3 x 9");
+    refused(f, op_add(&f->plan, f->x, PLAN_NONE), "add: b is missing");
+    refused(f, op_add(&f->plan, f->step, f->x), "add: a (step) has the wrong element type");
+    refused(f, op_swiglu(&f->plan, f->other, f->x), "swiglu: blk.0.other is 3 x 9");
+    uint32_t y = op_add(&f->plan, f->x, f->x);
+    assert_int_not_equal(y, PLAN_NONE);
+    assert_int_equal(plan_get_tensor(&f->plan, y)->cols, COLS);
+}
+
+static void test_rmsnorm(void **state)
+{
+    struct fix *f = *state;
+    refused(f, op_rmsnorm(&f->plan, f->x, f->short_weight, 1e-5f), "rmsnorm: weight short");
+    refused(f, op_rmsnorm(&f->plan, f->x, f->half_weight, 1e-5f), "rmsnorm: weight half");
+    refused(f, op_rmsnorm(&f->plan, f->x, f->x, 1e-5f), "rmsnorm: weight (blk.0.x)");
+    assert_int_not_equal(op_rmsnorm(&f->plan, f->x, f->weight, 1e-5f), PLAN_NONE);
+}
+
+static void test_rope(void **state)
+{
+    struct fix *f = *state;
+    const struct op_rope_attr good = {
+        .heads = 2, .head_dim = 4, .dims = 4, .base = 1e4f, .scale = 1};
+    struct op_rope_attr odd = good, many = good, wide = good, flat = good;
+    odd.dims = 3;
+    many.heads = 3;
+    wide.dims = 6;
+    flat.base = 0;
+    refused(f, op_rope(&f->plan, f->x, f->step, PLAN_NONE, &odd), "rope: blk.0.x");
+    refused(f, op_rope(&f->plan, f->x, f->step, PLAN_NONE, &many), "rope: blk.0.x");
+    refused(f, op_rope(&f->plan, f->x, f->step, PLAN_NONE, &wide), "rope: blk.0.x");
+    refused(f, op_rope(&f->plan, f->x, f->step, PLAN_NONE, &flat), "rope: base 0");
+    refused(f, op_rope(&f->plan, f->x, f->step, f->weight, &good), "rope: w is not F32 [2]");
+    refused(f, op_rope(&f->plan, f->x, f->x, PLAN_NONE, &good), "rope: step (blk.0.x)");
+    assert_int_not_equal(op_rope(&f->plan, f->x, f->step, PLAN_NONE, &good), PLAN_NONE);
+}
+
+static void test_head(void **state)
+{
+    struct fix *f = *state;
+    uint32_t y = op_rows(&f->plan, f->x, f->step);
+    assert_int_equal(plan_get_tensor(&f->plan, y)->rows, 2);
+    op_logits(&f->plan, y);
+    assert_int_equal(plan_get_tensor(&f->plan, y)->role, PLAN_LOGITS);
+    uint32_t ids = op_argmax(&f->plan, y);
+    assert_int_equal(plan_get_tensor(&f->plan, ids)->role, PLAN_IDS_OUT);
+    assert_int_equal(plan_get_tensor(&f->plan, ids)->cols, 2);
+    refused(f, op_argmax(&f->plan, f->step), "argmax: logits (step)");
+    f->plan.n_out = 0;
+    refused(f, op_rows(&f->plan, f->x, f->step), "rows: no rows");
+}
+
+static void test_too_large(void **state)
+{
+    struct fix *f = *state;
+    uint32_t a = plan_add_act(&f->plan, "large", 1u << 16, 1u << 15);
+    refused(f, op_add(&f->plan, a, a), "too large for 32-bit indices");
+}
+
+/* A plan that has failed takes nothing more, silently. */
+static void test_failed(void **state)
+{
+    struct fix *f = *state;
+    f->plan.failed = true;
+    size_t nodes = f->plan.n_nodes;
+    assert_int_equal(op_add(&f->plan, f->x, f->x), PLAN_NONE);
+    assert_int_equal(op_rmsnorm(&f->plan, f->x, f->weight, 1e-5f), PLAN_NONE);
+    assert_int_equal(op_argmax(&f->plan, f->x), PLAN_NONE);
+    op_logits(&f->plan, f->x);
+    assert_int_equal(plan_get_tensor(&f->plan, f->x)->role, PLAN_ACT);
+    assert_int_equal(f->plan.n_nodes, nodes);
+    assert_int_equal(f->lines, 0);
+}
+
+static void test_registry(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"add",  "argmax", "attention", "embed", "kv_append",
+                                        "matmul", "rmsnorm", "rope",   "rows",  "swiglu"};
+    uint32_t n;
+    const struct op *const *list = ops_list(&n);
+    for (uint32_t i = 0; i < n; i++) {
+        assert_ptr_equal(ops_find(list[i]->name), list[i]);
+        assert_non_null(list[i]->purpose);
+        assert_non_null(list[i]->cost);
+        assert_non_null(list[i]->record);
+    }
+    for (uint32_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_non_null(ops_find(names[i]));
+    }
+    assert_null(ops_find("no such op"));
+}
+
+static void test_pick(void **state)
+{
+    (void)state;
+    const struct ops_variant table[] = {
+        {.name = "a", .needs = DEV_CAP_CPU | DEV_CAP_TEXEL, .min_subgroup = 4, .max_subgroup = 16},
+        {.name = "b", .needs = DEV_CAP_SUBGROUP, .max_tokens = 4},
+        {.name = "c", .min_tokens = 2},
+    };
+    struct dev_caps caps = {.has = DEV_CAP_CPU | DEV_CAP_TEXEL | DEV_CAP_SUBGROUP,
+                            .subgroup_size = 8};
+    assert_ptr_equal(ops_variant_pick(table, 3, &caps, 1, NULL), &table[0]);
+    assert_ptr_equal(ops_variant_pick(table, 3, &caps, 2, "c"), &table[2]);
+    assert_null(ops_variant_pick(table, 3, &caps, 1, "c"));
+    caps.subgroup_size = 32;
+    assert_ptr_equal(ops_variant_pick(table, 3, &caps, 4, NULL), &table[1]);
+    assert_ptr_equal(ops_variant_pick(table, 3, &caps, 5, NULL), &table[2]);
+    caps.has = 0;
+    assert_null(ops_variant_pick(table, 3, &caps, 1, NULL));
+}
+
+static void test_lanes_and_fold(void **state)
+{
+    (void)state;
+    struct dev_caps caps = {.has = DEV_CAP_CPU | DEV_CAP_TEXEL | DEV_CAP_SHUFFLE,
+                            .subgroup_size = 8,
+                            .max_workgroup_count = {65535, 65535, 65535}};
+    assert_int_equal(ops_weight_lanes(&caps), 8);
+    caps.subgroup_size = 32;
+    assert_int_equal(ops_weight_lanes(&caps), 1);
+    caps.subgroup_size = 8;
+    caps.has &= ~(uint32_t)DEV_CAP_TEXEL;
+    assert_int_equal(ops_weight_lanes(&caps), 1);
+    static const uint64_t counts[] = {1, 65535, 65536, 131071, 10000000};
+    for (uint32_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        uint32_t groups[3];
+        ops_fold(&caps, counts[i], groups);
+        assert_true(groups[0] >= 1 && groups[0] <= 65535 && groups[1] <= 65535);
+        assert_int_equal(groups[2], 1);
+        assert_true((uint64_t)groups[0] * groups[1] >= counts[i]);
+        assert_true((uint64_t)groups[0] * groups[1] - counts[i] < groups[1]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_pairs, start, stop),
+        cmocka_unit_test_setup_teardown(test_rmsnorm, start, stop),
+        cmocka_unit_test_setup_teardown(test_rope, start, stop),
+        cmocka_unit_test_setup_teardown(test_head, start, stop),
+        cmocka_unit_test_setup_teardown(test_too_large, start, stop),
+        cmocka_unit_test_setup_teardown(test_failed, start, stop),
+        cmocka_unit_test(test_registry),
+        cmocka_unit_test(test_pick),
+        cmocka_unit_test(test_lanes_and_fold),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
