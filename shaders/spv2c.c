@@ -276,7 +276,10 @@ static void reflect(struct variant *v, const char *path)
     }
     for (uint32_t i = 0; i < bound; i++) {
         const struct id *id = &ids[i];
-        if (id->has_spec && v->n_specs < MAX_SPECS) {
+        if (id->has_spec) {
+            if (v->n_specs == MAX_SPECS) {
+                die("more than %d specialization constants", MAX_SPECS);
+            }
             struct spec *s = &v->specs[v->n_specs++];
             /* local_size_x_id and its sisters have no name */
             snprintf(s->name, NAME, "%s", id->name[0] != '\0' ? id->name : "local_size");

@@ -2,11 +2,12 @@
 // and attention_subgroup.comp, which bring the loads of kv_chunk.glsl.
 //
 // A row is one query head of one token. P lanes share a position; each holds NC chunks (8 dims) of
-// its K and V and of every row's q and result, so a subgroup of S lanes works on R = S / P positions
-// at a time, UNROLL times per block. Every group of P lanes keeps its own running maximum and sum
-// (Milakov & Gimelshein 2018); the groups are joined once, at the end. Tokens of different sequences
-// in one tile are passed over one after the other. What a row becomes depends on its own entries
-// alone: blocks that others see leave it as it is (as long as V is finite).
+// its K and V and of every row's q and result, so a subgroup of S lanes works on R = S / P
+// positions at a time, UNROLL times per block. Every group of P lanes keeps its own running maximum
+// and sum (Milakov & Gimelshein 2018); the groups are joined once, at the end. Tokens of different
+// sequences in one tile are passed over one after the other. What a row becomes depends on its own
+// entries alone: blocks that others see leave it as it is (as long as V is finite).
+// Shuffles stand outside of branches that lanes take differently.
 
 const uint NC = HEAD_DIM / 8 / P;       // chunks per lane
 const uint NV = NC * 8;                 // values per lane and row
@@ -18,7 +19,7 @@ const uint UL = UNROLL / D;             // weights of one of them
 const float MASKED = -1e30;
 
 float rows_q[ROWS * NV], rows_acc[ROWS * NV], rows_m[ROWS], rows_l[ROWS];
-uint rows_begin[TILE_TOKENS], rows_end[TILE_TOKENS]; // entries a token sees in this pass
+uint rows_end[TILE_TOKENS]; // entries a token sees in this pass
 
 // Sums over the lanes that differ in the bits below `to` and not below `from` (powers of two). Not
 // a loop: Mesa leaves every loop around one that doubles its counter rolled up.
@@ -72,7 +73,8 @@ void rows_weigh(uint r, inout float x[UNROLL], uint e0, uint lane)
     uint end = rows_end[r / TILE_HEADS];
     float top = rows_m[r];
     [[unroll]] for (uint u = 0; u < UL; u++) {
-        x[u] = first + u * R < end ? rows_add(x[u], D, P) : MASKED;
+        float score = rows_add(x[u], D, P);
+        x[u] = first + u * R < end ? score : MASKED;
         top = max(top, x[u]);
     }
     top = rows_max(top, 1u, D);
@@ -230,7 +232,7 @@ void rows_attend()
     uint lane = gl_SubgroupInvocationID;
     uint j = gl_WorkGroupID.y, token0 = gl_WorkGroupID.z * TILE_TOKENS;
     uint items = kv_n * (GROUP / TILE_HEADS);
-    uint item = gl_WorkGroupID.x * (WG / S) + gl_SubgroupID;
+    uint item = gl_WorkGroupID.x * (gl_WorkGroupSize.x / S) + gl_SubgroupID;
     bool real = item < items;
     item = min(item, items - 1u);
     uint kv = item / (GROUP / TILE_HEADS);

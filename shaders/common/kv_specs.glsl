@@ -1,6 +1,5 @@
 // What all attention kernels share: spec constants, push block, the step buffer and the result.
-layout(local_size_x_id = 0) in;
-layout(constant_id = 0) const uint WG = 32;         // invocations of a workgroup
+layout(local_size_x_id = 0) in;                     // LOCAL_SIZE
 layout(constant_id = 1) const uint S = 8;           // subgroup size
 layout(constant_id = 2) const uint HEAD_DIM = 64;
 layout(constant_id = 3) const uint P = 1;           // lanes that share a position

@@ -9,6 +9,7 @@ layout(binding = 0) readonly buffer Q { vec2 q2[]; };  // [tokens][heads][HEAD_D
 layout(binding = 1) readonly buffer K { uint k1[]; };  // [kv_n][slots][HEAD_DIM]
 layout(binding = 2) readonly buffer V { uint v1[]; };
 
+const uint WG = gl_WorkGroupSize.x;
 const uint PAIRS = HEAD_DIM / 2;
 const uint ALL = TILE_HEADS * PAIRS;        // pairs of values of the tile
 const uint MINE = (ALL + WG - 1) / WG;      // of one invocation

@@ -3,8 +3,8 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
-// Attention by subgroups of any device: kv_rows.glsl with q, K and V in storage buffers. HEAD_DIM is
-// a multiple of 8.
+// Attention by subgroups of any device: kv_rows.glsl with q, K and V in storage buffers. HEAD_DIM
+// is a multiple of 8.
 #include "common/kv_specs.glsl"
 
 layout(binding = 0) readonly buffer Q { vec4 q4[]; };  // [tokens][heads][HEAD_DIM]

@@ -4,7 +4,6 @@
 // Joins the partial results of attention's splits, in the order of the splits: one invocation per
 // value of the result.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 0) const uint WG = 64;
 layout(constant_id = 1) const uint HEAD_DIM = 64;
 layout(constant_id = 2) const uint SPLITS = 2;
 

@@ -3,7 +3,6 @@
 // Writes the K and V rows of every token to its slot of the caches: one invocation per pair of
 // values. A slot outside the cache is not written.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 0) const uint WG = 64;
 layout(constant_id = 1) const uint HEAD_DIM = 64;
 layout(constant_id = 2) const uint K_F32 = 0;
 layout(constant_id = 3) const uint V_F32 = 0;

@@ -15,7 +15,7 @@ layout(push_constant) uniform push_block
 
 layout(binding = 0) uniform samplerBuffer x;
 layout(binding = 1) uniform samplerBuffer w;
-layout(binding = 2) writeonly buffer y_block { vec4 y[]; };
+layout(binding = 2) writeonly buffer y_block { vec4 v[]; } y;
 
 void main()
 {
@@ -35,7 +35,7 @@ void main()
     [[dont_unroll]] for (uint i = 0; i < n; i += S) {
         uint c = i + lane;
         if (c < n && row < p.rows) {
-            y[base + c] = texelFetch(x, int(base + c)) * scale * texelFetch(w, int(c));
+            y.v[base + c] = texelFetch(x, int(base + c)) * scale * texelFetch(w, int(c));
         }
     }
 }

@@ -1,6 +1,7 @@
 #version 450
 // y = x / sqrt(mean(x^2) + eps) * w, one workgroup per row; needs nothing optional.
-layout(local_size_x = 128) in;
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint WG = 128; // size of the workgroup, a power of two
 
 layout(push_constant) uniform push_block
 {
@@ -9,36 +10,35 @@ layout(push_constant) uniform push_block
     float eps;
 } p;
 
-layout(binding = 0) readonly buffer x_block { float x[]; };
-layout(binding = 1) readonly buffer w_block { float w[]; };
-layout(binding = 2) buffer y_block { float y[]; };
+layout(binding = 0) readonly buffer x_block { float v[]; } x;
+layout(binding = 1) readonly buffer w_block { float v[]; } w;
+layout(binding = 2) writeonly buffer y_block { float v[]; } y;
 
-shared float sums[128];
+shared float sums[WG];
 
 void main()
 {
     uint lane = gl_LocalInvocationID.x;
-    // Rows beyond 65535 are folded into y; a spare workgroup repeats the last row's reads only.
+    // Workgroups are folded into y; a spare one reads the last row and writes nothing.
     uint row = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
-    bool real = row < p.rows;
     uint base = min(row, p.rows - 1u) * p.cols;
     float sum = 0.0;
-    for (uint i = lane; i < p.cols; i += 128u) {
-        float v = x[base + i];
+    for (uint i = lane; i < p.cols; i += WG) {
+        float v = x.v[base + i];
         sum += v * v;
     }
     sums[lane] = sum;
     barrier();
-    for (uint step = 64u; step > 0u; step /= 2u) {
+    for (uint step = WG / 2u; step > 0u; step /= 2u) {
         if (lane < step) {
             sums[lane] += sums[lane + step];
         }
         barrier();
     }
     float scale = 1.0 / sqrt(sums[0] / float(p.cols) + p.eps);
-    if (real) {
-        for (uint i = lane; i < p.cols; i += 128u) {
-            y[base + i] = x[base + i] * scale * w[i];
+    if (row < p.rows) {
+        for (uint i = lane; i < p.cols; i += WG) {
+            y.v[base + i] = x.v[base + i] * scale * w.v[i];
         }
     }
 }

@@ -1,12 +1,14 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-// Rotary embedding. One invocation owns pair i of one token in every head, so the angle is made once.
+// Rotary embedding. One invocation owns pair i of one token in every head, so the angle is made
+// once.
 //
-// The angle is pos * scale * base^(-2i/dims) / factor[i]. At a million tokens float32 would lose all
-// of it, so it is carried as a sum of two floats: the powers of ratio = base^(-2/dims) come from
-// square and multiply in two-float arithmetic (Dekker 1971), 2 pi is taken off in three parts, and
-// sine and cosine are polynomials on [-pi/4, pi/4], since Vulkan promises only 2^-11 for its own.
+// The angle is pos * scale * base^(-2i/dims) / factor[i]. At a million tokens float32 would lose
+// all of it, so it is carried as a sum of two floats: the powers of ratio = base^(-2/dims) come
+// from square and multiply in two-float arithmetic (Dekker 1971), pi/2 is taken off in three parts,
+// and sine and cosine are polynomials on [-pi/4, pi/4], since Vulkan promises only 2^-11 for its
+// own. For positions up to 2^21 a result is off by at most 4 u (|a| + |b|), u = 2^-24.
 #include "common/step.h"
 layout(local_size_x = 32) in;
 
@@ -24,10 +26,10 @@ layout(push_constant) uniform push_block
     float scale_lo;
 } p;
 
-layout(binding = 0) readonly buffer x_block { float x[]; };
-layout(binding = 1) readonly buffer step_block { uint step_words[]; };
-layout(binding = 2) readonly buffer factor_block { float factors[]; };
-layout(binding = 3) buffer y_block { float y[]; };
+layout(binding = 0) readonly buffer x_block { float v[]; } x;
+layout(binding = 1) readonly buffer step_block { uint words[]; } steps;
+layout(binding = 2) readonly buffer factor_block { float v[]; } factors;
+layout(binding = 3) writeonly buffer y_block { float v[]; } y;
 
 // a + b exactly, where |a| >= |b|.
 vec2 sum_fast(float a, float b)
@@ -71,11 +73,11 @@ vec2 divide(vec2 a, float b)
 float reduce(vec2 angle, out uint quadrant)
 {
     float n = floor(angle.x * 0.63661977 + 0.5);
-    vec2 a = product(n, 1.5707963);            // pi/2 in three parts
-    vec2 b = product(n, -4.3711388e-8);
+    vec2 a = product(n, 1.57079637);           // pi/2 in three parts
+    vec2 b = product(n, -4.37113883e-8);
     precise float r = angle.x - a.x;           // exact: both are close
     r = r - b.x;
-    r = r + (angle.y - a.y - b.y - n * -1.7151245e-15);
+    r = r + (angle.y - a.y - b.y - n * -1.71512451e-15);
     // n may have been off by one for angles next to the middle: |r| is then just above pi/4.
     quadrant = uint(int(n)) & 3u;
     return r;
@@ -94,8 +96,8 @@ void main()
     if (i >= rotated) { // columns beyond dims pass through
         for (uint h = 0; h < p.heads; h++) {
             uint c = row + h * p.head_dim + 2u * i;
-            y[c] = x[c];
-            y[c + 1u] = x[c + 1u];
+            y.v[c] = x.v[c];
+            y.v[c + 1u] = x.v[c + 1u];
         }
         return;
     }
@@ -107,10 +109,10 @@ void main()
         square = times(square, square);
     }
     if (p.use_factors != 0u) {
-        power = divide(power, factors[i]);
+        power = divide(power, factors.v[i]);
     }
-    uint cap = step_words[STEP_CAP];
-    uint position = step_words[STEP_HEADER + STEP_POS * cap + t], quadrant;
+    uint cap = steps.words[STEP_CAP];
+    uint position = steps.words[STEP_HEADER + STEP_POS * cap + t], quadrant;
     // Positions above 2^24 do not fit a float: high and low 12 bits apart.
     vec2 high = times(vec2(float(position >> 12) * 4096.0, 0.0), power);
     vec2 low = times(vec2(float(position & 4095u), 0.0), power);
@@ -119,17 +121,20 @@ void main()
     precise float back = s - high.x;
     rest = rest + ((high.x - (s - back)) + (low.x - back));
     float r = reduce(sum_fast(s, rest), quadrant), q = r * r;
-    float sine = r + r * q * (-1.6666667e-1 + q * (8.3333333e-3 + q * (-1.9841270e-4 + q * 2.7557319e-6)));
-    float cosine =
-        1.0 + q * (-0.5 + q * (4.1666667e-2 + q * (-1.3888889e-3 + q * (2.4801587e-5 - q * 2.7557319e-7))));
-    float co = (quadrant & 1u) == 0u ? cosine : sine, si = (quadrant & 1u) == 0u ? sine : cosine;
+    float sine = -1.9841270e-4 + q * 2.7557319e-6;
+    sine = r + r * q * (-1.6666667e-1 + q * (8.3333333e-3 + q * sine));
+    float cosine = -1.3888889e-3 + q * (2.4801587e-5 - q * 2.7557319e-7);
+    cosine = 1.0 + q * (-0.5 + q * (4.1666667e-2 + q * cosine));
+    bool even = (quadrant & 1u) == 0u;
+    float co = even ? cosine : sine, si = even ? sine : cosine;
     co = quadrant == 1u || quadrant == 2u ? -co : co;
     si = quadrant >= 2u ? -si : si;
-    uint first = p.half_split != 0u ? i : 2u * i, second = p.half_split != 0u ? i + rotated : first + 1u;
+    uint first = p.half_split != 0u ? i : 2u * i;
+    uint second = p.half_split != 0u ? i + rotated : first + 1u;
     for (uint h = 0; h < p.heads; h++) {
         uint base = row + h * p.head_dim;
-        float a = x[base + first], b = x[base + second];
-        y[base + first] = a * co - b * si;
-        y[base + second] = a * si + b * co;
+        float a = x.v[base + first], b = x.v[base + second];
+        y.v[base + first] = a * co - b * si;
+        y.v[base + second] = a * si + b * co;
     }
 }

@@ -9,9 +9,9 @@ layout(push_constant) uniform push_block
     uint rows; // of x
     uint n_out;
 } p;
-layout(binding = 0) readonly buffer x_block { float x[]; };
-layout(binding = 1) readonly buffer step_block { uint step_words[]; };
-layout(binding = 2) writeonly buffer y_block { float y[]; };
+layout(binding = 0) readonly buffer x_block { float v[]; } x;
+layout(binding = 1) readonly buffer step_block { uint words[]; } steps;
+layout(binding = 2) writeonly buffer y_block { float v[]; } y;
 
 void main()
 {
@@ -19,9 +19,9 @@ void main()
     if (i >= p.n_out) {
         return;
     }
-    uint cap = step_words[STEP_CAP];
-    uint row = min(step_words[STEP_HEADER + STEP_OUT * cap + i], p.rows - 1u);
+    uint cap = steps.words[STEP_CAP];
+    uint row = min(steps.words[STEP_HEADER + STEP_OUT * cap + i], p.rows - 1u);
     for (uint c = gl_LocalInvocationID.x; c < p.cols; c += 64u) {
-        y[i * p.cols + c] = x[row * p.cols + c];
+        y.v[i * p.cols + c] = x.v[row * p.cols + c];
     }
 }

@@ -5,9 +5,9 @@ layout(push_constant) uniform push_block
 {
     uint count; // values, multiple of 4
 } p;
-layout(binding = 0) uniform samplerBuffer g;
-layout(binding = 1) uniform samplerBuffer u;
-layout(binding = 2) writeonly buffer y_block { vec4 y[]; };
+layout(binding = 0) uniform samplerBuffer gate;
+layout(binding = 1) uniform samplerBuffer up;
+layout(binding = 2) writeonly buffer y_block { vec4 v[]; } y;
 
 void main()
 {
@@ -16,8 +16,8 @@ void main()
     for (uint k = 0u; k < 4u; k++) {
         uint i = group * 64u + k * 16u + gl_LocalInvocationID.x;
         if (i < n) {
-            vec4 v = texelFetch(g, int(i));
-            y[i] = v / (1.0 + exp(-v)) * texelFetch(u, int(i));
+            vec4 g = texelFetch(gate, int(i));
+            y.v[i] = g / (1.0 + exp(-g)) * texelFetch(up, int(i));
         }
     }
 }

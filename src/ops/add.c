@@ -4,6 +4,8 @@
 #include "gen/add.h"
 #include "ops/site.h"
 
+enum { GROUP_VALUES = 256 }; /* of one workgroup, in all variants */
+
 static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
 {
     const struct plan_tensor *a = plan_get_tensor(plan, node->src[0]);
@@ -12,27 +14,30 @@ static void cost(const struct plan *plan, const struct plan_node *node, struct o
 }
 
 static const struct ops_variant variants[] = {
-    {.name = "plain", .shader = &shader_add},
+    {.name = "lanes", .needs = DEV_CAP_CPU | DEV_CAP_TEXEL, .shader = &shader_add_lanes},
+    {.name = "plain", .shader = &shader_add_plain},
 };
 
 static bool record(const struct op_site *site, const struct plan_node *node)
 {
-    const struct plan_tensor *a = plan_get_tensor(site->plan, node->src[0]);
+    const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
     const struct dev_caps *caps = dev_get_caps(site->dev);
-    uint64_t count = a->rows * a->cols;
-    bool vec = count % 4 == 0 && count / 4 <= caps->max_texel_elements;
-    const struct ops_variant *v = ops_variant_pick(variants, sizeof variants / sizeof *variants,
-                                                   caps, (uint32_t)a->rows, vec ? NULL : "plain");
-    struct add_push push = {.count = (uint32_t)count};
-    return ops_record(site,
-                      &(struct ops_dispatch){.kernel = ops_lanes_kernel(site->dev, v->shader, 0),
-                                             .n = 3,
-                                             .tensors = {node->src[0], node->src[1], node->dst[0]},
-                                             .access = {DEV_READ, DEV_READ, DEV_WRITE},
-                                             .push = &push,
-                                             .push_bytes = sizeof push,
-                                             .groups = size_div_up(count, 256),
-                                             .label = "add"});
+    const struct ops_variant *v =
+        ops_variant_pick(variants, sizeof variants / sizeof *variants, caps, (uint32_t)x->rows,
+                         ops_is_texel(x, caps) ? NULL : "plain");
+    struct add_push push = {.count = (uint32_t)(x->rows * x->cols)};
+    struct ops_dispatch dispatch = {
+        .kernel = ops_fixed_kernel(site->dev, v->shader),
+        .n = 3,
+        .tensors =
+            {[ADD_BIND_A] = node->src[0], [ADD_BIND_B] = node->src[1], [ADD_BIND_Y] = node->dst[0]},
+        .access = {[ADD_BIND_A] = DEV_READ, [ADD_BIND_B] = DEV_READ, [ADD_BIND_Y] = DEV_WRITE},
+        .push = &push,
+        .push_bytes = sizeof push,
+        .groups = size_div_up(push.count, GROUP_VALUES),
+        .label = "add",
+    };
+    return ops_record(site, &dispatch);
 }
 
 const struct op op_def_add = {

@@ -12,19 +12,36 @@ static void cost(const struct plan *plan, const struct plan_node *node, struct o
     out->flop = out->bytes / 4;
 }
 
+static const struct ops_variant variants[] = {
+    {.name = "lanes",
+     .needs = DEV_CAP_CPU | DEV_CAP_SHUFFLE | DEV_CAP_TEXEL,
+     .min_subgroup = 4,
+     .max_subgroup = 16,
+     .shader = &shader_argmax_lanes},
+    {.name = "plain", .shader = &shader_argmax_plain},
+};
+
 static bool record(const struct op_site *site, const struct plan_node *node)
 {
     const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
+    const struct dev_caps *caps = dev_get_caps(site->dev);
+    const struct ops_variant *v =
+        ops_variant_pick(variants, sizeof variants / sizeof *variants, caps, (uint32_t)x->rows,
+                         ops_is_texel(x, caps) ? NULL : "plain");
     struct argmax_push push = {.cols = (uint32_t)x->cols, .rows = (uint32_t)x->rows};
-    return ops_record(
-        site, &(struct ops_dispatch){.kernel = ops_lanes_kernel(site->dev, &shader_argmax, 0),
-                                     .n = 2,
-                                     .tensors = {node->src[0], node->dst[0]},
-                                     .access = {DEV_READ, DEV_WRITE},
-                                     .push = &push,
-                                     .push_bytes = sizeof push,
-                                     .groups = x->rows,
-                                     .label = "argmax"});
+    struct ops_dispatch dispatch = {
+        .kernel = v->shader == &shader_argmax_lanes
+                      ? ops_lanes_kernel(site->dev, v->shader)
+                      : ops_loop_kernel(site->dev, v->shader, x->cols),
+        .n = 2,
+        .tensors = {[ARGMAX_BIND_X] = node->src[0], [ARGMAX_BIND_IDS] = node->dst[0]},
+        .access = {[ARGMAX_BIND_X] = DEV_READ, [ARGMAX_BIND_IDS] = DEV_WRITE},
+        .push = &push,
+        .push_bytes = sizeof push,
+        .groups = x->rows,
+        .label = "argmax",
+    };
+    return ops_record(site, &dispatch);
 }
 
 const struct op op_def_argmax = {

@@ -10,6 +10,8 @@
 
 #define PLAIN_WORKGROUP 64
 #define PLAIN_TILE      1024 /* values of q in shared memory, and one register per 64 of them */
+#define LANE_VALUES     64   /* of q, and as many of the result, in a lane's registers */
+#define MOST_UNROLLED   256  /* K values of a lane in one block: compile time grows with them */
 #define FEW_TOKENS      16   /* up to here tokens likely belong to different sequences: no tiles */
 #define FEW_SUBGROUPS   256  /* up to here one subgroup per workgroup spreads the work best */
 
@@ -60,17 +62,19 @@ static uint32_t lanes_per_position(const struct dev_caps *caps,
 static struct tile subgroup_tile(const struct dev_caps *caps, const struct op_attention_attr *attr,
                                  uint32_t tokens, uint32_t kv_heads)
 {
-    bool cpu = (caps->has & DEV_CAP_CPU) != 0;
     uint32_t group = attr->heads / attr->kv_heads, s = caps->subgroup_size;
     struct tile tile = {.s = s, .p = lanes_per_position(caps, attr), .tokens = 1};
     uint32_t values = attr->head_dim / tile.p, positions = s / tile.p;
-    uint32_t rows = (cpu ? 128 : 64) / values;
+    uint32_t rows = LANE_VALUES / values;
     rows = rows < 1 ? 1 : rows > 4 ? 4 : rows;
     tile.heads = divisor(group, rows);
     if (tokens > FEW_TOKENS && attr->splits == 1) {
         tile.tokens = rows / tile.heads;
     }
     tile.unroll = positions * 4 <= STEP_BLOCK ? 4 : STEP_BLOCK / positions;
+    while (tile.unroll > 1 && tile.unroll * values > MOST_UNROLLED) {
+        tile.unroll /= 2;
+    }
     uint64_t items = (uint64_t)kv_heads * (group / tile.heads);
     uint64_t all = items * attr->splits * size_div_up(tokens, tile.tokens);
     uint32_t together = all > FEW_SUBGROUPS && items >= 2 ? (items >= 4 ? 4 : 2) : 1;
@@ -124,7 +128,7 @@ static struct dev_kernel *get_kernel(const struct op_site *site, const struct pl
     const struct plan_tensor *tensors = site->plan->tensors;
     struct dev_kernel_params params = {
         .shader = variant->shader,
-        .specs = {{ATTENTION_SPEC_WG, tile->wg},
+        .specs = {{ATTENTION_SPEC_LOCAL_SIZE, tile->wg},
                   {ATTENTION_SPEC_HEAD_DIM, attr->head_dim},
                   {ATTENTION_SPEC_TILE_HEADS, tile->heads},
                   {ATTENTION_SPEC_K_F32, tensors[node->src[1]].elem == PLAN_F32},

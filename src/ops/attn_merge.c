@@ -26,7 +26,7 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     const struct dev_kernel_params params = {
         .shader = &shader_attn_merge,
         .n_specs = 3,
-        .specs = {{ATTN_MERGE_SPEC_WG, WORKGROUP},
+        .specs = {{ATTN_MERGE_SPEC_LOCAL_SIZE, WORKGROUP},
                   {ATTN_MERGE_SPEC_HEAD_DIM, attr.head_dim},
                   {ATTN_MERGE_SPEC_SPLITS, attr.splits}},
     };

@@ -30,7 +30,7 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
     const struct dev_kernel_params params = {
         .shader = &shader_kv_append,
         .n_specs = 4,
-        .specs = {{KV_APPEND_SPEC_WG, WORKGROUP},
+        .specs = {{KV_APPEND_SPEC_LOCAL_SIZE, WORKGROUP},
                   {KV_APPEND_SPEC_HEAD_DIM, attr->head_dim},
                   {KV_APPEND_SPEC_K_F32, plan->tensors[node->dst[0]].elem == PLAN_F32},
                   {KV_APPEND_SPEC_V_F32, plan->tensors[node->dst[1]].elem == PLAN_F32}},

@@ -29,23 +29,28 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
     const struct dev_caps *caps = dev_get_caps(site->dev);
     const struct attr *attr = (const void *)node->attr;
-    bool vec = x->cols % 4 == 0 && x->rows * x->cols / 4 <= caps->max_texel_elements;
     const struct ops_variant *v =
-        ops_variant_pick(variants, 2, caps, (uint32_t)x->rows, vec ? NULL : "plain");
+        ops_variant_pick(variants, sizeof variants / sizeof *variants, caps, (uint32_t)x->rows,
+                         ops_is_texel(x, caps) ? NULL : "plain");
     struct rmsnorm_push push = {
         .cols = (uint32_t)x->cols, .rows = (uint32_t)x->rows, .eps = attr->eps};
-    bool lanes = v->shader == &shader_rmsnorm_lanes;
-    struct dev_kernel *kernel =
-        ops_lanes_kernel(site->dev, v->shader, lanes ? caps->subgroup_size : 0);
-    return ops_record(site,
-                      &(struct ops_dispatch){.kernel = kernel,
-                                             .n = 3,
-                                             .tensors = {node->src[0], node->src[1], node->dst[0]},
-                                             .access = {DEV_READ, DEV_READ, DEV_WRITE},
-                                             .push = &push,
-                                             .push_bytes = sizeof push,
-                                             .groups = x->rows,
-                                             .label = "rmsnorm"});
+    struct ops_dispatch dispatch = {
+        .kernel = v->shader == &shader_rmsnorm_lanes
+                      ? ops_lanes_kernel(site->dev, v->shader)
+                      : ops_loop_kernel(site->dev, v->shader, x->cols),
+        .n = 3,
+        .tensors = {[RMSNORM_BIND_X] = node->src[0],
+                    [RMSNORM_BIND_W] = node->src[1],
+                    [RMSNORM_BIND_Y] = node->dst[0]},
+        .access = {[RMSNORM_BIND_X] = DEV_READ,
+                   [RMSNORM_BIND_W] = DEV_READ,
+                   [RMSNORM_BIND_Y] = DEV_WRITE},
+        .push = &push,
+        .push_bytes = sizeof push,
+        .groups = x->rows,
+        .label = "rmsnorm",
+    };
+    return ops_record(site, &dispatch);
 }
 
 const struct op op_def_rmsnorm = {.name = "rmsnorm",

@@ -32,16 +32,23 @@ static bool record(const struct op_site *site, const struct plan_node *node)
         .scale_hi = (float)scale,
         .scale_lo = (float)(scale - (double)(float)scale),
     };
-    return ops_record(site, &(struct ops_dispatch){
-                                .kernel = ops_lanes_kernel(site->dev, &shader_rope, 0),
-                                .n = 4,
-                                .tensors = {node->src[0], node->src[1],
-                                            factors ? node->src[2] : node->src[1], node->dst[0]},
-                                .access = {DEV_READ, DEV_READ, DEV_READ, DEV_WRITE},
-                                .push = &push,
-                                .push_bytes = sizeof push,
-                                .groups = size_div_up(x->rows * (attr->head_dim / 2), 32),
-                                .label = "rope"});
+    struct ops_dispatch dispatch = {
+        .kernel = ops_fixed_kernel(site->dev, &shader_rope),
+        .n = 4,
+        .tensors = {[ROPE_BIND_X] = node->src[0],
+                    [ROPE_BIND_STEPS] = node->src[1],
+                    [ROPE_BIND_FACTORS] = factors ? node->src[2] : node->src[1],
+                    [ROPE_BIND_Y] = node->dst[0]},
+        .access = {[ROPE_BIND_X] = DEV_READ,
+                   [ROPE_BIND_STEPS] = DEV_READ,
+                   [ROPE_BIND_FACTORS] = DEV_READ,
+                   [ROPE_BIND_Y] = DEV_WRITE},
+        .push = &push,
+        .push_bytes = sizeof push,
+        .groups = size_div_up(x->rows * (attr->head_dim / 2), 32),
+        .label = "rope",
+    };
+    return ops_record(site, &dispatch);
 }
 
 const struct op op_def_rope = {
@@ -60,6 +67,10 @@ uint32_t op_rope(struct plan *plan, uint32_t x, uint32_t step, uint32_t factors,
         return ops_refuse(
             plan, "rope", "%s has %llu columns, %u heads of %u with %u rotated do not fit",
             in->name, (unsigned long long)in->cols, attr->heads, attr->head_dim, attr->dims);
+    }
+    if (!(attr->base > 0 && isfinite(attr->base) && isfinite(attr->scale))) {
+        return ops_refuse(plan, "rope", "base %g, scale %g", (double)attr->base,
+                          (double)attr->scale);
     }
     if (factors != PLAN_NONE) {
         const struct plan_tensor *f = ops_operand(plan, "rope", "factors", factors, PLAN_QUANT);

@@ -16,15 +16,20 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     const struct plan_tensor *y = plan_get_tensor(site->plan, node->dst[0]);
     struct rows_push push = {
         .cols = (uint32_t)x->cols, .rows = (uint32_t)x->rows, .n_out = (uint32_t)y->rows};
-    return ops_record(site,
-                      &(struct ops_dispatch){.kernel = ops_lanes_kernel(site->dev, &shader_rows, 0),
-                                             .n = 3,
-                                             .tensors = {node->src[0], node->src[1], node->dst[0]},
-                                             .access = {DEV_READ, DEV_READ, DEV_WRITE},
-                                             .push = &push,
-                                             .push_bytes = sizeof push,
-                                             .groups = y->rows,
-                                             .label = "rows"});
+    struct ops_dispatch dispatch = {
+        .kernel = ops_fixed_kernel(site->dev, &shader_rows),
+        .n = 3,
+        .tensors = {[ROWS_BIND_X] = node->src[0],
+                    [ROWS_BIND_STEPS] = node->src[1],
+                    [ROWS_BIND_Y] = node->dst[0]},
+        .access =
+            {[ROWS_BIND_X] = DEV_READ, [ROWS_BIND_STEPS] = DEV_READ, [ROWS_BIND_Y] = DEV_WRITE},
+        .push = &push,
+        .push_bytes = sizeof push,
+        .groups = y->rows,
+        .label = "rows",
+    };
+    return ops_record(site, &dispatch);
 }
 
 const struct op op_def_rows = {

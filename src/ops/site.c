@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { LOOP_LEAST = 64, LOOP_MOST = 512, LOOP_ITEMS = 8 };
+
 void ops_fold(const struct dev_caps *caps, uint64_t count, uint32_t groups[3])
 {
     uint64_t most = caps->max_workgroup_count[0];
@@ -14,20 +16,33 @@ void ops_fold(const struct dev_caps *caps, uint64_t count, uint32_t groups[3])
     groups[2] = 1;
 }
 
-struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *shader,
-                                    uint32_t local)
+struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *shader)
 {
-    struct dev_kernel_params params = {.shader = shader};
     uint32_t size = dev_get_caps(dev)->subgroup_size;
-    if (local != 0) {
-        params.specs[0].id = 0;
-        params.specs[0].value = local;
-        params.specs[1].id = 1;
-        params.specs[1].value = size;
-        params.n_specs = 2;
-        params.subgroup_size = size;
+    return dev_kernel_get(dev, &(struct dev_kernel_params){.shader = shader,
+                                                           .n_specs = 2,
+                                                           .specs = {{0, size}, {1, size}},
+                                                           .subgroup_size = size});
+}
+
+struct dev_kernel *ops_loop_kernel(struct dev *dev, const struct dev_shader *shader, uint64_t items)
+{
+    const struct dev_caps *caps = dev_get_caps(dev);
+    uint32_t most = caps->max_workgroup_invocations < caps->max_workgroup_size[0]
+                        ? caps->max_workgroup_invocations
+                        : caps->max_workgroup_size[0];
+    uint32_t size = LOOP_LEAST;
+    while (size < LOOP_MOST && 2 * size <= most && (uint64_t)size * LOOP_ITEMS < items) {
+        size *= 2;
     }
-    return dev_kernel_get(dev, &params);
+    return dev_kernel_get(dev, &(struct dev_kernel_params){.shader = shader,
+                                                           .n_specs = 2,
+                                                           .specs = {{0, size}, {1, size}}});
+}
+
+struct dev_kernel *ops_fixed_kernel(struct dev *dev, const struct dev_shader *shader)
+{
+    return dev_kernel_get(dev, &(struct dev_kernel_params){.shader = shader});
 }
 
 uint32_t ops_add_result(struct plan *plan, struct plan_node *node, const char *name, uint64_t rows,
@@ -66,7 +81,20 @@ const struct plan_tensor *ops_operand(struct plan *plan, const char *op, const c
         ops_refuse(plan, op, "%s (%s) has the wrong element type", what, tensor->name);
         return NULL;
     }
+    uint64_t count;
+    if (elem != PLAN_QUANT &&
+        (!size_mul(tensor->rows, tensor->cols, &count) || count > INT32_MAX)) {
+        ops_refuse(plan, op, "%s (%s) of %llu x %llu is too large for 32-bit indices", what,
+                   tensor->name, (unsigned long long)tensor->rows,
+                   (unsigned long long)tensor->cols);
+        return NULL;
+    }
     return tensor;
+}
+
+bool ops_is_texel(const struct plan_tensor *tensor, const struct dev_caps *caps)
+{
+    return tensor->cols % 4 == 0 && tensor->rows * (tensor->cols / 4) <= caps->max_texel_elements;
 }
 
 bool ops_record(const struct op_site *site, const struct ops_dispatch *dispatch)

@@ -8,27 +8,36 @@
  * y * gl_NumWorkGroups.x + x and checks for the end. */
 void ops_fold(const struct dev_caps *caps, uint64_t count, uint32_t groups[3]);
 
-/* Kernel of a variant, with the subgroup size as spec constant 1 and `local` as spec constant 0
- * when local != 0. NULL: logged. */
-struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *shader,
-                                    uint32_t local);
+/* Kernels of the ops whose workgroups have a size that is chosen here. Convention of their shaders:
+ * spec constant 0 is that size (local_size_x_id = 0). NULL: logged. */
+/* One subgroup is a workgroup; spec constant 1 is the subgroup size, which is required. */
+struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *shader);
+/* One workgroup loops over `items`, a few each: 64 to 512 invocations, a power of two within the
+ * device's limit; spec constant 1 is the size too. */
+struct dev_kernel *ops_loop_kernel(struct dev *dev, const struct dev_shader *shader,
+                                   uint64_t items);
+/* Nothing to choose. */
+struct dev_kernel *ops_fixed_kernel(struct dev *dev, const struct dev_shader *shader);
 
 /* Adds a node of one result and returns the result's id. `node` has op, sources and attributes. */
 uint32_t ops_add_result(struct plan *plan, struct plan_node *node, const char *name, uint64_t rows,
                         uint64_t cols);
 
-/* The tensor, or NULL (logged with the op's name, plan->failed set) when the id is PLAN_NONE or its
- * elements are not of this type. */
+/* The tensor, or NULL (logged with the op's name, plan->failed set) when the id is PLAN_NONE, its
+ * elements are not of this type, or they are too many for the shaders' 32-bit indices. */
 const struct plan_tensor *ops_operand(struct plan *plan, const char *op, const char *what,
                                       uint32_t id, enum plan_elem elem);
 /* Logs "op: <text>" for a shape that does not fit and marks the plan as failed. */
 uint32_t ops_refuse(struct plan *plan, const char *op, const char *fmt, ...) LOG_PRINTF(3, 4);
 
+/* True when the tensor can be read as a texel buffer of four columns each. */
+bool ops_is_texel(const struct plan_tensor *tensor, const struct dev_caps *caps);
+
 /* Binds the tensors, records one dispatch. */
 struct ops_dispatch {
     struct dev_kernel *kernel;
     uint32_t n;
-    uint32_t tensors[DEV_MAX_BINDINGS];
+    uint32_t tensors[DEV_MAX_BINDINGS]; /* by binding number */
     enum dev_access access[DEV_MAX_BINDINGS];
     const void *push;
     uint32_t push_bytes;

@@ -193,11 +193,11 @@ static void test_cases(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_right),      cmocka_unit_test(test_beyond),
-        cmocka_unit_test(test_nmse),       cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_class),      cmocka_unit_test(test_unwritten),
-        cmocka_unit_test(test_halves),     cmocka_unit_test(test_indices),
-        cmocka_unit_test(test_nothing),    cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_right),   cmocka_unit_test(test_beyond),
+        cmocka_unit_test(test_nmse),    cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_class),   cmocka_unit_test(test_unwritten),
+        cmocka_unit_test(test_halves),  cmocka_unit_test(test_indices),
+        cmocka_unit_test(test_nothing), cmocka_unit_test(test_cases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,8 +144,8 @@ static void test_failed(void **state)
 static void test_registry(void **state)
 {
     (void)state;
-    static const char *const names[] = {"add",  "argmax", "attention", "embed", "kv_append",
-                                        "matmul", "rmsnorm", "rope",   "rows",  "swiglu"};
+    static const char *const names[] = {"add",    "argmax",  "attention", "embed", "kv_append",
+                                        "matmul", "rmsnorm", "rope",      "rows",  "swiglu"};
     uint32_t n;
     const struct op *const *list = ops_list(&n);
     for (uint32_t i = 0; i < n; i++) {

@@ -1,13 +1,13 @@
 #version 450
-// y = a + b; each invocation writes what it alone reads, so y may be a or b.
+// y = silu(gate) * up; each invocation writes what it alone reads, so y may be gate or up.
 layout(local_size_x = 64) in;
 layout(push_constant) uniform push_block
 {
     uint count; // values
 } p;
-layout(binding = 0) readonly buffer a_block { float a[]; };
-layout(binding = 1) readonly buffer b_block { float b[]; };
-layout(binding = 2) buffer y_block { float y[]; };
+layout(binding = 0) readonly buffer gate_block { float v[]; } gate;
+layout(binding = 1) readonly buffer up_block { float v[]; } up;
+layout(binding = 2) writeonly buffer y_block { float v[]; } y;
 
 void main()
 {
@@ -16,7 +16,8 @@ void main()
     for (uint k = 0u; k < 4u; k++) {
         uint i = first + k * 64u;
         if (i < p.count) {
-            y[i] = a[i] + b[i];
+            float g = gate.v[i];
+            y.v[i] = g / (1.0 + exp(-g)) * up.v[i];
         }
     }
 }

@@ -1,13 +1,13 @@
 #version 450
-// y = silu(gate) * up; each invocation writes what it alone reads, so y may be gate or up.
+// y = a + b; each invocation writes what it alone reads, so y may be a or b.
 layout(local_size_x = 64) in;
 layout(push_constant) uniform push_block
 {
     uint count; // values
 } p;
-layout(binding = 0) readonly buffer g_block { float g[]; };
-layout(binding = 1) readonly buffer u_block { float u[]; };
-layout(binding = 2) buffer y_block { float y[]; };
+layout(binding = 0) readonly buffer a_block { float v[]; } a;
+layout(binding = 1) readonly buffer b_block { float v[]; } b;
+layout(binding = 2) writeonly buffer y_block { float v[]; } y;
 
 void main()
 {
@@ -16,8 +16,7 @@ void main()
     for (uint k = 0u; k < 4u; k++) {
         uint i = first + k * 64u;
         if (i < p.count) {
-            float v = g[i];
-            y[i] = v / (1.0 + exp(-v)) * u[i];
+            y.v[i] = a.v[i] + b.v[i];
         }
     }
 }

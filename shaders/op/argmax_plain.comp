@@ -1,0 +1,48 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// ids[i] = index of the largest value of row i; lowest index on ties, NaN never wins, 0 where there
+// is nothing else. One workgroup per row.
+#include "common/float_key.glsl"
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint WG = 128; // size of the workgroup, a power of two
+layout(push_constant) uniform push_block
+{
+    uint cols;
+    uint rows;
+} p;
+layout(binding = 0) readonly buffer x_block { uint v[]; } x;
+layout(binding = 1) writeonly buffer ids_block { uint v[]; } ids;
+
+shared uint keys[WG];
+shared uint indices[WG];
+
+void main()
+{
+    uint lane = gl_LocalInvocationID.x;
+    uint row = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
+    uint base = min(row, p.rows - 1u) * p.cols;
+    uint best = 0u, index = 0u;
+    for (uint i = lane; i < p.cols; i += WG) {
+        uint key = float_key(x.v[base + i]);
+        if (key > best) {
+            best = key;
+            index = i;
+        }
+    }
+    keys[lane] = best;
+    indices[lane] = index;
+    barrier();
+    for (uint s = WG / 2u; s > 0u; s /= 2u) {
+        if (lane < s) {
+            uint key = keys[lane + s], at = indices[lane + s];
+            if (key > keys[lane] || (key == keys[lane] && at < indices[lane])) {
+                keys[lane] = key;
+                indices[lane] = at;
+            }
+        }
+        barrier();
+    }
+    if (lane == 0u && row < p.rows) {
+        ids.v[row] = indices[0];
+    }
+}

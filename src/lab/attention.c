@@ -1,0 +1,219 @@
+/* Oracle and shapes of attention, splits and their joining included. Entries that no token sees are
+ * NaN, so that reading one shows. */
+#include "lab/lab.h"
+
+#include "base/hash.h"
+#include "ops/ops.h"
+#include "shaders/common/step.h"
+
+#include <math.h>
+
+enum { TOKENS, HEADS, KV_HEADS, HEAD_DIM, LEN, SPLITS, SEQUENCES, MODE };
+enum {
+    MIXED = 1, /* V cache of the other element type */
+    LARGE = 2, /* scores of about +-1e4 */
+    WOVEN = 4, /* neighbouring tokens belong to different sequences */
+};
+
+static const uint32_t SHAPES[][LAB_DIMS] = {
+    /* decode */
+    {1, 8, 4, 32, 1, 1, 1, 0},
+    {1, 8, 4, 32, 257, 1, 1, 0},
+    {1, 4, 4, 64, 2, 2, 1, 0},
+    {1, 4, 1, 64, 100, 5, 1, MIXED},
+    {1, 8, 1, 128, 257, 8, 1, 0},
+    {1, 2, 2, 80, 33, 1, 1, MIXED},
+    {1, 6, 2, 96, 257, 2, 1, 0},
+    {1, 16, 1, 32, 31, 1, 1, LARGE},
+    {1, 4, 2, 256, 32, 5, 1, LARGE | MIXED},
+    {1, 3, 1, 100, 100, 2, 1, 0},
+    {1, 2, 1, 2, 33, 1, 1, 0},
+    {1, 2, 1, 72, 33, 2, 1, 0},
+    {3, 8, 4, 32, 100, 8, 3, WOVEN},
+    {5, 4, 2, 64, 33, 5, 2, WOVEN | MIXED},
+    /* prefill */
+    {7, 4, 4, 80, 31, 1, 1, 0},
+    {32, 8, 4, 32, 32, 1, 1, 0},
+    {33, 8, 4, 32, 100, 1, 1, MIXED},
+    {40, 4, 4, 128, 257, 1, 2, 0},
+    {37, 8, 4, 32, 100, 1, 3, WOVEN},
+    {35, 8, 1, 64, 33, 1, 4, 0},
+    {17, 4, 2, 256, 31, 1, 2, WOVEN},
+    {20, 6, 2, 96, 100, 1, 3, LARGE | WOVEN},
+    {18, 2, 1, 100, 33, 1, 2, MIXED},
+    {64, 8, 8, 64, 64, 1, 1, 0},
+};
+
+/* One head of one token. What is counted, to first order:
+ *     score in units of ln 2: (dims + 4) u sum |q k|, for its sum and the scaled q;
+ *     a weight: that, u |x| for x = score - maximum, (3 + 2 |x|) ulp = 2 u (3 + 2 |x|) for exp2
+ *     (Vulkan, precision of SPIR-V instructions), and as much for each block's rescaling, whose x
+ *     add up to no more than twice |x| of the weight;
+ *     sums over the entries and the blocks: (len + 2 blocks + 4) u, above and below the line. */
+struct head {
+    const float *q, *k, *v; /* k, v: those of the KV head */
+    const struct lab *lab;
+    uint32_t seq, len, dims;
+    double scale;
+};
+
+static void weigh(const struct head *head, double *weight, double *error)
+{
+    double top = -INFINITY, sum = 0;
+    for (uint32_t e = 0; e < head->len; e++) {
+        const float *k = head->k + (size_t)lab_step_slot(head->lab, head->seq, e) * head->dims;
+        double dot = 0, size = 0;
+        for (uint32_t d = 0; d < head->dims; d++) {
+            dot += (double)head->q[d] * (double)k[d];
+            size += fabs((double)head->q[d] * (double)k[d]);
+        }
+        weight[e] = dot * head->scale;
+        error[e] = (head->dims + 4) * LAB_U * size * head->scale;
+        top = fmax(top, weight[e]);
+    }
+    uint32_t blocks = head->len / 4 + 8; /* the smallest block has 4 entries */
+    for (uint32_t e = 0; e < head->len; e++) {
+        double x = (top - weight[e]) / log(2.0);
+        error[e] = expm1(error[e] + LAB_U * x + 3 * 2 * LAB_U * (3 + 2 * x)) + 7 * blocks * LAB_U;
+        weight[e] = exp(weight[e] - top);
+        sum += weight[e];
+    }
+    for (uint32_t e = 0; e < head->len; e++) {
+        weight[e] /= sum;
+    }
+}
+
+static void attend(const struct head *head, double *weight, double *error, double *value,
+                   double *bound)
+{
+    weigh(head, weight, error);
+    double mean = 0;
+    for (uint32_t e = 0; e < head->len; e++) {
+        mean += weight[e] * error[e];
+    }
+    for (uint32_t d = 0; d < head->dims; d++) {
+        double size = 0, off = 0;
+        for (uint32_t e = 0; e < head->len; e++) {
+            size_t slot = lab_step_slot(head->lab, head->seq, e);
+            double term = weight[e] * (double)head->v[slot * head->dims + d];
+            value[d] += term;
+            size += fabs(term);
+            off += fabs(term) * error[e];
+        }
+        uint32_t terms = head->len + 2 * (head->len / 4 + 8) + 4;
+        bound[d] = off + mean * size + 2 * terms * LAB_U * size + 1e-30;
+    }
+}
+
+static void expect(struct lab *lab, uint32_t ids[4], uint32_t slots, double scale)
+{
+    struct lab_expect out = lab_expect(lab, ids[3]);
+    const float *q = lab_values(lab, ids[0]), *k = lab_values(lab, ids[1]);
+    const float *v = lab_values(lab, ids[2]);
+    const uint32_t *seq = lab_step_array(lab, STEP_SEQ), *len = lab_step_array(lab, STEP_LEN);
+    double *scratch = mem_alloc((size_t)lab_dim(lab, LEN) * 2, sizeof *scratch);
+    if (out.value == NULL || q == NULL || k == NULL || v == NULL || scratch == NULL) {
+        lab_plan(lab)->failed = true;
+        mem_free(scratch);
+        return;
+    }
+    size_t heads = lab_dim(lab, HEADS), group = heads / lab_dim(lab, KV_HEADS);
+    size_t dims = lab_dim(lab, HEAD_DIM);
+    for (size_t t = 0; t < lab_dim(lab, TOKENS); t++) {
+        for (size_t h = 0; h < heads; h++) {
+            size_t at = (t * heads + h) * dims;
+            struct head head = {.q = q + at,
+                                .k = k + h / group * slots * dims,
+                                .v = v + h / group * slots * dims,
+                                .lab = lab,
+                                .seq = seq[t],
+                                .len = len[t],
+                                .dims = (uint32_t)dims,
+                                .scale = scale};
+            attend(&head, scratch, scratch + lab_dim(lab, LEN), out.value + at, out.bound + at);
+        }
+    }
+    mem_free(scratch);
+}
+
+/* Tokens of a sequence are its last ones, in order; sequences differ in length. */
+static void set_tokens(struct lab *lab, uint32_t n_seq, uint32_t *seq, uint32_t *len)
+{
+    uint32_t tokens = lab_dim(lab, TOKENS), longest = lab_dim(lab, LEN);
+    for (uint32_t t = 0; t < tokens; t++) {
+        seq[t] = (lab_dim(lab, MODE) & WOVEN) != 0 ? t % n_seq : t * n_seq / tokens;
+    }
+    for (uint32_t t = 0; t < tokens; t++) {
+        uint32_t later = 0, whole = longest > 13 * seq[t] ? longest - 13 * seq[t] : 1;
+        for (uint32_t i = t + 1; i < tokens; i++) {
+            later += seq[i] == seq[t] ? 1 : 0;
+        }
+        len[t] = whole > later ? whole - later : 1;
+    }
+}
+
+static void poison_unseen(struct lab *lab, uint32_t cache, uint32_t slots, uint32_t blocks)
+{
+    float *values = lab_values(lab, cache);
+    const uint32_t *seq = lab_step_array(lab, STEP_SEQ), *len = lab_step_array(lab, STEP_LEN);
+    size_t dims = lab_dim(lab, HEAD_DIM);
+    for (uint32_t s = 0; s < lab_dim(lab, SEQUENCES) && values != NULL; s++) {
+        uint32_t seen = 0;
+        for (uint32_t t = 0; t < lab_dim(lab, TOKENS); t++) {
+            seen = seq[t] == s && len[t] > seen ? len[t] : seen;
+        }
+        for (uint32_t e = seen; e < blocks * STEP_BLOCK; e++) {
+            for (size_t h = 0; h < lab_dim(lab, KV_HEADS); h++) {
+                float *row = values + (h * slots + lab_step_slot(lab, s, e)) * dims;
+                for (size_t d = 0; d < dims; d++) {
+                    row[d] = NAN;
+                }
+            }
+        }
+    }
+}
+
+static bool make(struct lab *lab)
+{
+    uint32_t tokens = lab_dim(lab, TOKENS), dims = lab_dim(lab, HEAD_DIM);
+    uint32_t kv_heads = lab_dim(lab, KV_HEADS), n_seq = lab_dim(lab, SEQUENCES);
+    uint32_t blocks = lab_dim(lab, LEN) / STEP_BLOCK + 2, slots = n_seq * blocks * STEP_BLOCK;
+    uint32_t mode = lab_dim(lab, MODE);
+    float size = (mode & LARGE) != 0 ? 3e4f : 2.0f;
+    enum plan_elem k_elem = lab_kv_elem(lab), v_elem = k_elem;
+    if ((mode & MIXED) != 0) {
+        v_elem = k_elem == PLAN_F16 ? PLAN_F32 : PLAN_F16;
+    }
+    struct op_attention_attr attr = {.heads = lab_dim(lab, HEADS),
+                                     .kv_heads = kv_heads,
+                                     .head_dim = dims,
+                                     .slots = slots,
+                                     .splits = lab_dim(lab, SPLITS),
+                                     .scale = 1.0f / sqrtf((float)dims)};
+    lab_tokens(lab, tokens, 0);
+    uint32_t ids[4];
+    ids[0] = lab_act(lab, "q", tokens, (uint64_t)attr.heads * dims, -size, size);
+    ids[1] = lab_kv(lab, "k_cache", k_elem, false, kv_heads, slots, dims, -1.0f, 1.0f);
+    ids[2] = lab_kv(lab, "v_cache", v_elem, true, kv_heads, slots, dims, -1.0f, 1.0f);
+    uint32_t step = lab_step(lab, n_seq, blocks);
+    uint32_t *seq = lab_step_array(lab, STEP_SEQ), *len = lab_step_array(lab, STEP_LEN);
+    if (seq == NULL || len == NULL) {
+        return false;
+    }
+    set_tokens(lab, n_seq, seq, len);
+    poison_unseen(lab, ids[1], slots, blocks);
+    poison_unseen(lab, ids[2], slots, blocks);
+    ids[3] = op_attention(lab_plan(lab), ids[0], ids[1], ids[2], step, &attr);
+    expect(lab, ids, slots, (double)attr.scale);
+    return !lab_plan(lab)->failed;
+}
+
+const struct lab_op lab_op_attention = {
+    .name = "attention",
+    .dims = {"tokens", "heads", "kv_heads", "head_dim", "len", "splits", "sequences", "mode"},
+    .shapes = SHAPES,
+    .n_shapes = sizeof SHAPES / sizeof *SHAPES,
+    .vary = LAB_BY_KV,
+    .nmse = 1e-11,
+    .make = make,
+};

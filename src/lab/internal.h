@@ -1,0 +1,44 @@
+/* What the files of src/lab share: a case with its plan, inputs and expected results. */
+#ifndef QUADRIGA_LAB_INTERNAL_H
+#define QUADRIGA_LAB_INTERNAL_H
+
+#include "lab/lab.h"
+
+/* Written to results before the run: a NaN as f32 and as two f16, and no index. */
+#define LAB_POISON 0x7fedfeedu
+#define LAB_GUARD  0xa5c3a5c3u /* beside every tensor */
+
+/* What the host knows of one tensor; all NULL for tensors in between. */
+struct lab_data {
+    float *values;         /* [rows][cols] of f32, f16 and decoded weights */
+    uint32_t *words;       /* of u32 tensors */
+    uint8_t *blocks;       /* weights, as in a file */
+    double *value, *bound; /* results */
+};
+
+struct lab {
+    struct lab_case c;
+    struct log *log;
+    struct arena arena;
+    struct plan plan;
+    bool has_plan;
+    uint64_t rng;
+    struct lab_data *data; /* [plan.n_tensors], see lab_data_get */
+    size_t n_data;
+    uint32_t step_cap, blocks;
+    uint32_t step; /* tensor id */
+};
+
+/* Grows data to the plan's tensors; NULL (logged, plan failed) when memory is out. */
+struct lab_data *lab_data_get(struct lab *lab, uint32_t id);
+
+/* compare.c: judges `words`, the bits that came back for a result, and adds to `result`. */
+struct lab_sums {
+    double error, expected; /* of squares */
+};
+void lab_compare(const struct plan_tensor *tensor, const struct lab_data *data,
+                 const uint32_t *words, struct lab_result *result, struct lab_sums *sums);
+/* Ends the judgement: nmse, passed. */
+void lab_judge(struct lab_result *result, const struct lab_sums *sums, double limit);
+
+#endif

@@ -1,0 +1,118 @@
+/* Oracle and shapes of kv_append. What is stored is exact: f32 as it is; f16 by the rounding of
+ * base/half.h, with what lies beyond the largest f16 replaced by that. */
+#include "lab/lab.h"
+
+#include "base/half.h"
+#include "base/hash.h"
+#include "ops/ops.h"
+#include "shaders/common/step.h"
+
+#include <math.h>
+
+enum { TOKENS, KV_HEADS, HEAD_DIM, SEQUENCES, MODE };
+enum {
+    MIXED = 1,   /* V cache of the other element type */
+    CORNERS = 2, /* ties, subnormals, infinities, NaN among the values */
+    NO_SLOT = 4, /* the first token has no slot */
+};
+
+static const uint32_t SHAPES[][LAB_DIMS] = {
+    {1, 4, 32, 1, 0},         {1, 1, 2, 1, MIXED},
+    {7, 2, 64, 3, CORNERS},   {3, 2, 80, 2, MIXED},
+    {5, 3, 96, 1, CORNERS},   {2, 1, 100, 2, MIXED | CORNERS},
+    {33, 4, 128, 4, NO_SLOT}, {4, 2, 256, 2, MIXED | NO_SLOT},
+    {128, 4, 32, 1, CORNERS},
+};
+
+static void set_corners(struct lab *lab, float *values, uint64_t n)
+{
+    static const float CORNER[] = {
+        0.0f,         -0.0f,        65504.0f,     -65504.0f,      65519.996f,    65520.0f,
+        -65536.0f,    1e30f,        INFINITY,     -INFINITY,      NAN,           0x1p-14f,
+        0x1.ffcp-15f, 0x1.ffep-15f, 0x1.fffp-15f, 0x1p-24f,       0x1p-25f,      -0x1.000002p-25f,
+        0x1.8p-24f,   0x1.4p-23f,   0x1p-26f,     0x1p-140f,      0x1.002p0f,    0x1.006p0f,
+        0x1.0021p0f,  0x1.ffep0f,   0x1.fff8p10f, -0x1.ffdfffp3f, 0x1.001fffp1f, 0x1.002001p1f,
+    };
+    uint32_t count = sizeof CORNER / sizeof *CORNER;
+    for (uint64_t i = 0; i < n && values != NULL; i++) {
+        if (hash_next(lab_rng(lab)) % 3 == 0) {
+            values[i] = CORNER[hash_next(lab_rng(lab)) % count];
+        }
+    }
+}
+
+static double stored(float value, enum plan_elem elem)
+{
+    if (elem == PLAN_F32) {
+        return (double)value;
+    }
+    float half = half_to_float(half_from_float(value));
+    return isinf(half) ? (half > 0 ? 65504.0 : -65504.0) : (double)half;
+}
+
+static void expect(struct lab *lab, uint32_t cache, uint32_t from, enum plan_elem elem,
+                   uint32_t slots)
+{
+    struct lab_expect out = lab_expect(lab, cache);
+    const float *rows = lab_values(lab, from);
+    const uint32_t *slot = lab_step_array(lab, STEP_SLOT);
+    if (out.value == NULL || rows == NULL || slot == NULL) {
+        return;
+    }
+    size_t heads = lab_dim(lab, KV_HEADS), dims = lab_dim(lab, HEAD_DIM);
+    for (size_t t = 0; t < lab_dim(lab, TOKENS); t++) {
+        for (size_t h = 0; h < heads && slot[t] < slots; h++) {
+            for (size_t d = 0; d < dims; d++) {
+                out.value[(h * slots + slot[t]) * dims + d] =
+                    stored(rows[(t * heads + h) * dims + d], elem);
+            }
+        }
+    }
+}
+
+static bool make(struct lab *lab)
+{
+    uint32_t tokens = lab_dim(lab, TOKENS), heads = lab_dim(lab, KV_HEADS);
+    uint32_t dims = lab_dim(lab, HEAD_DIM), n_seq = lab_dim(lab, SEQUENCES);
+    uint32_t mode = lab_dim(lab, MODE), blocks = tokens / STEP_BLOCK + 2;
+    uint32_t slots = n_seq * blocks * STEP_BLOCK;
+    enum plan_elem k_elem = lab_kv_elem(lab), v_elem = k_elem;
+    if ((mode & MIXED) != 0) {
+        v_elem = k_elem == PLAN_F16 ? PLAN_F32 : PLAN_F16;
+    }
+    lab_tokens(lab, tokens, 0);
+    uint32_t k = lab_act(lab, "k", tokens, (uint64_t)heads * dims, -4.0f, 4.0f);
+    uint32_t v = lab_act(lab, "v", tokens, (uint64_t)heads * dims, -4.0f, 4.0f);
+    uint32_t k_cache = lab_kv(lab, "k_cache", k_elem, false, heads, slots, dims, -1.0f, 1.0f);
+    uint32_t v_cache = lab_kv(lab, "v_cache", v_elem, true, heads, slots, dims, -1.0f, 1.0f);
+    uint32_t step = lab_step(lab, n_seq, blocks);
+    uint32_t *seq = lab_step_array(lab, STEP_SEQ), *slot = lab_step_array(lab, STEP_SLOT);
+    if (seq == NULL || slot == NULL) {
+        return false;
+    }
+    if ((mode & CORNERS) != 0) {
+        set_corners(lab, lab_values(lab, k), (uint64_t)tokens * heads * dims);
+        set_corners(lab, lab_values(lab, v), (uint64_t)tokens * heads * dims);
+    }
+    for (uint32_t t = 0; t < tokens; t++) {
+        seq[t] = t % n_seq;
+        slot[t] = lab_step_slot(lab, seq[t], t / n_seq + STEP_BLOCK - 2);
+    }
+    if ((mode & NO_SLOT) != 0) {
+        slot[0] = slots;
+    }
+    op_kv_append(lab_plan(lab), k, v, k_cache, v_cache, step,
+                 &(struct op_kv_append_attr){.kv_heads = heads, .head_dim = dims, .slots = slots});
+    expect(lab, k_cache, k, k_elem, slots);
+    expect(lab, v_cache, v, v_elem, slots);
+    return !lab_plan(lab)->failed;
+}
+
+const struct lab_op lab_op_kv_append = {
+    .name = "kv_append",
+    .dims = {"tokens", "kv_heads", "head_dim", "sequences", "mode"},
+    .shapes = SHAPES,
+    .n_shapes = sizeof SHAPES / sizeof *SHAPES,
+    .vary = LAB_BY_KV,
+    .make = make,
+};
