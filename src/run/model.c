@@ -91,30 +91,41 @@ static enum run_status open_devices(struct run_model *model, const struct run_pa
     return RUN_OK;
 }
 
-/* Tokens of a chunk, so that the largest single node stays far below RUN_SUBMIT_NS on the slowest
- * device; the same for any number of devices of one kind. */
-static uint32_t default_batch(const struct run_model *model)
+/* Tokens for which the largest matmul of layers (or of the head) stays below RUN_SUBMIT_NS on the
+ * slowest device, by the rates assumed before anything was measured: the same for any number of
+ * devices of one kind. At least 1. */
+static uint32_t tokens_in_time(const struct run_model *model, bool head)
 {
-    double largest = 0, batch = CPU_BATCH;
-    bool cpu = false;
+    double largest = 1, slowest = 0;
     for (size_t w = 0; w < model->arch.n_weights; w++) {
-        double flop =
-            2.0 * (double)model->arch.weights[w].rows * (double)model->arch.weights[w].cols;
-        largest = flop > largest && model->arch.weights[w].rows > 1 &&
-                          model->arch.weights[w].layer != PLAN_LAYER_INPUT
-                      ? flop
-                      : largest;
+        const struct arch_weight *weight = &model->arch.weights[w];
+        bool is_head = weight->layer == (int32_t)model->arch.hp.n_layers ||
+                       (weight->layer == PLAN_LAYER_INPUT && model->arch.hp.tied_embedding);
+        bool is_layer = weight->layer != PLAN_LAYER_INPUT && !is_head;
+        double flop = 2.0 * (double)weight->rows * (double)weight->cols;
+        if ((head ? is_head : is_layer) && weight->rows > 1 && flop > largest) {
+            largest = flop;
+        }
     }
-    double slowest = 0;
     for (uint32_t d = 0; d < model->n_devices; d++) {
-        slowest = model->devices[d].ns_per_flop > slowest ? model->devices[d].ns_per_flop : slowest;
-        cpu = cpu || dev_get_info(model->devices[d].dev)->type == DEV_CPU;
+        double ns = model->devices[d].ns_per_flop;
+        slowest = ns > slowest ? ns : slowest;
     }
-    batch = cpu ? CPU_BATCH : GPU_BATCH;
-    while (batch > 8 && batch * largest * slowest > RUN_SUBMIT_NS / 2) {
-        batch /= 2;
+    double tokens = RUN_SUBMIT_NS / (largest * slowest);
+    return tokens < 1 ? 1 : tokens < MAX_BATCH ? (uint32_t)tokens : MAX_BATCH;
+}
+
+static uint32_t choose_batch(const struct run_model *model, uint32_t asked)
+{
+    uint32_t batch = asked != 0 ? asked : GPU_BATCH, most = tokens_in_time(model, false);
+    for (uint32_t d = 0; d < model->n_devices && asked == 0; d++) {
+        batch = dev_get_info(model->devices[d].dev)->type == DEV_CPU ? CPU_BATCH : batch;
     }
-    return (uint32_t)batch;
+    if (batch > most) {
+        log_info(model->log, "prefill chunks of %u tokens would take too long: %u", batch, most);
+        batch = most;
+    }
+    return batch < model->n_slots ? batch : model->n_slots;
 }
 
 static enum run_status size_context(struct run_model *model, const struct run_params *params)
@@ -134,8 +145,7 @@ static enum run_status size_context(struct run_model *model, const struct run_pa
                  model->n_ctx, train);
     }
     model->n_slots = (uint32_t)size_round(model->n_ctx, STEP_BLOCK);
-    model->n_batch = params->n_batch != 0 ? params->n_batch : default_batch(model);
-    model->n_batch = model->n_batch < model->n_slots ? model->n_batch : model->n_slots;
+    model->n_batch = choose_batch(model, params->n_batch);
     model->k_type = params->k_type;
     model->v_type = params->v_type;
     model->attn_splits = 1;
@@ -153,6 +163,8 @@ static enum run_status size_context(struct run_model *model, const struct run_pa
                   model->arch.hp.n_vocab, room);
         return RUN_ERROR;
     }
+    uint64_t most = tokens_in_time(model, true);
+    rows = rows < most ? rows : most;
     model->max_out = rows < model->n_batch ? (uint32_t)rows : model->n_batch;
     return RUN_OK;
 }
