@@ -1,0 +1,275 @@
+/* quadriga bench: measures. Each test has one run to warm up and then -r timed ones; tokens are
+ * random (a fixed sequence), so nothing is sampled or turned into text. How results are written is
+ * bench_print.c's. */
+#include "cli/bench.h"
+
+#include "cli/commands.h"
+#include "cli/engine.h"
+#include "cli/memory.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+struct bench {
+    const struct cli_options *options;
+    struct cli_engine engine;
+    struct bench_setup setup;
+    uint64_t random; /* state of the token generator */
+    uint32_t *tokens;
+};
+
+/* splitmix64 */
+static uint32_t next_token(struct bench *bench)
+{
+    uint64_t z = bench->random += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (uint32_t)((z ^ z >> 31) % bench->setup.info.n_vocab);
+}
+
+/* Runs n random tokens as a prompt, with the logits of the last. */
+static enum qd_status run_prompt(struct bench *bench, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        bench->tokens[i] = next_token(bench);
+    }
+    struct qd_generate_params params = {.prompt = bench->tokens, .n_prompt = n, .n_predict = 1};
+    struct qd_generate_result result;
+    return qd_session_generate(bench->engine.session, &params, &result);
+}
+
+/* Runs n random tokens one by one, each with its logits. */
+static enum qd_status run_generation(struct bench *bench, uint32_t n, uint64_t *first_ns)
+{
+    uint64_t begin = cli_clock_ns();
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t token = next_token(bench);
+        enum qd_status status =
+            qd_session_step(bench->engine.session, &(struct qd_step){1, &token, NULL, NULL, NULL});
+        if (status != QD_OK || cli_interrupted(bench->engine.interrupt) != 0) {
+            return status != QD_OK ? status : QD_CANCELLED;
+        }
+        if (i == 0) {
+            *first_ns = cli_clock_ns() - begin;
+        }
+    }
+    return QD_OK;
+}
+
+static void summarize(struct bench_test *test)
+{
+    double tokens = test->n_prompt + test->n_gen, n = test->n_samples;
+    double sum_ns = 0, sum_ts = 0, square_ns = 0, square_ts = 0;
+    for (uint32_t i = 0; i < test->n_samples; i++) {
+        sum_ns += (double)test->samples_ns[i];
+        sum_ts += tokens * 1e9 / (double)test->samples_ns[i];
+    }
+    test->avg_ns = sum_ns / n;
+    test->avg_ts = sum_ts / n;
+    for (uint32_t i = 0; i < test->n_samples; i++) {
+        double ns = (double)test->samples_ns[i];
+        square_ns += (ns - test->avg_ns) * (ns - test->avg_ns);
+        square_ts += pow(tokens * 1e9 / ns - test->avg_ts, 2);
+    }
+    test->stddev_ns = n > 1 ? sqrt(square_ns / (n - 1)) : 0;
+    test->stddev_ts = n > 1 ? sqrt(square_ts / (n - 1)) : 0;
+}
+
+static enum qd_status run_once(struct bench *bench, struct bench_test *test, uint64_t *ns,
+                               uint64_t *first_ns)
+{
+    qd_session *session = bench->engine.session;
+    enum qd_status status = qd_session_truncate(session, 0, test->n_depth);
+    if (status != QD_OK) {
+        return status;
+    }
+    uint64_t begin = cli_clock_ns();
+    status = test->n_prompt != 0 ? run_prompt(bench, test->n_prompt)
+                                 : run_generation(bench, test->n_gen, first_ns);
+    *ns = cli_clock_ns() - begin;
+    *ns = *ns != 0 ? *ns : 1;
+    if (test->n_prompt != 0) {
+        *first_ns = *ns;
+    }
+    return status == QD_OK && cli_interrupted(bench->engine.interrupt) != 0 ? QD_CANCELLED : status;
+}
+
+static enum qd_status warm_up(struct bench *bench, struct bench_test *test)
+{
+    enum qd_status status = qd_session_truncate(bench->engine.session, 0, 0);
+    if (status == QD_OK && test->n_depth != 0) {
+        status = run_prompt(bench, test->n_depth);
+    }
+    uint64_t ns, first_ns;
+    return status == QD_OK ? run_once(bench, test, &ns, &first_ns) : status;
+}
+
+static enum qd_status measure(struct bench *bench, struct bench_test *test)
+{
+    time_t now = time(NULL);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    strftime(test->time, sizeof test->time, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    enum qd_status status = warm_up(bench, test);
+    if (status != QD_OK) {
+        return status;
+    }
+    struct qd_stats stats;
+    uint64_t first_sum = 0;
+    qd_session_reset_stats(bench->engine.session);
+    for (uint32_t i = 0; i < test->n_samples; i++) {
+        uint64_t first_ns = 0;
+        status = run_once(bench, test, &test->samples_ns[i], &first_ns);
+        if (status != QD_OK) {
+            return status;
+        }
+        first_sum += first_ns;
+    }
+    qd_session_get_stats(bench->engine.session, &stats);
+    summarize(test);
+    test->ttft_ns = first_sum / test->n_samples;
+    test->exchanges = stats.exchanges / test->n_samples;
+    test->exchanged_bytes = stats.exchanged_bytes / test->n_samples;
+    memcpy(test->peak_device_bytes, stats.device_peak_bytes, sizeof test->peak_device_bytes);
+    test->peak_host_bytes = stats.host_peak_bytes;
+    return QD_OK;
+}
+
+/* "llama 7B Q4_K": shape and the format of most weights; "llama-7b:f16 DUMMY". */
+static void name_model(struct bench *bench)
+{
+    enum { MAX_TYPES = 32 };
+    struct bench_setup *setup = &bench->setup;
+    if (setup->info.dummy) {
+        snprintf(setup->model, sizeof setup->model, "%.100s DUMMY", bench->options->dummy);
+        return;
+    }
+    char names[MAX_TYPES][16];
+    const char *name, *type;
+    uint64_t sums[MAX_TYPES] = {0}, rows, cols;
+    size_t n = 0, best = 0, k;
+    for (uint64_t i = 0; qd_model_get_tensor(bench->engine.model, i, &name, &type, &rows, &cols);
+         i++) {
+        for (k = 0; k < n && strcmp(names[k], type) != 0; k++) {
+        }
+        if (k == n && n < MAX_TYPES) {
+            snprintf(names[n++], sizeof names[0], "%s", type);
+        }
+        if (k < n) {
+            sums[k] += rows * cols;
+            best = sums[k] > sums[best] ? k : best;
+        }
+    }
+    snprintf(setup->model, sizeof setup->model, "%s %s", setup->info.shape,
+             n != 0 ? names[best] : "");
+}
+
+static void describe(struct bench *bench)
+{
+    struct bench_setup *setup = &bench->setup;
+    struct qd_model_info *info = &setup->info;
+    setup->options = bench->options;
+    qd_model_get_info(bench->engine.model, info);
+    name_model(bench);
+    size_t at_devices = 0, at_split = 0, at_names = 0, at_shares = 0;
+    for (uint32_t d = 0; d < info->n_devices; d++) {
+        const char *slash = d == 0 ? "" : "/";
+        struct qd_device_info device = {0};
+        qd_device_get(bench->engine.context, info->device_index[d], &device);
+        at_devices +=
+            (size_t)snprintf(setup->devices + at_devices, sizeof setup->devices - at_devices,
+                             "%s%u", slash, info->device_index[d]);
+        at_split += (size_t)snprintf(setup->split + at_split, sizeof setup->split - at_split,
+                                     "%s%u", slash, info->layers[d]);
+        at_names += (size_t)snprintf(setup->gpu_info + at_names, sizeof setup->gpu_info - at_names,
+                                     "%s%.120s", d == 0 ? "" : ", ", device.name);
+    }
+    for (uint32_t d = 0; d < bench->options->n_shares; d++) {
+        at_shares += (size_t)snprintf(setup->shares + at_shares, sizeof setup->shares - at_shares,
+                                      "%s%.2f", d == 0 ? "" : "/", bench->options->shares[d]);
+    }
+}
+
+static int check_usage(const struct cli_options *options)
+{
+    if ((options->model == NULL) == (options->dummy == NULL)) {
+        cli_error("bench: give either -m FILE or --dummy SHAPE (quadriga bench --help)");
+        return CLI_USAGE;
+    }
+    if (options->n_prompt == 0 && options->n_predict == 0) {
+        cli_error("bench: -p 0 and -n 0: there is nothing to measure");
+        return CLI_USAGE;
+    }
+    int64_t longest =
+        options->n_prompt > options->n_predict ? options->n_prompt : options->n_predict;
+    if (options->n_ctx != 0 && options->n_ctx < options->n_depth + longest) {
+        cli_error("bench: -c %lld: the tests need %lld", (long long)options->n_ctx,
+                  (long long)(options->n_depth + longest));
+        return CLI_USAGE;
+    }
+    return CLI_DONE;
+}
+
+/* Room for the prompt of a test and for that which fills the context before it. */
+static bool prepare(struct bench *bench, struct bench_test *tests, size_t n)
+{
+    const struct cli_options *options = bench->options;
+    int64_t most = options->n_prompt > options->n_depth ? options->n_prompt : options->n_depth;
+    bench->tokens = cli_alloc((size_t)most, sizeof *bench->tokens);
+    for (size_t i = 0; i < n; i++) {
+        tests[i].n_samples = (uint32_t)options->n_repeats;
+        tests[i].n_depth = (uint32_t)options->n_depth;
+        tests[i].samples_ns = cli_alloc(tests[i].n_samples, sizeof *tests[i].samples_ns);
+        if (tests[i].samples_ns == NULL) {
+            return false;
+        }
+    }
+    return bench->tokens != NULL;
+}
+
+static int run_tests(struct bench *bench, struct bench_test *tests, size_t n)
+{
+    const struct cli_options *options = bench->options;
+    int64_t longest =
+        options->n_prompt > options->n_predict ? options->n_prompt : options->n_predict;
+    int64_t n_ctx = options->n_ctx != 0 ? options->n_ctx : options->n_depth + longest;
+    int code = cli_engine_open_devices(&bench->engine, options);
+    if (code == CLI_DONE) {
+        code = cli_engine_load(&bench->engine, options, (uint32_t)n_ctx);
+    }
+    if (code != CLI_DONE) {
+        return code;
+    }
+    describe(bench);
+    for (size_t i = 0; i < n; i++) {
+        enum qd_status status = measure(bench, &tests[i]);
+        if (status != QD_OK) {
+            return cli_engine_failure(&bench->engine, status);
+        }
+    }
+    return bench_print(&bench->setup, tests, n);
+}
+
+int cli_bench(const struct cli_options *options)
+{
+    int code = check_usage(options);
+    if (code != CLI_DONE) {
+        return code;
+    }
+    struct bench bench = {.options = options, .random = 1};
+    struct bench_test tests[2] = {{0}};
+    size_t n = 0;
+    if (options->n_prompt != 0) {
+        tests[n++].n_prompt = (uint32_t)options->n_prompt;
+    }
+    if (options->n_predict != 0) {
+        tests[n++].n_gen = (uint32_t)options->n_predict;
+    }
+    code = prepare(&bench, tests, n) ? run_tests(&bench, tests, n) : CLI_FAILED;
+    cli_engine_close(&bench.engine);
+    cli_free(bench.tokens);
+    cli_free(tests[0].samples_ns);
+    cli_free(tests[1].samples_ns);
+    return code;
+}

@@ -1,0 +1,178 @@
+/* Results of bench as a markdown table, CSV or JSON. CSV and JSON have the same fields in the same
+ * order, made once as JSON; lists are joined with '/' in CSV. */
+#include "cli/bench.h"
+
+#include "cli/json.h"
+#include "cli/term.h"
+
+#include <string.h>
+
+static const char *type_name(enum qd_type type)
+{
+    return type == QD_TYPE_F32 ? "f32" : "f16";
+}
+
+static json_t *list_of(const uint64_t *values, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_array_append_new(list, cli_json_uint(values[i]));
+    }
+    return list;
+}
+
+static json_t *rates_of(const struct bench_test *test)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < test->n_samples; i++) {
+        double tokens = test->n_prompt + test->n_gen;
+        json_array_append_new(list, json_real(tokens * 1e9 / (double)test->samples_ns[i]));
+    }
+    return list;
+}
+
+static void add_setup(json_t *out, const struct bench_setup *setup)
+{
+    const struct cli_options *options = setup->options;
+    const struct qd_model_info *info = &setup->info;
+    cli_json_add(out, "version", json_string(qd_version()));
+    cli_json_add(out, "backends", json_string("Vulkan"));
+    cli_json_add(out, "gpu_info", cli_json_text(setup->gpu_info));
+    cli_json_add(out, "dummy", json_boolean(info->dummy));
+    cli_json_add(out, "model_filename",
+                 cli_json_text(info->dummy ? options->dummy : options->model));
+    cli_json_add(out, "model_type", cli_json_text(setup->model));
+    cli_json_add(out, "model_size", cli_json_uint(info->weight_bytes));
+    cli_json_add(out, "model_n_params", cli_json_uint(info->n_params));
+    cli_json_add(out, "n_ctx", json_integer(info->n_ctx));
+    cli_json_add(out, "n_batch", json_integer(info->n_batch));
+    cli_json_add(out, "type_k", json_string(type_name(options->type_k)));
+    cli_json_add(out, "type_v", json_string(type_name(options->type_v)));
+    cli_json_add(out, "split_mode",
+                 json_string(options->split == QD_SPLIT_NONE ? "none" : "layer"));
+    cli_json_add(out, "devices", json_string(setup->devices));
+    cli_json_add(out, "tensor_split", json_string(setup->shares));
+    cli_json_add(out, "split", json_string(setup->split));
+    cli_json_add(out, "load_ns", cli_json_uint(info->load_ns));
+}
+
+static json_t *test_json(const struct bench_setup *setup, const struct bench_test *test)
+{
+    json_t *out = json_object();
+    add_setup(out, setup);
+    cli_json_add(out, "n_prompt", json_integer(test->n_prompt));
+    cli_json_add(out, "n_gen", json_integer(test->n_gen));
+    cli_json_add(out, "n_depth", json_integer(test->n_depth));
+    cli_json_add(out, "test_time", json_string(test->time));
+    cli_json_add(out, "avg_ns", json_integer((json_int_t)test->avg_ns));
+    cli_json_add(out, "stddev_ns", json_integer((json_int_t)test->stddev_ns));
+    cli_json_add(out, "avg_ts", json_real(test->avg_ts));
+    cli_json_add(out, "stddev_ts", json_real(test->stddev_ts));
+    cli_json_add(out, "ttft_ns", cli_json_uint(test->ttft_ns));
+    cli_json_add(out, "exchanges", cli_json_uint(test->exchanges));
+    cli_json_add(out, "exchanged_bytes", cli_json_uint(test->exchanged_bytes));
+    cli_json_add(out, "peak_device_bytes", list_of(test->peak_device_bytes, setup->info.n_devices));
+    cli_json_add(out, "peak_host_bytes", cli_json_uint(test->peak_host_bytes));
+    cli_json_add(out, "samples_ns", list_of(test->samples_ns, test->n_samples));
+    cli_json_add(out, "samples_ts", rates_of(test));
+    return out;
+}
+
+static void print_csv_text(const char *text)
+{
+    putchar('"');
+    for (; *text != '\0'; text++) {
+        printf(*text == '"' ? "\"\"" : "%c", *text);
+    }
+    putchar('"');
+}
+
+static void print_csv_value(const json_t *value)
+{
+    if (json_is_string(value)) {
+        print_csv_text(json_string_value(value));
+    } else if (json_is_real(value)) {
+        printf("%.6f", json_real_value(value));
+    } else if (json_is_integer(value)) {
+        printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    } else if (json_is_boolean(value)) {
+        printf("%s", json_is_true(value) ? "true" : "false");
+    }
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        printf("%s", i == 0 ? "" : "/");
+        print_csv_value(json_array_get(value, i));
+    }
+}
+
+static void print_csv(json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *test = json_array_get(list, i);
+        const char *key;
+        json_t *value;
+        json_object_foreach(test, key, value)
+        {
+            if (i == 0) {
+                printf("%s%s", value == json_object_get(test, "version") ? "" : ",", key);
+            }
+        }
+        printf(i == 0 ? "\n" : "");
+        json_object_foreach(test, key, value)
+        {
+            printf("%s", value == json_object_get(test, "version") ? "" : ",");
+            print_csv_value(value);
+        }
+        printf("\n");
+    }
+}
+
+static void print_markdown(const struct bench_setup *setup, const struct bench_test *tests,
+                           size_t n)
+{
+    const struct qd_model_info *info = &setup->info;
+    char size[32], params[32];
+    bool giga = info->weight_bytes >= 1 << 30, billion = info->n_params >= 1000000000;
+    snprintf(size, sizeof size, "%.2f %s", (double)info->weight_bytes / (giga ? 1 << 30 : 1 << 20),
+             giga ? "GiB" : "MiB");
+    snprintf(params, sizeof params, "%.2f %s", (double)info->n_params / (billion ? 1e9 : 1e6),
+             billion ? "B" : "M");
+    printf("| %-30s | %10s | %10s | %-10s | %10s | %12s | %15s | %20s |\n", "model", "size",
+           "params", "backend", "devices", "split", "test", "t/s");
+    printf("| ------------------------------ | ---------: | ---------: | ---------- | ---------: | "
+           "-----------: | --------------: | -------------------: |\n");
+    for (size_t i = 0; i < n; i++) {
+        char name[64], rate[64];
+        int used = snprintf(name, sizeof name, "%s%u", tests[i].n_prompt != 0 ? "pp" : "tg",
+                            tests[i].n_prompt + tests[i].n_gen);
+        if (tests[i].n_depth != 0) {
+            snprintf(name + used, sizeof name - (size_t)used, " @ d%u", tests[i].n_depth);
+        }
+        snprintf(rate, sizeof rate, "%.2f ± %.2f", tests[i].avg_ts, tests[i].stddev_ts);
+        printf("| ");
+        cli_put_safe(stdout, setup->model);
+        /* 21: the sign takes two bytes and one column */
+        printf("%*s | %10s | %10s | %-10s | %10s | %12s | %15s | %21s |\n",
+               (int)(strlen(setup->model) < 30 ? 30 - strlen(setup->model) : 0), "", size, params,
+               "Vulkan", setup->devices, setup->split, name, rate);
+    }
+}
+
+int bench_print(const struct bench_setup *setup, const struct bench_test *tests, size_t n)
+{
+    if (setup->options->output == CLI_MARKDOWN) {
+        print_markdown(setup, tests, n);
+        return CLI_DONE;
+    }
+    int code = CLI_DONE;
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_array_append_new(list, test_json(setup, &tests[i]));
+    }
+    if (setup->options->output == CLI_JSON) {
+        code = cli_json_print(list);
+    } else {
+        print_csv(list);
+    }
+    json_decref(list);
+    return code;
+}
