@@ -20,12 +20,12 @@
 #define STEP_N_SEQ    4
 #define STEP_HEADER   16
 
-#define STEP_TOKEN 0 /* array numbers: word STEP_HEADER + number * cap + t */
-#define STEP_POS   1
-#define STEP_SEQ   2
-#define STEP_SLOT  3
-#define STEP_LEN   4
-#define STEP_OUT   5
+#define STEP_TOKEN  0 /* array numbers: word STEP_HEADER + number * cap + t */
+#define STEP_POS    1
+#define STEP_SEQ    2
+#define STEP_SLOT   3
+#define STEP_LEN    4
+#define STEP_OUT    5
 #define STEP_ARRAYS 6
 
 #define STEP_BLOCK         32 /* slots per block of the KV cache */

@@ -7,7 +7,8 @@
 #include <math.h>
 
 static const uint32_t shapes[][LAB_DIMS] = {
-    {8, 1}, {8, 2}, {8, 31}, {8, 64}, {8, 256}, {8, 1000}, {8, 4097}, {1, 32000}, {3, 262144},
+    {8, 1},    {8, 2},    {8, 31},    {8, 64},     {8, 256},
+    {8, 1000}, {8, 4097}, {1, 32000}, {3, 262144}, {65537, 4},
 };
 
 enum { PLAIN, TIES, NANS, LOWEST, ALL_NAN, INFINITE, LAST, ALL_EQUAL, KINDS };

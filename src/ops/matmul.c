@@ -25,8 +25,10 @@ static const struct ops_variant variants[KERNELS] = {
 };
 
 enum {
-    LANES_ROWS = 4, /* row blocks of an invocation: with 8 tokens, as many sums as registers hold */
-    LANES_GROUP = 4, /* subgroups of a group, for many tokens */
+    LANES_GEMV_ROWS = 8, /* row blocks of an invocation; subgroups of a group */
+    LANES_GEMV_GROUP = 2,
+    LANES_GEMM_ROWS = 4, /* with 8 tokens, as many sums as registers hold */
+    LANES_GEMM_GROUP = 4,
     SUBGROUP_LOCAL = 128,
     SUBGROUP_ROWS = 2,
     BATCH_STEP = 64, /* tokens: keeps offsets of batches aligned to 256 bytes */
@@ -52,8 +54,9 @@ static struct tile get_tile(enum kernel kernel, const struct dev_caps *caps, uin
     uint32_t size = caps->subgroup_size;
     switch (kernel) {
     case LANES: {
-        uint32_t local = tokens == 1 ? size : size * LANES_GROUP;
-        return (struct tile){local, LANES_ROWS, local * LANES_ROWS, token_tile(tokens, 8)};
+        uint32_t rows = tokens == 1 ? LANES_GEMV_ROWS : LANES_GEMM_ROWS;
+        uint32_t local = size * (tokens == 1 ? LANES_GEMV_GROUP : LANES_GEMM_GROUP);
+        return (struct tile){local, rows, local * rows, token_tile(tokens, 8)};
     }
     case SUBGROUP: {
         uint32_t local = SUBGROUP_LOCAL > size ? SUBGROUP_LOCAL : size;

@@ -46,13 +46,12 @@ grep -qE '^  [fF]16 +4096 x 256 ' "$out" && fail "Q4_K_M with an f16 embedding"
 expect 0 info -m "$f16"
 grep -qE '^  [fF]16 +4096 x 256 +token_embd.weight' "$out" || fail "no f16 embedding of 4096 x 256"
 
-for device in full; do
-    [ -e /dev/$device ] || continue
+if [ -e /dev/full ]; then
     last='info into a full device'
     code=0
     "$quadriga" info -m "$f16" >/dev/full 2>"$err" || code=$?
     : >"$out"
     [ "$code" -eq 1 ] || fail "exit code $code, not 1"
     one_line 'standard output'
-done
+fi
 finish

@@ -106,7 +106,7 @@ done
 expect 0 run --help
 for option in -m -p -f -n -c -b -s --temp --top-k --top-p --min-p --repeat-penalty -r -ctk -ctv \
     --device -sm -ts --no-display-prompt --ignore-eos --logits --dry-run -v; do
-    grep -qE -- "^  (.*, )?$option[, ]" "$out" || fail "help without $option"
+    grep -qE -- "^  (.*, )?${option}[, ]" "$out" || fail "help without $option"
 done
 awk 'length > 95' "$out" | grep -q . && fail "help with long lines"
 finish
