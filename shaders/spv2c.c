@@ -138,6 +138,23 @@ static struct id *get_id(struct id *ids, uint32_t bound, uint32_t id)
     return &ids[id];
 }
 
+static void note_decoration(struct id *id, uint32_t op, const uint32_t *w)
+{
+    if (op == OP_MEMBER_DECORATE) {
+        if (w[1] < MAX_MEMBERS && w[2] == DECORATION_OFFSET) {
+            id->offset[w[1]] = w[3];
+        }
+    } else if (w[1] == DECORATION_BINDING) {
+        id->binding = w[2];
+        id->has_binding = true;
+    } else if (w[1] == DECORATION_SPEC_ID) {
+        id->spec_id = w[2];
+        id->has_spec = true;
+    } else if (w[1] == DECORATION_ARRAY_STRIDE) {
+        id->stride = w[2];
+    }
+}
+
 static void note(struct id *ids, uint32_t bound, uint32_t op, const uint32_t *w, uint32_t n,
                  bool *subgroup)
 {
@@ -156,21 +173,8 @@ static void note(struct id *ids, uint32_t bound, uint32_t op, const uint32_t *w,
         }
         break;
     case OP_DECORATE:
-        id = get_id(ids, bound, w[0]);
-        if (w[1] == DECORATION_BINDING) {
-            id->binding = w[2];
-            id->has_binding = true;
-        } else if (w[1] == DECORATION_SPEC_ID) {
-            id->spec_id = w[2];
-            id->has_spec = true;
-        } else if (w[1] == DECORATION_ARRAY_STRIDE) {
-            id->stride = w[2];
-        }
-        break;
     case OP_MEMBER_DECORATE:
-        if (w[1] < MAX_MEMBERS && w[2] == DECORATION_OFFSET) {
-            get_id(ids, bound, w[0])->offset[w[1]] = w[3];
-        }
+        note_decoration(get_id(ids, bound, w[0]), op, w);
         break;
     case OP_TYPE_STRUCT:
         id = get_id(ids, bound, w[0]);

@@ -7,11 +7,13 @@
 // each of ROWS blocks of S, and TOKENS tokens, all in registers; weights and x come through texel
 // buffers; 32 columns of x lie in the lanes of one fetch and are spread by shuffles from constant
 // lanes. No shared memory, no barrier. Every token's sum has the same order, whatever TOKENS is.
+// A store of four rows costs little more than that of one: sums are gathered for it by shuffles.
 
 layout(local_size_x_id = 0) in;            // a multiple of S
 layout(constant_id = 1) const uint S = 8;  // subgroup size and interleave: 4, 8 or 16
-layout(constant_id = 2) const uint ROWS = 4;   // at most 8
+layout(constant_id = 2) const uint ROWS = 4;   // 4 or 8
 layout(constant_id = 3) const uint TOKENS = 1; // at most 8
+layout(constant_id = 4) const uint QUADS = 0;  // 1: rows, row0 and stride are multiples of 4
 
 #include "common/weights_matmul.glsl"
 #include "common/lanes_weights.glsl"
@@ -23,11 +25,21 @@ layout(binding = 2) buffer y_block
     float at[];
 }
 y;
+layout(binding = 2) buffer y_quads_block
+{
+    vec4 at[];
+}
+y_quads;
 layout(binding = 3) readonly buffer residual_block
 {
     float at[];
 }
 residual;
+layout(binding = 3) readonly buffer residual_quads_block
+{
+    vec4 at[];
+}
+residual_quads;
 
 const uint MAX = 8;
 const uint CHUNKS = QUANT_HEAD / 32; // of a head
@@ -188,17 +200,44 @@ void add_columns()
 #endif
 }
 
-void store(uint r, uint t, uint first_row, uint first_token)
+float sum_of(uint r, uint t)
+{
+    return QUANT_GROUP == 0 ? part[r * MAX + t] : acc[r * MAX + t];
+}
+
+void store(uint r, uint t, uint first_row, uint token)
 {
     uint out_row = first_row + r * S + gl_SubgroupInvocationID;
-    uint token = first_token + t;
     if (out_row < p.rows && token < p.tokens) {
         uint at = token * p.stride + p.row0 + out_row;
-        float sum = QUANT_GROUP == 0 ? part[r * MAX + t] : acc[r * MAX + t];
+        float sum = sum_of(r, t);
         if (p.residual != 0) {
             sum += residual.at[at];
         }
         y.at[at] = sum;
+    }
+}
+
+// Row blocks r .. r + 3: lane l gets their rows 4l .. 4l + 3, which are in one block.
+void store_quad(uint r, uint t, uint first_row, uint token)
+{
+    const uint block = gl_SubgroupInvocationID / (S / 4);
+    const uint lane = gl_SubgroupInvocationID % (S / 4) * 4;
+    vec4 sum;
+    [[unroll]] for (uint i = 0; i < 4; i++) {
+        float a = subgroupShuffle(sum_of(r, t), lane + i);
+        float b = subgroupShuffle(sum_of(r + 1, t), lane + i);
+        float c = subgroupShuffle(sum_of(r + 2, t), lane + i);
+        float d = subgroupShuffle(sum_of(r + 3, t), lane + i);
+        sum[i] = block < 2 ? (block == 0 ? a : b) : (block == 2 ? c : d);
+    }
+    uint out_row = first_row + r * S + gl_SubgroupInvocationID * 4;
+    if (out_row < p.rows && token < p.tokens) {
+        uint at = (token * p.stride + p.row0 + out_row) >> 2;
+        if (p.residual != 0) {
+            sum += residual_quads.at[at];
+        }
+        y_quads.at[at] = sum;
     }
 }
 
@@ -218,9 +257,16 @@ void main()
         }
     }
     add_columns();
-    [[unroll]] for (uint r = 0; r < ROWS; r++) {
-        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            store(r, t, first_row, first_token);
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+        if (QUADS != 0) {
+            store_quad(0, t, first_row, first_token + t);
+            if (ROWS == 8) {
+                store_quad(4, t, first_row, first_token + t);
+            }
+        } else {
+            [[unroll]] for (uint r = 0; r < ROWS; r++) {
+                store(r, t, first_row, first_token + t);
+            }
         }
     }
 }

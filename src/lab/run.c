@@ -139,8 +139,8 @@ static bool fill_image(struct bench *b, const struct plan_tensor *tensor,
     return true;
 }
 
-/* Sizes of one part. Activations are bound in whole multiples of PLAN_ALIGN, as plan/memory.c lays
- * them; the bytes behind the last element must stay. */
+/* Sizes of one part. What is bound goes beyond the last element, since drivers may drop writes
+ * behind a binding; weights are bound as they are. */
 static bool size_part(struct bench *b, const struct plan_tensor *tensor, struct part *part)
 {
     const struct dev_caps *caps = dev_get_caps(b->params->dev);
@@ -154,8 +154,10 @@ static bool size_part(struct bench *b, const struct plan_tensor *tensor, struct 
     } else {
         part->data_bytes = plan_tensor_bytes(tensor) / tensor->rows * part->rows;
     }
-    part->bind_bytes =
-        tensor->role == PLAN_ACT ? size_round(part->data_bytes, PLAN_ALIGN) : part->data_bytes;
+    part->bind_bytes = part->data_bytes;
+    if (tensor->elem != PLAN_QUANT) {
+        part->bind_bytes = size_round(part->data_bytes + 1, PLAN_ALIGN);
+    }
     part->guard = caps->offset_align > ALIGN ? caps->offset_align : ALIGN;
     part->total = part->guard + size_round(part->data_bytes, ALIGN) + part->guard;
     return true;

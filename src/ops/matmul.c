@@ -38,6 +38,7 @@ enum {
 struct tile {
     uint32_t local, spec_rows; /* 0: fixed in the shader */
     uint32_t rows, tokens;
+    bool quads; /* lanes: rows are stored in fours */
 };
 
 static uint32_t token_tile(uint64_t tokens, uint32_t most)
@@ -56,17 +57,17 @@ static struct tile get_tile(enum kernel kernel, const struct dev_caps *caps, uin
     case LANES: {
         uint32_t rows = tokens == 1 ? LANES_GEMV_ROWS : LANES_GEMM_ROWS;
         uint32_t local = size * (tokens == 1 ? LANES_GEMV_GROUP : LANES_GEMM_GROUP);
-        return (struct tile){local, rows, local * rows, token_tile(tokens, 8)};
+        return (struct tile){local, rows, local * rows, token_tile(tokens, 8), false};
     }
     case SUBGROUP: {
         uint32_t local = SUBGROUP_LOCAL > size ? SUBGROUP_LOCAL : size;
         return (struct tile){local, SUBGROUP_ROWS, local / size * SUBGROUP_ROWS,
-                             token_tile(tokens, 8)};
+                             token_tile(tokens, 8), false};
     }
     case PLAIN_GEMV:
-        return (struct tile){0, 0, 4, token_tile(tokens, 4)};
+        return (struct tile){0, 0, 4, token_tile(tokens, 4), false};
     default:
-        return (struct tile){0, 0, 64, 64};
+        return (struct tile){0, 0, 64, 64, false};
     }
 }
 
@@ -109,6 +110,8 @@ static struct dev_kernel *get_kernel(struct dev *dev, enum kernel kernel, const 
     if (kernel == LANES) {
         params.specs[params.n_specs].id = MATMUL_SPEC_S;
         params.specs[params.n_specs++].value = size;
+        params.specs[params.n_specs].id = MATMUL_SPEC_QUADS;
+        params.specs[params.n_specs++].value = tile->quads;
     }
     if (kernel != PLAIN_GEMM) {
         params.specs[params.n_specs].id = MATMUL_SPEC_TOKENS;
@@ -150,6 +153,7 @@ static bool record_segment(const struct call *call, const struct op_segment *seg
     enum kernel kernel = pick(call, segment);
     struct tile tile = get_tile(kernel, caps, call->tokens);
     struct matmul_push push = get_push(call, segment, n);
+    tile.quads = (push.rows | push.row0 | push.stride) % 4 == 0;
     struct dev_dispatch dispatch = {
         .kernel = get_kernel(dev, kernel, &tile, segment->layout->id),
         .n_binds = 4,
