@@ -248,7 +248,7 @@ QD_API enum qd_status qd_session_generate(qd_session *session,
                                           struct qd_generate_result *result);
 
 struct qd_stats {
-    uint64_t load_ns;
+    uint64_t load_ns;                    /* weights, buffers and the compilation of kernels */
     uint64_t prefill_tokens, prefill_ns; /* since the last qd_session_reset_stats */
     uint64_t decode_tokens, decode_ns;
     uint64_t first_token_ns; /* of the last generate: from its call to its first token */

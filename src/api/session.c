@@ -111,7 +111,7 @@ void qd_session_get_stats(const qd_session *session, struct qd_stats *out)
     const struct run_stats *s = &session->run.stats;
     const struct run_model *model = session->run.model;
     *out = (struct qd_stats){
-        .load_ns = model->load_ns,
+        .load_ns = model->load_ns + session->run.init_ns,
         .prefill_tokens = s->prefill_tokens,
         .prefill_ns = s->prefill_ns,
         .decode_tokens = s->decode_tokens,

@@ -197,6 +197,57 @@ static bool record_part(struct run_session *session, const struct run_slot *slot
            ((!last || record_results(slot, site.cmd, plan)) && end_cmd(site.cmd));
 }
 
+struct recorder {
+    struct run_session *session;
+    const struct run_slot *slot;
+    struct run_recording *rec;
+    uint32_t device;
+    bool started, ok;
+    pthread_t thread;
+};
+
+static void *record_device(void *arg)
+{
+    struct recorder *r = arg;
+    struct site_map map;
+    arena_init(&map.arena);
+    map.places = arena_alloc(&map.arena, r->rec->plan.n_tensors, sizeof *map.places);
+    r->ok = map.places != NULL;
+    for (uint32_t id = 0; id < r->rec->plan.n_tensors && r->ok; id++) {
+        r->ok = place_tensor(r->session, r->slot, &r->rec->plan, id, r->device, &map);
+    }
+    r->ok = r->ok && record_part(r->session, r->slot, r->rec, r->device, &map);
+    arena_finish(&map.arena);
+    return NULL;
+}
+
+/* All devices at once: the first recording of a device compiles its kernels. */
+static bool record_devices(struct run_session *session, const struct run_slot *slot,
+                           struct run_recording *rec)
+{
+    struct recorder recorders[DEV_MAX_OPEN];
+    uint32_t n = session->model->n_devices;
+    bool ok = true;
+    for (uint32_t d = 0; d < n; d++) {
+        rec->scale[d] = session->model->devices[d].scale;
+        recorders[d] = (struct recorder){.session = session, .slot = slot, .rec = rec, .device = d};
+        recorders[d].started = d + 1 < n && pthread_create(&recorders[d].thread, NULL,
+                                                           record_device, &recorders[d]) == 0;
+    }
+    for (uint32_t d = 0; d < n; d++) {
+        if (!recorders[d].started) {
+            record_device(&recorders[d]);
+        }
+    }
+    for (uint32_t d = 0; d < n; d++) {
+        if (recorders[d].started) {
+            pthread_join(recorders[d].thread, NULL);
+        }
+        ok = ok && recorders[d].ok;
+    }
+    return ok;
+}
+
 bool run_record(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
                 uint32_t n_tokens, uint32_t n_out)
 {
@@ -216,19 +267,7 @@ bool run_record(struct run_session *session, struct run_slot *slot, struct run_r
     rec->ready = true;
     rec->n_tokens = n_tokens;
     rec->n_out = n_out;
-    bool ok = true;
-    for (uint32_t d = 0; d < model->n_devices && ok; d++) {
-        struct site_map map;
-        arena_init(&map.arena);
-        map.places = arena_alloc(&map.arena, rec->plan.n_tensors, sizeof *map.places);
-        ok = map.places != NULL;
-        for (uint32_t id = 0; id < rec->plan.n_tensors && ok; id++) {
-            ok = place_tensor(session, slot, &rec->plan, id, d, &map);
-        }
-        rec->scale[d] = model->devices[d].scale;
-        ok = ok && record_part(session, slot, rec, d, &map);
-        arena_finish(&map.arena);
-    }
+    bool ok = record_devices(session, slot, rec);
     if (!ok) {
         log_debug(session->log, "recording a step of %u tokens failed", n_tokens);
         run_recording_finish(rec);

@@ -167,6 +167,7 @@ struct run_session {
     const float *logits;  /* of the last step, NULL: none */
     uint32_t n_logits;
     struct run_stats stats;
+    uint64_t init_ns;     /* buffers, recordings, compiled kernels */
     pthread_mutex_t lock; /* stats, turns */
     pthread_cond_t turned;
     uint64_t turn[DEV_MAX_OPEN]; /* next chunk to be submitted on each device */

@@ -1,6 +1,7 @@
 /* What a session owns: KV caches, scratch, slots with their step and result buffers. */
 #include "run/run.h"
 
+#include "base/os.h"
 #include "shaders/common/step.h"
 
 #include <string.h>
@@ -175,8 +176,19 @@ bool run_session_reserve_logits(struct run_session *session, uint32_t rows)
     return true;
 }
 
+/* Records a decode step and a full prefill chunk, so that kernels are compiled before the first
+ * prompt comes. */
+static bool warm_up(struct run_session *session)
+{
+    struct run_slot *slot = &session->slots[0];
+    return run_record(session, slot, &slot->decode, 1, 1) &&
+           run_record(session, slot, &slot->chunk, session->model->n_batch,
+                      session->model->n_batch > 1 ? 1 : 0);
+}
+
 enum run_status run_session_init(struct run_session *session, struct run_model *model)
 {
+    uint64_t begin = os_clock_ns();
     memset(session, 0, sizeof *session);
     session->model = model;
     session->log = model->log;
@@ -195,11 +207,13 @@ enum run_status run_session_init(struct run_session *session, struct run_model *
         session->slots[s].number = s;
         ok = create_slot(session, &session->slots[s]);
     }
-    if (!ok || !run_session_reserve_logits(session, 1)) {
+    ok = ok && run_session_reserve_logits(session, 1) && warm_up(session);
+    if (!ok) {
         enum run_status status = run_session_failure(session);
         run_session_finish(session);
         return status == RUN_ERROR ? RUN_OUT_OF_MEMORY : status;
     }
+    session->init_ns = os_clock_ns() - begin;
     return RUN_OK;
 }
 
