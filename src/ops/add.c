@@ -45,17 +45,5 @@ const struct op op_def_add = {
 
 uint32_t op_add(struct plan *plan, uint32_t a, uint32_t b)
 {
-    const struct plan_tensor *first = ops_operand(plan, "add", "a", a, PLAN_F32);
-    const struct plan_tensor *second = ops_operand(plan, "add", "b", b, PLAN_F32);
-    if (first == NULL || second == NULL) {
-        return PLAN_NONE;
-    }
-    if (first->rows != second->rows || first->cols != second->cols) {
-        return ops_refuse(plan, "add", "%s is %llu x %llu, %s is %llu x %llu", first->name,
-                          (unsigned long long)first->rows, (unsigned long long)first->cols,
-                          second->name, (unsigned long long)second->rows,
-                          (unsigned long long)second->cols);
-    }
-    struct plan_node node = {.op = &op_def_add, .n_src = 2, .src = {a, b}, .in_place = 0};
-    return ops_add_result(plan, &node, "sum", first->rows, first->cols);
+    return ops_add_pair(plan, &op_def_add, "sum", a, b);
 }

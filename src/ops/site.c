@@ -118,3 +118,21 @@ double ops_bytes(const struct plan *plan, uint32_t tensor)
 {
     return (double)plan_tensor_bytes(plan_get_tensor(plan, tensor));
 }
+
+uint32_t ops_add_pair(struct plan *plan, const struct op *op, const char *name, uint32_t a,
+                      uint32_t b)
+{
+    const struct plan_tensor *first = ops_operand(plan, op->name, "a", a, PLAN_F32);
+    const struct plan_tensor *second = ops_operand(plan, op->name, "b", b, PLAN_F32);
+    if (first == NULL || second == NULL) {
+        return PLAN_NONE;
+    }
+    if (first->rows != second->rows || first->cols != second->cols) {
+        return ops_refuse(plan, op->name, "%s is %llu x %llu, %s is %llu x %llu", first->name,
+                          (unsigned long long)first->rows, (unsigned long long)first->cols,
+                          second->name, (unsigned long long)second->rows,
+                          (unsigned long long)second->cols);
+    }
+    struct plan_node node = {.op = op, .n_src = 2, .src = {a, b}, .in_place = 0};
+    return ops_add_result(plan, &node, name, first->rows, first->cols);
+}

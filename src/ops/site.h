@@ -23,6 +23,11 @@ struct dev_kernel *ops_fixed_kernel(struct dev *dev, const struct dev_shader *sh
 uint32_t ops_add_result(struct plan *plan, struct plan_node *node, const char *name, uint64_t rows,
                         uint64_t cols);
 
+/* Builder of an op on two activations of one shape, element by element; the result may take the
+ * place of the first. */
+uint32_t ops_add_pair(struct plan *plan, const struct op *op, const char *name, uint32_t a,
+                      uint32_t b);
+
 /* The tensor, or NULL (logged with the op's name, plan->failed set) when the id is PLAN_NONE, its
  * elements are not of this type, or they are too many for the shaders' 32-bit indices. */
 const struct plan_tensor *ops_operand(struct plan *plan, const char *op, const char *what,

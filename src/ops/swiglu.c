@@ -48,17 +48,5 @@ const struct op op_def_swiglu = {
 
 uint32_t op_swiglu(struct plan *plan, uint32_t gate, uint32_t up)
 {
-    const struct plan_tensor *first = ops_operand(plan, "swiglu", "gate", gate, PLAN_F32);
-    const struct plan_tensor *second = ops_operand(plan, "swiglu", "up", up, PLAN_F32);
-    if (first == NULL || second == NULL) {
-        return PLAN_NONE;
-    }
-    if (first->rows != second->rows || first->cols != second->cols) {
-        return ops_refuse(plan, "swiglu", "%s is %llu x %llu, %s is %llu x %llu", first->name,
-                          (unsigned long long)first->rows, (unsigned long long)first->cols,
-                          second->name, (unsigned long long)second->rows,
-                          (unsigned long long)second->cols);
-    }
-    struct plan_node node = {.op = &op_def_swiglu, .n_src = 2, .src = {gate, up}, .in_place = 0};
-    return ops_add_result(plan, &node, "glu", first->rows, first->cols);
+    return ops_add_pair(plan, &op_def_swiglu, "glu", gate, up);
 }
