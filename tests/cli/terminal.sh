@@ -5,6 +5,10 @@ command -v script >/dev/null || {
     echo "skipped: no script(1)"
     exit 77
 }
+script -qec true /dev/null >/dev/null 2>&1 </dev/null || {
+    echo "skipped: no pseudo-terminal can be had here"
+    exit 77
+}
 escape=$(printf '\033')
 unset NO_COLOR
 
