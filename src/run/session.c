@@ -176,30 +176,15 @@ bool run_session_reserve_logits(struct run_session *session, uint32_t rows)
     return true;
 }
 
-/* Kernels are compiled before the first prompt comes: a decode step and a full chunk are recorded,
- * and where that takes no time worth naming a few tokens are run, since software drivers compile at
- * the first dispatch. */
+/* Records a decode step and a full prefill chunk, so that drivers which compile when a pipeline is
+ * made have done so before the first prompt comes. (Software drivers compile at the first
+ * dispatch.) */
 static bool warm_up(struct run_session *session)
 {
-    enum { FEW = 17 }; /* more than any kernel's small-batch variant takes */
-    struct run_model *model = session->model;
     struct run_slot *slot = &session->slots[0];
-    if (!run_record(session, slot, &slot->decode, 1, 1) ||
-        !run_record(session, slot, &slot->chunk, model->n_batch, model->n_batch > 1 ? 1 : 0)) {
-        return false;
-    }
-    uint32_t tokens[FEW] = {0}, n = model->n_batch < FEW ? model->n_batch : FEW;
-    double ns = arch_flop(&model->arch, FEW) * FEW * model->devices[0].ns_per_flop;
-    if (n + 1 > model->n_ctx || ns > RUN_SUBMIT_NS) {
-        return true;
-    }
-    bool ok = run_prefill(session, 0, tokens, n, true, NULL) == RUN_OK &&
-              run_step(session, 1, tokens, NULL, NULL, NULL) == RUN_OK;
-    kv_truncate(&session->kv, 0, 0);
-    session->logits = NULL;
-    session->n_logits = 0;
-    memset(&session->stats, 0, sizeof session->stats);
-    return ok;
+    return run_record(session, slot, &slot->decode, 1, 1) &&
+           run_record(session, slot, &slot->chunk, session->model->n_batch,
+                      session->model->n_batch > 1 ? 1 : 0);
 }
 
 enum run_status run_session_init(struct run_session *session, struct run_model *model)
