@@ -121,8 +121,13 @@ static VkPhysicalDevice *list_handles(struct dev_instance *inst, uint32_t *n)
         result = handles != NULL ? inst->vk.EnumeratePhysicalDevices(inst->handle, n, handles)
                                  : VK_ERROR_OUT_OF_HOST_MEMORY;
     }
-    if (result < 0) {
+    if (result < 0 && result != VK_ERROR_INITIALIZATION_FAILED) {
         log_error(inst->log, "vkEnumeratePhysicalDevices: %s", vk_result_name(result));
+        goto fail;
+    }
+    if (result < 0) { /* the loader's answer where no driver found hardware that it knows */
+        log_error(inst->log, "no Vulkan driver has a device: install mesa-vulkan-drivers or the "
+                             "driver of your GPU");
         goto fail;
     }
     if (*n == 0) {

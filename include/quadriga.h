@@ -125,9 +125,10 @@ struct qd_model_params {
     uint32_t
         devices[QD_MAX_DEVICES]; /* indices; one may be repeated: logical devices of their own */
     enum qd_split split;
-    double tensor_split[QD_MAX_DEVICES]; /* shares of the layers; all zero: by free memory */
-    uint32_t n_tensor_split;             /* entries given; more than devices is an error */
-    uint32_t n_ctx; /* context of the session, in tokens; 0: the model's, at most 4096 */
+    /* Shares of the layers. A device whose share is 0 or not given is not used. */
+    double tensor_split[QD_MAX_DEVICES];
+    uint32_t n_tensor_split; /* given; 0: by free memory, more than devices: an error */
+    uint32_t n_ctx;          /* context of the session, in tokens; 0: the model's, at most 4096 */
     uint32_t
         n_batch;    /* tokens of a prefill chunk; 0: 512, less where a chunk would take too long */
     uint32_t n_seq; /* sequences at once; 0: 1 */

@@ -17,11 +17,6 @@ static bool check_params(qd_context *context, const struct qd_model_params *para
                   params->n_tensor_split, QD_MAX_DEVICES);
         return false;
     }
-    if (params->n_devices != 0 && params->n_tensor_split > params->n_devices) {
-        log_error(&context->log, "tensor split: %u shares for %u devices", params->n_tensor_split,
-                  params->n_devices);
-        return false;
-    }
     double sum = 0;
     for (uint32_t i = 0; i < params->n_tensor_split; i++) {
         if (!(params->tensor_split[i] >= 0 && params->tensor_split[i] <= 1e9)) {
@@ -68,6 +63,7 @@ enum qd_status qd_model_load(qd_context *context, const struct qd_model_params *
         .n_devices = params->n_devices,
         .split = params->split == QD_SPLIT_NONE ? PLAN_SPLIT_NONE : PLAN_SPLIT_LAYER,
         .n_ctx = params->n_ctx,
+        .n_shares = params->n_tensor_split,
         .n_batch = params->n_batch,
         .n_seq = params->n_seq,
         .k_type = cache_type(params->type_k),

@@ -267,7 +267,7 @@ int cli_bench(const struct cli_options *options)
         tests[n++].n_gen = (uint32_t)options->n_predict;
     }
     code = prepare(&bench, tests, n) ? run_tests(&bench, tests, n) : CLI_FAILED;
-    cli_engine_close(&bench.engine);
+    code = cli_engine_close(&bench.engine, code);
     cli_free(bench.tokens);
     cli_free(tests[0].samples_ns);
     cli_free(tests[1].samples_ns);

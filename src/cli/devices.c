@@ -117,6 +117,5 @@ int cli_devices(const struct cli_options *options)
         code = cli_json_print(list);
     }
     json_decref(list);
-    cli_engine_close(&engine);
-    return code;
+    return cli_engine_close(&engine, code);
 }

@@ -73,16 +73,22 @@ int cli_engine_load(struct cli_engine *engine, const struct cli_options *options
     return CLI_DONE;
 }
 
-void cli_engine_close(struct cli_engine *engine)
+int cli_engine_close(struct cli_engine *engine, int code)
 {
     if (engine->interrupt != NULL) {
         cli_interrupt_watch(engine->interrupt, NULL);
     }
     qd_session_destroy(&engine->session);
     qd_model_destroy(&engine->model);
+    uint32_t messages = engine->context != NULL ? qd_validation_messages(engine->context) : 0;
     qd_context_destroy(&engine->context);
     cli_interrupt_destroy(engine->interrupt);
     engine->interrupt = NULL;
+    if (messages != 0 && code == CLI_DONE) {
+        cli_error("the validation layer had %u messages", messages);
+        code = CLI_FAILED;
+    }
+    return code;
 }
 
 int cli_engine_failure(const struct cli_engine *engine, enum qd_status status)

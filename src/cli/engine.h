@@ -22,7 +22,9 @@ int cli_engine_open_devices(struct cli_engine *engine, const struct cli_options 
 /* After it: the model on its devices and a session, or with dry_run only the plan. `n_ctx` as in
  * qd_model_params. */
 int cli_engine_load(struct cli_engine *engine, const struct cli_options *options, uint32_t n_ctx);
-void cli_engine_close(struct cli_engine *engine);
+/* Returns `code`, the cli_exit so far; CLI_FAILED, said, in place of CLI_DONE where the validation
+ * layer had a message. */
+int cli_engine_close(struct cli_engine *engine, int code);
 
 /* Says why a call failed and returns the exit code: CLI_FAILED, or that of the signal. */
 int cli_engine_failure(const struct cli_engine *engine, enum qd_status status);

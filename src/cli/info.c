@@ -50,6 +50,5 @@ int cli_info(const struct cli_options *options)
         }
         printf("\n%" PRIu64 " tensors, %.2f M elements\n", i, (double)elements / 1e6);
     }
-    cli_engine_close(&engine);
-    return code;
+    return cli_engine_close(&engine, code);
 }

@@ -35,6 +35,15 @@ static int say_unknown(const char *name)
     return CLI_USAGE;
 }
 
+static bool is_last(int argc, char **argv, int i)
+{
+    if (argc > i + 1) {
+        cli_error("%s: unexpected argument '%s' (quadriga --help)", argv[1], argv[i + 1]);
+        return false;
+    }
+    return true;
+}
+
 static int help(int argc, char **argv)
 {
     if (argc < 3) {
@@ -44,6 +53,9 @@ static int help(int argc, char **argv)
     const struct cli_command *command = find(argv[2]);
     if (command == NULL) {
         return say_unknown(argv[2]);
+    }
+    if (!is_last(argc, argv, 2)) {
+        return CLI_USAGE;
     }
     cli_help(command);
     return CLI_DONE;
@@ -60,6 +72,9 @@ static int dispatch(int argc, char **argv)
         return help(argc, argv);
     }
     if (strcmp(name, "--version") == 0) {
+        if (!is_last(argc, argv, 1)) {
+            return CLI_USAGE;
+        }
         printf("quadriga %s\n", qd_version());
         return CLI_DONE;
     }

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { HEADER = 128, CHUNK = 1024 };
@@ -36,6 +37,12 @@ static bool write_header(struct cli_npy *npy)
 
 bool cli_npy_open(struct cli_npy *npy, const char *path, uint64_t rows, uint64_t cols)
 {
+    struct stat info;
+    *npy = (struct cli_npy){0};
+    if (lstat(path, &info) == 0 && !S_ISREG(info.st_mode)) { /* rename would replace a device */
+        cli_error("%s: cannot be written: not a regular file", path);
+        return false;
+    }
     *npy = (struct cli_npy){.path = path, .rows = rows, .cols = cols};
     size_t bytes = strlen(path) + 32;
     npy->temporary = cli_alloc(bytes, 1);

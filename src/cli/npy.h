@@ -1,6 +1,7 @@
 /* A NumPy file (.npy, format 1.0, little endian) of float32 [rows, cols], written row by row.
  *
- * It grows under a temporary name in the same folder and gets its own only when it is complete. */
+ * It grows under a temporary name in the same folder and gets its own only when it is complete.
+ * What is there under that name must be a regular file; it is replaced. */
 #ifndef QUADRIGA_CLI_NPY_H
 #define QUADRIGA_CLI_NPY_H
 

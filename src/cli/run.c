@@ -234,6 +234,5 @@ int cli_run(const struct cli_options *options)
     }
     cli_ids_finish(&run.ids);
     cli_text_finish(&run.file);
-    cli_engine_close(&run.engine);
-    return code;
+    return cli_engine_close(&run.engine, code);
 }

@@ -184,7 +184,8 @@ static const struct cli_option options[] = {
      .value = "LIST",
      .kind = CLI_SHARE_LIST,
      .commands = CLI_RUN | CLI_BENCH,
-     .help = "shares of the layers: 3,1,2,2 (default: by free memory)"},
+     .help = "shares of the layers: 3,1,2,2; a device without one is not used (default: by free "
+             "memory)"},
     {.names = {"-o", "--output"},
      .value = "FORMAT",
      .kind = CLI_CHOICE,

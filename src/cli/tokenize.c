@@ -58,6 +58,5 @@ int cli_tokenize(const struct cli_options *options)
         code = ok ? CLI_DONE : CLI_FAILED;
     }
     cli_text_finish(&text);
-    cli_engine_close(&engine);
-    return code;
+    return cli_engine_close(&engine, code);
 }

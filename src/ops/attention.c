@@ -23,7 +23,7 @@ static const struct ops_variant VARIANTS[] = {
      .shader = &shader_attention_lanes},
     {.name = "subgroup",
      .needs = DEV_CAP_SHUFFLE,
-     .min_subgroup = 4,
+     .min_subgroup = 8, /* drivers with 4 compile its arrays for half a minute, plain's for 0.1 s */
      .max_subgroup = 64,
      .shader = &shader_attention_subgroup},
     {.name = "plain", .shader = &shader_attention_plain},

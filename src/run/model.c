@@ -42,9 +42,12 @@ static uint32_t count_sharers(struct dev_instance *inst, const uint32_t *index, 
     return sharers;
 }
 
-static enum run_status open_devices(struct run_model *model, const struct run_params *params)
+/* The devices asked for, or the default ones, without those that have no share of the layers. */
+static enum run_status choose_devices(const struct run_model *model,
+                                      const struct run_params *params, uint32_t index[DEV_MAX_OPEN],
+                                      double share[DEV_MAX_OPEN], uint32_t *count)
 {
-    uint32_t index[DEV_MAX_OPEN], n = params->n_devices;
+    uint32_t n = params->n_devices, kept = 0;
     if (n == 0) {
         n = dev_instance_default(model->inst, index, DEV_MAX_OPEN);
     } else {
@@ -54,8 +57,27 @@ static enum run_status open_devices(struct run_model *model, const struct run_pa
         log_error(model->log, "no usable Vulkan device");
         return RUN_NO_DEVICE;
     }
-    if (params->split == PLAN_SPLIT_NONE) {
-        n = 1;
+    if (params->n_shares > n) {
+        log_error(model->log, "tensor split: %u shares for %u devices", params->n_shares, n);
+        return RUN_BAD_ARGUMENT;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (params->n_shares == 0 || params->share[i] > 0) {
+            index[kept] = index[i];
+            share[kept++] = params->share[i];
+        }
+    }
+    *count = params->split == PLAN_SPLIT_NONE ? 1 : kept;
+    return RUN_OK;
+}
+
+static enum run_status open_devices(struct run_model *model, const struct run_params *params)
+{
+    uint32_t index[DEV_MAX_OPEN], n;
+    double share[DEV_MAX_OPEN];
+    enum run_status status = choose_devices(model, params, index, share, &n);
+    if (status != RUN_OK) {
+        return status;
     }
     char cache[512];
     bool cached = os_cache_dir(cache, sizeof cache);
@@ -84,6 +106,7 @@ static enum run_status open_devices(struct run_model *model, const struct run_pa
             return RUN_NO_DEVICE;
         }
         device->index = index[i];
+        device->share = share[i];
         device->lanes = ops_weight_lanes(dev_get_caps(device->dev));
         set_rates(device);
         model->n_devices = i + 1;
@@ -201,7 +224,7 @@ static uint32_t weight_layer_slot(const struct run_model *model, const struct ar
     return (uint32_t)((weight->layer < n ? weight->layer : n) + 1);
 }
 
-static bool place(struct run_model *model, const struct run_params *params)
+static bool place(struct run_model *model, enum plan_split split)
 {
     uint32_t n_layers = model->arch.hp.n_layers;
     uint32_t *all = arena_alloc(&model->arena, n_layers + 2, sizeof *all);
@@ -215,10 +238,8 @@ static bool place(struct run_model *model, const struct run_params *params)
     if (!scratch_bytes(model, &one, scratch)) {
         return false;
     }
-    struct plan_place_params place = {.n_devices = model->n_devices,
-                                      .split = params->split,
-                                      .n_layers = n_layers,
-                                      .layer_bytes = bytes};
+    struct plan_place_params place = {
+        .n_devices = model->n_devices, .split = split, .n_layers = n_layers, .layer_bytes = bytes};
     struct arch_build_params build = {
         .n_slots = model->n_slots, .k_type = model->k_type, .v_type = model->v_type};
     for (size_t w = 0; w < model->arch.n_weights; w++) {
@@ -236,7 +257,7 @@ static bool place(struct run_model *model, const struct run_params *params)
     for (uint32_t d = 0; d < model->n_devices; d++) {
         uint64_t budget = dev_get_budget(model->devices[d].dev);
         place.free_bytes[d] = budget > reserve ? budget - reserve : 0;
-        place.share[d] = params->share[d];
+        place.share[d] = model->devices[d].share;
     }
     return plan_map_init(&model->map, &place, model->log);
 }
@@ -372,7 +393,7 @@ static enum run_status init(struct run_model *model, const struct run_params *pa
         return status;
     }
     bool *used[DEV_MAX_OPEN];
-    if (!place(model, params) || !find_used(model, used) || !account(model, used)) {
+    if (!place(model, params->split) || !find_used(model, used) || !account(model, used)) {
         return RUN_OUT_OF_MEMORY;
     }
     if (!create_exchange(model)) {

@@ -48,7 +48,8 @@ struct run_params {
     bool vocab_only, plan_only;
     uint32_t n_devices, devices[DEV_MAX_OPEN]; /* 0: the default ones */
     enum plan_split split;
-    double share[DEV_MAX_OPEN];     /* all zero: by free memory */
+    double share[DEV_MAX_OPEN]; /* a device without a share stays out; all zero: by free memory */
+    uint32_t n_shares;          /* given; at most as many as devices */
     uint32_t n_ctx, n_batch, n_seq; /* 0: default */
     enum plan_elem k_type, v_type;
     uint32_t caps_off;
@@ -61,13 +62,14 @@ struct run_device {
     struct dev *dev;
     uint32_t index;           /* of dev_instance_info */
     uint32_t lanes;           /* row interleave of its weights */
+    double share;             /* of the layers, where one was given */
     struct op_place *weights; /* [n_weights]; no segments: not on this device */
     struct dev_buf **buffers; /* of the weights' segments */
     uint32_t n_buffers;
     uint64_t weight_bytes, kv_bytes, work_bytes; /* planned */
     uint32_t first_layer, n_layers;
     double ns_per_flop, ns_per_byte; /* prediction by the kind of device ... */
-    double scale;                    /* ... times measured / predicted so far */
+    _Atomic double scale;            /* ... times measured / predicted so far */
 };
 
 struct run_model {
@@ -124,6 +126,7 @@ struct run_recording {
     bool ready;
     struct plan plan;
     uint32_t n_tokens, n_out;
+    uint32_t runs; /* the first one may include the driver's compiler: it is not measured */
     double scale[DEV_MAX_OPEN]; /* prediction at the time of recording */
     struct run_part {
         struct dev_cmd **cmds;

@@ -128,7 +128,7 @@ static uint64_t busy_ns(const struct run_part *part)
 }
 
 static void count(struct run_session *session, const struct run_slot *slot,
-                  const struct run_recording *rec)
+                  struct run_recording *rec)
 {
     struct run_model *model = session->model;
     struct run_stats *stats = &session->stats;
@@ -147,11 +147,13 @@ static void count(struct run_session *session, const struct run_slot *slot,
             stats->decode_exchanges += rec == &slot->decode;
             stats->decode_exchanged_bytes += rec == &slot->decode ? border : 0;
         }
-        if (ns != 0 && part->predicted_ns > 0) {
+        if (ns != 0 && part->predicted_ns > 0 && rec->runs != 0) {
             double seen = (double)ns / part->predicted_ns * rec->scale[d];
-            model->devices[d].scale += 0.25 * (seen - model->devices[d].scale);
+            double old = atomic_load(&model->devices[d].scale); /* read by those who record */
+            atomic_store(&model->devices[d].scale, old + 0.25 * (seen - old));
         }
     }
+    rec->runs++;
     pthread_mutex_unlock(&session->lock);
 }
 

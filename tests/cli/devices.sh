@@ -41,4 +41,22 @@ for format in md csv json; do
 done
 expect 1 bench --dummy nonsense:f16
 grep -q '^quadriga: .*nonsense' "$err" || fail "the error does not name the shape"
+
+# Too large for any machine: said before anything is allocated, behind a warning of the context.
+for devices in 0 0,0,0,0; do
+    expect 1 bench --dummy 65b:f32 -c 262144 --device $devices
+    [ "$(wc -l <"$err")" -eq 2 ] || fail "not a warning and one line of error"
+    has "$err" 'is longer than the 2048'
+    has "$err" 'the model does not fit'
+done
+
+# A message of the validation layer is a failure. Its rules of best practice find some everywhere.
+last='quadriga devices, validated'
+code=0
+QUADRIGA_VALIDATE=1 VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_BEST_PRACTICES_EXT \
+    "$quadriga" devices >"$out" 2>"$err" || code=$?
+if grep -q '^quadriga: validation:' "$err"; then
+    [ $code -eq 1 ] || fail "exit code $code in spite of a message"
+    has "$err" 'the validation layer had'
+fi
 finish

@@ -73,6 +73,11 @@ cmp -s "$out" "$folder/greedy" || fail "another text with -sm none"
 has "$err" 'layers 0-11'
 expect 1 run -m "$f16" -p "$prompt" --device 0 -ts 1,1
 last_line 'split'
+expect 0 run -m "$f16" --dry-run --device 0,0,0 -ts 0,1,2
+grep -q '\[2\] device' "$err" && fail "a device without a share is in use"
+has "$err" 'layers 5-11'
+expect 0 run -m "$f16" --dry-run --device 0,0 -ts 1
+has "$err" 'layers 0-11'
 expect 1 run -m "$f16" -p "$prompt" --device 99
 last_line '99'
 expect 0 run -m "$f16" --dry-run --device 0,0,0,0
@@ -94,6 +99,13 @@ ls "$folder" | grep -q 'l.npy.' && fail "a temporary file was left behind"
 expect 1 run -m "$f16" -p "$prompt" -n 0 --logits "$folder/none/l.npy"
 last_line "$folder/none/l.npy"
 rm "$folder/l.npy"
+ln -s /dev/null "$folder/link" # a device, by its own name, is not for a test to lose
+for name in link .; do
+    expect 1 run -m "$f16" -p "$prompt" -n 0 --logits "$folder/$name"
+    last_line 'not a regular file'
+    [ ! -s "$out" ] || fail "text on standard output"
+done
+[ -L "$folder/link" ] || fail "a link was replaced"
 expect 1 run -m "$f16" -p "$prompt" -c 5 --logits "$folder/l.npy"
 [ ! -e "$folder/l.npy" ] || fail "a file of logits after a failure"
 

@@ -10,6 +10,10 @@ expect 2 xyzzy
 one_line "unknown command 'xyzzy'"
 expect 2 help xyzzy
 one_line 'unknown command'
+expect 2 help run extra
+one_line "help: unexpected argument 'extra'"
+expect 2 --version extra
+one_line "--version: unexpected argument 'extra'"
 expect 2 run extra
 one_line "unexpected argument 'extra'"
 expect 2 run -m

@@ -151,6 +151,7 @@ int main(void)
     dev = dev_open(inst, &(struct dev_open_params){.index = index});
     int failed = dev == NULL ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
     dev_close(dev);
+    failed += dev_instance_messages(inst) != 0 ? 1 : 0;
     dev_instance_destroy(inst);
     log_finish(&log_lines);
     return failed;

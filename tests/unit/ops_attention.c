@@ -256,6 +256,7 @@ static void test_chunks(void **state)
         }
     }
     mem_free(in);
+    assert_int_equal(dev_instance_messages(inst), 0);
     dev_instance_destroy(inst);
     log_finish(&log);
 }

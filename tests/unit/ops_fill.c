@@ -128,6 +128,7 @@ static void test_devices(void **state)
         }
         dev_close(dev);
     }
+    assert_int_equal(inst != NULL ? dev_instance_messages(inst) : 0, 0);
     dev_instance_destroy(inst);
     log_finish(&log);
     if (opened == 0) {
