@@ -98,6 +98,10 @@ enum qd_status qd_session_generate(qd_session *session, const struct qd_generate
         .user = params->user,
         .on_logits = params->on_logits,
     };
+    if (params->prompt == NULL && params->n_prompt != 0) {
+        log_error(session->run.log, "a prompt of %zu tokens without its ids", params->n_prompt);
+        return QD_BAD_ARGUMENT;
+    }
     struct qd_generate_result none;
     result = result != NULL ? result : &none;
     enum run_stop stop;

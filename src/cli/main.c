@@ -4,6 +4,7 @@
 #include "cli/term.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 
@@ -93,8 +94,20 @@ static int dispatch(int argc, char **argv)
     return command->run(&options);
 }
 
+/* A standard stream that was closed keeps its number, as one that fails; else the next file opened
+ * would be taken for it. */
+static void hold_streams(void)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0) {
+            return;
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
+    hold_streams();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error like any other */
     int code = dispatch(argc, argv);
     bool failed = ferror(stdout) != 0;

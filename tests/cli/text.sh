@@ -54,4 +54,11 @@ if [ -e /dev/full ]; then
     [ "$code" -eq 1 ] || fail "exit code $code, not 1"
     one_line 'standard output'
 fi
+
+# A closed standard stream is an error, not the model file that took its number.
+last='tokenize without standard input'
+code=0
+"$quadriga" tokenize -m "$f16" >"$out" 2>"$err" <&- || code=$?
+[ "$code" -eq 1 ] || fail "exit code $code, not 1"
+one_line 'standard input: cannot be read'
 finish

@@ -174,6 +174,14 @@ static void missing_things_are_named(void **state)
     f.fake.no_driver = true;
     expect_line(&f, "install mesa-vulkan-drivers");
     fake_init(&f, 1);
+    f.fake.fail_with = VK_ERROR_INITIALIZATION_FAILED;
+    f.fake.fail_at = 5;
+    assert_false(fake_open_instance(&f));
+    assert_string_equal(f.fake.failed_in, "vkEnumeratePhysicalDevices");
+    assert_int_equal(f.errors, 1);
+    assert_non_null(strstr(f.lines, "no Vulkan driver has a device: install mesa-vulkan-drivers"));
+    fake_finish(&f);
+    fake_init(&f, 1);
     f.fake.loader_version = VK_API_VERSION_1_1;
     expect_line(&f, "the Vulkan loader is version 1.1");
     fake_init(&f, 1);
