@@ -136,6 +136,10 @@ struct qd_model_params {
     uint32_t caps_off; /* capabilities to do without, for tests: bits as in device/device.h */
     qd_progress_callback progress;
     void *progress_user;
+    /* Called once, with the text of qd_model_plan, before weights load. */
+    void (*on_plan)(void *user, const char *text);
+    void *plan_user;
+    bool plan_nodes; /* every node of the decode plan too */
 };
 
 QD_API enum qd_status qd_model_load(qd_context *context, const struct qd_model_params *params,

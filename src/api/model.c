@@ -71,6 +71,9 @@ enum qd_status qd_model_load(qd_context *context, const struct qd_model_params *
         .caps_off = params->caps_off,
         .progress = params->progress,
         .progress_user = params->progress_user,
+        .on_plan = params->on_plan,
+        .plan_user = params->plan_user,
+        .plan_nodes = params->plan_nodes,
     };
     memcpy(run.devices, params->devices, sizeof run.devices);
     memcpy(run.share, params->tensor_split, params->n_tensor_split * sizeof run.share[0]);

@@ -3,6 +3,7 @@
 
 #include "cli/env.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int open_context(struct cli_engine *engine, const struct cli_options *options,
@@ -42,6 +43,12 @@ int cli_engine_open_devices(struct cli_engine *engine, const struct cli_options 
     return engine->interrupt != NULL ? open_context(engine, options, false) : CLI_FAILED;
 }
 
+static void print_plan(void *user, const char *text)
+{
+    (void)user;
+    fprintf(stderr, "%s", text);
+}
+
 int cli_engine_load(struct cli_engine *engine, const struct cli_options *options, uint32_t n_ctx)
 {
     engine->progress = (struct cli_progress){.interrupt = engine->interrupt};
@@ -58,6 +65,8 @@ int cli_engine_load(struct cli_engine *engine, const struct cli_options *options
         .type_v = options->type_v,
         .progress = cli_progress_step,
         .progress_user = &engine->progress,
+        .on_plan = engine->show_plan ? print_plan : NULL,
+        .plan_nodes = options->verbose,
     };
     memcpy(params.devices, options->devices, sizeof params.devices);
     memcpy(params.tensor_split, options->shares, sizeof params.tensor_split);

@@ -12,6 +12,7 @@ struct cli_engine {
     qd_session *session; /* none with plan_only */
     struct cli_interrupt *interrupt;
     struct cli_progress progress;
+    bool show_plan; /* set before cli_engine_load: the plan goes to standard error */
 };
 
 /* A context without devices and the model's facts and tokenizer. On failure the cli_exit to return

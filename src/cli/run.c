@@ -123,12 +123,8 @@ static int load(struct run *run)
     }
     fprintf(stderr, "devices:\n");
     cli_device_list(engine->context, stderr);
-    code = cli_engine_load(engine, options, (uint32_t)options->n_ctx);
-    if (code == CLI_DONE) {
-        const char *plan = qd_model_plan(engine->model, options->verbose);
-        fprintf(stderr, "%s", plan != NULL ? plan : "");
-    }
-    return code;
+    engine->show_plan = true;
+    return cli_engine_load(engine, options, (uint32_t)options->n_ctx);
 }
 
 static struct qd_generate_params make_params(struct run *run)

@@ -399,6 +399,10 @@ static enum run_status init(struct run_model *model, const struct run_params *pa
     if (!create_exchange(model)) {
         return RUN_ERROR;
     }
+    if (params->on_plan != NULL) {
+        const char *text = run_model_describe(model, params->plan_nodes);
+        params->on_plan(params->plan_user, text != NULL ? text : "");
+    }
     if (!params->plan_only) {
         status = run_weights_load(model, used, params);
     }

@@ -55,6 +55,9 @@ struct run_params {
     uint32_t caps_off;
     bool (*progress)(void *user, uint64_t done, uint64_t total);
     void *progress_user;
+    void (*on_plan)(void *user, const char *text); /* once, before weights load */
+    void *plan_user;
+    bool plan_nodes;
 };
 
 /* One logical device in use. */
