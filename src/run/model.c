@@ -307,6 +307,7 @@ static bool account(struct run_model *model, bool *const *used)
     }
     for (uint32_t d = 0; d < model->n_devices; d++) {
         struct run_device *device = &model->devices[d];
+        device->scratch_bytes = scratch[d];
         device->work_bytes = scratch[d] + fixed_bytes(model);
         for (uint32_t w = 0; w < model->arch.n_weights; w++) {
             if (used[d][w]) {

@@ -70,6 +70,7 @@ struct run_device {
     struct dev_buf **buffers; /* of the weights' segments */
     uint32_t n_buffers;
     uint64_t weight_bytes, kv_bytes, work_bytes; /* planned */
+    uint64_t scratch_bytes;                      /* of them, activations of the largest step */
     uint32_t first_layer, n_layers;
     double ns_per_flop, ns_per_byte; /* prediction by the kind of device ... */
     _Atomic double scale;            /* ... times measured / predicted so far */
@@ -164,7 +165,6 @@ struct run_session {
     struct kv kv;
     struct run_slot slots[RUN_MAX_SLOTS];
     struct dev_buf *scratch[DEV_MAX_OPEN];
-    uint64_t scratch_bytes[DEV_MAX_OPEN];
     struct op_place *caches[DEV_MAX_OPEN]; /* [2 * n_layers]: K, V of each layer on that device */
     struct dev_buf **cache_buffers;
     size_t n_cache_buffers, cap_cache_buffers;

@@ -80,24 +80,11 @@ static bool create_caches(struct run_session *session)
 
 static bool create_scratch(struct run_session *session)
 {
-    struct run_model *model = session->model;
-    uint32_t shape[3][2] = {{1, 1}, {model->n_batch, 1}, {model->n_batch, model->max_out}};
-    for (uint32_t i = 0; i < 3; i++) {
-        struct plan plan;
-        if (!run_plan_init(model, &plan, &model->map, shape[i][0], shape[i][1])) {
-            return false;
-        }
-        for (uint32_t d = 0; d < model->n_devices; d++) {
-            if (plan.scratch[d] > session->scratch_bytes[d]) {
-                session->scratch_bytes[d] = plan.scratch[d];
-            }
-        }
-        plan_finish(&plan);
-    }
-    for (uint32_t d = 0; d < model->n_devices; d++) {
-        if (session->scratch_bytes[d] != 0) {
-            session->scratch[d] = create_buf(model->devices[d].dev, "activations",
-                                             session->scratch_bytes[d], DEV_MEM_DEVICE);
+    for (uint32_t d = 0; d < session->model->n_devices; d++) {
+        const struct run_device *device = &session->model->devices[d];
+        if (device->scratch_bytes != 0) {
+            session->scratch[d] =
+                create_buf(device->dev, "activations", device->scratch_bytes, DEV_MEM_DEVICE);
             if (session->scratch[d] == NULL) {
                 return false;
             }
