@@ -46,6 +46,11 @@ enum dev_cap {
     DEV_CAP_TEXEL = 1 << 13,  /* uniform texel buffers (R32G32B32A32) of at least 2^24 elements */
 };
 
+/* "subgroup", "fp16" ...: the name of one bit, as options and reports use it; "?" for others. */
+const char *dev_cap_name(uint32_t cap);
+/* The bit of that name, 0 when there is none. */
+uint32_t dev_cap_find(const char *name);
+
 struct dev_caps {
     uint32_t has;           /* enum dev_cap bits present and not masked */
     uint32_t subgroup_size; /* the size a kernel runs with by default */

@@ -12,6 +12,7 @@
 #define QUADRIGA_LAB_LAB_H
 
 #include "device/device.h"
+#include "ops/variant.h"
 #include "plan/op.h"
 
 #define LAB_DIMS 8
@@ -64,15 +65,19 @@ struct lab_run_params {
     struct dev *dev;
     bool in_place;   /* results take the memory of the source that their node allows (in_place) */
     bool segments;   /* weights and caches are cut into several segments of rows */
+    bool interleave; /* weights lie as the lanes kernels want them, whichever kernel is forced */
+    const struct ops_prefs *prefs; /* a forced variant, tile parameters; NULL: as the ops choose */
     uint32_t repeat; /* times the nodes are recorded into the submission that is timed after the
                         checked one; 0: no timing */
 };
 
 struct lab_result {
     bool passed;
-    double nmse;        /* sum of squared errors / sum of squared expected values */
-    double worst_error; /* largest |error| */
-    double worst_ratio; /* largest |error| / bound, of elements with a bound above 0 */
+    const char *variant; /* that ran; of the last node, where a case has several */
+    const char *unfit;   /* the forced variant cannot run this shape, and why: nothing was run */
+    double nmse;         /* sum of squared errors / sum of squared expected values */
+    double worst_error;  /* largest |error| */
+    double worst_ratio;  /* largest |error| / bound, of elements with a bound above 0 */
     uint64_t elements, beyond, not_finite, unwritten, outside; /* outside: words beside a tensor, or
                                                                   in an input, that were written */
     char first[256];    /* the first fault: tensor, row, column, found, expected, bound; else "" */
@@ -82,7 +87,10 @@ struct lab_result {
 
 bool lab_can_in_place(const struct lab *lab); /* some node of the plan allows it */
 bool lab_can_segment(const struct lab *lab);  /* some weight or cache is large enough to be cut */
-/* False when it could not be run (logged); otherwise the result says whether it passed. */
+/* True when more than one row interleave of weights is possible there. */
+bool lab_can_interleave(const struct lab *lab, const struct dev *dev);
+/* False when it could not be run (logged); otherwise the result says whether it passed, or that
+ * the variant does not fit. */
 bool lab_run(struct lab *lab, const struct lab_run_params *params, struct lab_result *result);
 
 /* ---- for op files: inside make() ---- */

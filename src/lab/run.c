@@ -38,6 +38,7 @@ struct bench {
     struct home *homes; /* [n_tensors] */
     struct op_place *places;
     struct dev_cmd *cmd;
+    struct op_used used; /* by the last node */
 };
 
 static uint64_t segment_rows(const struct plan_tensor *tensor)
@@ -59,6 +60,16 @@ bool lab_can_segment(const struct lab *lab)
         }
     }
     return false;
+}
+
+bool lab_can_interleave(const struct lab *lab, const struct dev *dev)
+{
+    bool weights = false;
+    for (size_t i = 0; i < lab->plan.n_tensors; i++) {
+        weights =
+            weights || (lab->plan.tensors[i].role == PLAN_WEIGHT && lab->plan.tensors[i].rows > 1);
+    }
+    return weights && ops_weight_lanes(dev_get_caps(dev), NULL) > 1;
 }
 
 /* The source whose memory the result of this node may take; PLAN_NONE: none. */
@@ -144,7 +155,9 @@ static bool fill_image(struct bench *b, const struct plan_tensor *tensor,
 static bool size_part(struct bench *b, const struct plan_tensor *tensor, struct part *part)
 {
     const struct dev_caps *caps = dev_get_caps(b->params->dev);
-    uint32_t lanes = tensor->rows == 1 ? 1 : ops_weight_lanes(caps);
+    uint32_t lanes = tensor->rows == 1
+                         ? 1
+                         : ops_weight_lanes(caps, b->params->interleave ? NULL : b->params->prefs);
     if (tensor->elem == PLAN_QUANT) {
         if (!quant_layout_init(&part->layout, tensor->quant, part->rows, tensor->cols, lanes)) {
             log_error(b->lab->log, "lab: weight %s has no layout", tensor->name);
@@ -215,13 +228,18 @@ static bool record(struct bench *b, uint32_t copies)
                                  .cmd = b->cmd,
                                  .plan = plan,
                                  .places = b->places,
-                                 .log = b->lab->log};
+                                 .log = b->lab->log,
+                                 .prefs = b->params->prefs,
+                                 .used = &b->used};
     if (!dev_cmd_begin(b->cmd)) {
         return false;
     }
     for (size_t i = 0; i < plan->n_nodes * copies; i++) {
         const struct plan_node *node = &plan->nodes[i % plan->n_nodes];
         if (!node->op->record(&site, node)) {
+            if (b->used.unfit != NULL) {
+                return false;
+            }
             log_error(b->lab->log, "lab: node %zu (%s) could not be recorded", i, node->op->name);
             return false;
         }
@@ -378,7 +396,14 @@ bool lab_run(struct lab *lab, const struct lab_run_params *params, struct lab_re
     if (params->in_place) {
         share_places(&b);
     }
-    if (!record(&b, 1) || !submit(&b) || !check(&b, result, &sums) ||
+    bool recorded = record(&b, 1);
+    result->variant = b.used.variant;
+    result->unfit = b.used.unfit;
+    if (b.used.unfit != NULL) {
+        ok = true;
+        goto fail;
+    }
+    if (!recorded || !submit(&b) || !check(&b, result, &sums) ||
         (params->repeat != 0 && !time_runs(&b, &result->ns))) {
         goto fail;
     }

@@ -21,10 +21,10 @@ static const struct ops_variant variants[] = {
 static bool record(const struct op_site *site, const struct plan_node *node)
 {
     const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
-    const struct dev_caps *caps = dev_get_caps(site->dev);
-    const struct ops_variant *v =
-        ops_variant_pick(variants, sizeof variants / sizeof *variants, caps, (uint32_t)x->rows,
-                         ops_is_texel(x, caps) ? NULL : "plain");
+    const struct ops_variant *v = ops_pick_texel(site, node, x);
+    if (v == NULL) {
+        return false;
+    }
     struct add_push push = {.count = (uint32_t)(x->rows * x->cols)};
     struct ops_dispatch dispatch = {
         .kernel = ops_fixed_kernel(site->dev, v->shader),
@@ -40,8 +40,12 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     return ops_record(site, &dispatch);
 }
 
-const struct op op_def_add = {
-    .name = "add", .purpose = "sum of two activations", .cost = cost, .record = record};
+const struct op op_def_add = {.name = "add",
+                              .purpose = "sum of two activations",
+                              .cost = cost,
+                              .record = record,
+                              .variants = variants,
+                              .n_variants = sizeof variants / sizeof *variants};
 
 uint32_t op_add(struct plan *plan, uint32_t a, uint32_t b)
 {

@@ -18,21 +18,21 @@ static const struct ops_variant variants[] = {
      .min_subgroup = 4,
      .max_subgroup = 16,
      .shader = &shader_argmax_lanes},
-    {.name = "plain", .shader = &shader_argmax_plain},
+    {.name = "plain", .shader = &shader_argmax_plain, .tunables = {{"local", {64, 128, 256, 512}}}},
 };
 
 static bool record(const struct op_site *site, const struct plan_node *node)
 {
     const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
-    const struct dev_caps *caps = dev_get_caps(site->dev);
-    const struct ops_variant *v =
-        ops_variant_pick(variants, sizeof variants / sizeof *variants, caps, (uint32_t)x->rows,
-                         ops_is_texel(x, caps) ? NULL : "plain");
+    const struct ops_variant *v = ops_pick_texel(site, node, x);
+    if (v == NULL) {
+        return false;
+    }
     struct argmax_push push = {.cols = (uint32_t)x->cols, .rows = (uint32_t)x->rows};
     struct ops_dispatch dispatch = {
         .kernel = v->shader == &shader_argmax_lanes
                       ? ops_lanes_kernel(site->dev, v->shader)
-                      : ops_loop_kernel(site->dev, v->shader, x->cols),
+                      : ops_loop_kernel(site, node, v, x->rows, x->cols),
         .n = 2,
         .tensors = {[ARGMAX_BIND_X] = node->src[0], [ARGMAX_BIND_IDS] = node->dst[0]},
         .access = {[ARGMAX_BIND_X] = DEV_READ, [ARGMAX_BIND_IDS] = DEV_WRITE},
@@ -44,8 +44,12 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     return ops_record(site, &dispatch);
 }
 
-const struct op op_def_argmax = {
-    .name = "argmax", .purpose = "index of the largest logit", .cost = cost, .record = record};
+const struct op op_def_argmax = {.name = "argmax",
+                                 .purpose = "index of the largest logit",
+                                 .cost = cost,
+                                 .record = record,
+                                 .variants = variants,
+                                 .n_variants = sizeof variants / sizeof *variants};
 
 uint32_t op_argmax(struct plan *plan, uint32_t logits)
 {

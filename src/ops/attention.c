@@ -15,18 +15,29 @@
 #define FEW_TOKENS      16   /* up to here tokens likely belong to different sequences: no tiles */
 #define FEW_SUBGROUPS   256  /* up to here one subgroup per workgroup spreads the work best */
 
+enum row { LANES, SUBGROUP, PLAIN };
+
+#define TUNABLES                                                                                   \
+    {                                                                                              \
+        {"lanes", {1, 2, 4, 8}}, {"unroll", {1, 2, 4, 8}}, {"subgroups", {1, 2, 4}},               \
+    }
+
 static const struct ops_variant VARIANTS[] = {
-    {.name = "lanes",
-     .needs = DEV_CAP_CPU | DEV_CAP_SHUFFLE | DEV_CAP_TEXEL,
-     .min_subgroup = 4,
-     .max_subgroup = 16,
-     .shader = &shader_attention_lanes},
-    {.name = "subgroup",
-     .needs = DEV_CAP_SHUFFLE,
-     .min_subgroup = 8, /* drivers with 4 compile its arrays for half a minute, plain's for 0.1 s */
-     .max_subgroup = 64,
-     .shader = &shader_attention_subgroup},
-    {.name = "plain", .shader = &shader_attention_plain},
+    [LANES] = {.name = "lanes",
+               .needs = DEV_CAP_CPU | DEV_CAP_SHUFFLE | DEV_CAP_TEXEL,
+               .min_subgroup = 4,
+               .max_subgroup = 16,
+               .shader = &shader_attention_lanes,
+               .tunables = TUNABLES},
+    [SUBGROUP] =
+        {.name = "subgroup",
+         .needs = DEV_CAP_SHUFFLE,
+         .min_subgroup =
+             8, /* drivers with 4 compile its arrays for half a minute, plain's for 0.1 s */
+         .max_subgroup = 64,
+         .shader = &shader_attention_subgroup,
+         .tunables = TUNABLES},
+    [PLAIN] = {.name = "plain", .shader = &shader_attention_plain},
 };
 
 /* How a kernel cuts the work; names as in shaders/common/kv_specs.glsl. */
@@ -59,11 +70,12 @@ static uint32_t lanes_per_position(const struct dev_caps *caps,
 
 /* Subgroup kernels: at most STEP_BLOCK positions at a time and a bounded number of values of q and
  * of the result in the registers of a lane. Measured on lavapipe, guessed for GPUs. */
-static struct tile subgroup_tile(const struct dev_caps *caps, const struct op_attention_attr *attr,
-                                 uint32_t tokens, uint32_t kv_heads)
+static struct tile default_tile(const struct dev_caps *caps, const struct op_attention_attr *attr,
+                                uint32_t tokens, uint32_t kv_heads, const uint32_t *tuned)
 {
     uint32_t group = attr->heads / attr->kv_heads, s = caps->subgroup_size;
-    struct tile tile = {.s = s, .p = lanes_per_position(caps, attr), .tokens = 1};
+    struct tile tile = {.s = s, .tokens = 1};
+    tile.p = tuned != NULL ? tuned[0] : lanes_per_position(caps, attr);
     uint32_t values = attr->head_dim / tile.p, positions = s / tile.p;
     uint32_t rows = LANE_VALUES / values;
     rows = rows < 1 ? 1 : rows > 4 ? 4 : rows;
@@ -75,14 +87,41 @@ static struct tile subgroup_tile(const struct dev_caps *caps, const struct op_at
     while (tile.unroll > 1 && tile.unroll * values > MOST_UNROLLED) {
         tile.unroll /= 2;
     }
+    tile.unroll = tuned != NULL ? tuned[1] : tile.unroll;
     uint64_t items = (uint64_t)kv_heads * (group / tile.heads);
     uint64_t all = items * attr->splits * size_div_up(tokens, tile.tokens);
     uint32_t together = all > FEW_SUBGROUPS && items >= 2 ? (items >= 4 ? 4 : 2) : 1;
     while (together > 1 && together * s > caps->max_workgroup_invocations) {
         together /= 2;
     }
-    tile.wg = together * s;
+    tile.wg = (tuned != NULL ? tuned[2] : together) * s;
     return tile;
+}
+
+/* A tuned tile must obey the kernel's own limits on this shape. */
+static bool tile_fits(const struct dev_caps *caps, const struct op_attention_attr *attr,
+                      const struct tile *tile)
+{
+    uint32_t positions = tile->p <= tile->s ? tile->s / tile->p : 0;
+    return positions != 0 && attr->head_dim / 8 % tile->p == 0 &&
+           positions * tile->unroll <= STEP_BLOCK &&
+           tile->unroll * (attr->head_dim / tile->p) <= MOST_UNROLLED &&
+           tile->wg <= caps->max_workgroup_invocations;
+}
+
+static struct tile subgroup_tile(const struct op_site *site, const struct ops_need *need,
+                                 const struct ops_variant *variant,
+                                 const struct op_attention_attr *attr, uint32_t kv_heads)
+{
+    const struct dev_caps *caps = dev_get_caps(site->dev);
+    uint32_t tuned[OPS_MAX_TUNABLES], tokens = (uint32_t)need->tokens;
+    if (ops_tuned_get(site, need, variant, tuned)) {
+        struct tile tile = default_tile(caps, attr, tokens, kv_heads, tuned);
+        if (tile_fits(caps, attr, &tile)) {
+            return tile;
+        }
+    }
+    return default_tile(caps, attr, tokens, kv_heads, NULL);
 }
 
 static struct tile plain_tile(const struct op_attention_attr *attr)
@@ -96,16 +135,18 @@ static struct tile plain_tile(const struct op_attention_attr *attr)
                          .tokens = 1};
 }
 
-/* The capabilities that this shape can use: subgroup kernels read 8 dims at a time and no more than
- * STEP_BLOCK positions; texel buffers have a length. */
-static struct dev_caps usable_caps(const struct op_site *site, const struct plan_node *node,
-                                   const struct op_attention_attr *attr)
+/* What this shape can use: subgroup kernels read 8 dims at a time and no more than STEP_BLOCK
+ * positions; texel buffers have a length. */
+static struct ops_need get_need(const struct op_site *site, const struct plan_node *node,
+                                const struct op_attention_attr *attr, uint32_t tokens)
 {
-    struct dev_caps caps = *dev_get_caps(site->dev);
-    if (attr->head_dim % 8 != 0 || caps.subgroup_size < 4 ||
-        (caps.subgroup_size & (caps.subgroup_size - 1)) != 0 ||
-        caps.subgroup_size / lanes_per_position(&caps, attr) > STEP_BLOCK) {
-        caps.has &= ~(uint32_t)DEV_CAP_SHUFFLE;
+    const struct dev_caps *caps = dev_get_caps(site->dev);
+    struct ops_need need = {.op = node->op, .tokens = tokens, .quant = QUANT_COUNT};
+    if (attr->head_dim % 8 != 0 || caps->subgroup_size < 4 ||
+        (caps->subgroup_size & (caps->subgroup_size - 1)) != 0 ||
+        caps->subgroup_size / lanes_per_position(caps, attr) > STEP_BLOCK) {
+        need.unfit = 1u << LANES | 1u << SUBGROUP;
+        need.why = "heads are no multiple of 8, or too many positions for a subgroup";
     }
     uint64_t largest = ops_bind(site, node->src[0], DEV_READ).bytes;
     for (uint32_t i = 1; i <= 2; i++) {
@@ -115,10 +156,11 @@ static struct dev_caps usable_caps(const struct op_site *site, const struct plan
             largest = bytes > largest ? bytes : largest;
         }
     }
-    if (largest / 16 > caps.max_texel_elements) {
-        caps.has &= ~(uint32_t)DEV_CAP_TEXEL;
+    if (largest / 16 > caps->max_texel_elements) {
+        need.unfit |= 1u << LANES;
+        need.why = need.why != NULL ? need.why : "the cache is too large for a texel buffer";
     }
-    return caps;
+    return need;
 }
 
 static struct dev_kernel *get_kernel(const struct op_site *site, const struct plan_node *node,
@@ -151,13 +193,15 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
 {
     const struct op_segment *k = &site->places[node->src[1]].segments[s];
     const struct op_segment *v = &site->places[node->src[2]].segments[s];
-    const struct dev_caps caps = usable_caps(site, node, attr);
     uint32_t tokens = (uint32_t)site->plan->tensors[node->src[0]].rows;
-    const struct ops_variant *variant =
-        ops_variant_pick(VARIANTS, sizeof VARIANTS / sizeof *VARIANTS, &caps, tokens, NULL);
-    bool plain = variant == NULL || !variant->shader->uses_subgroup;
+    const struct ops_need need = get_need(site, node, attr, tokens);
+    const struct ops_variant *variant = ops_variant_pick(site, &need);
+    if (variant == NULL) {
+        return false;
+    }
+    bool plain = variant == &VARIANTS[PLAIN];
     struct tile tile =
-        plain ? plain_tile(attr) : subgroup_tile(&caps, attr, tokens, (uint32_t)k->rows);
+        plain ? plain_tile(attr) : subgroup_tile(site, &need, variant, attr, (uint32_t)k->rows);
     struct attention_push push = {.heads = attr->heads,
                                   .kv0 = (uint32_t)k->row0,
                                   .kv_n = (uint32_t)k->rows,
@@ -175,10 +219,6 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
     };
     if (plain) {
         dispatch.groups[0] = (uint32_t)items;
-    }
-    if (variant == NULL) {
-        log_error(site->log, "attention: no kernel for head_dim %u on this device", attr->head_dim);
-        return false;
     }
     dispatch.kernel = get_kernel(site, node, attr, variant, &tile);
     dispatch.binds[ATTENTION_BIND_Q] = ops_bind(site, node->src[0], DEV_READ);
@@ -236,6 +276,8 @@ const struct op op_def_attention = {
     .purpose = "softmax(scale q K^T) V over the KV cache, grouped heads, without a score matrix",
     .cost = cost,
     .record = record,
+    .variants = VARIANTS,
+    .n_variants = sizeof VARIANTS / sizeof *VARIANTS,
 };
 
 static bool cache_fits(const struct plan_tensor *cache, const struct op_attention_attr *attr)

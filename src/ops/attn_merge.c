@@ -18,13 +18,19 @@ static void cost(const struct plan *plan, const struct plan_node *node, struct o
     };
 }
 
+static const struct ops_variant variants[] = {{.name = "plain", .shader = &shader_attn_merge}};
+
 static bool record(const struct op_site *site, const struct plan_node *node)
 {
     struct op_attention_attr attr;
     memcpy(&attr, node->attr, sizeof attr);
     const struct plan_tensor *result = &site->plan->tensors[node->dst[0]];
+    const struct ops_variant *v = ops_pick_any(site, node);
+    if (v == NULL) {
+        return false;
+    }
     const struct dev_kernel_params params = {
-        .shader = &shader_attn_merge,
+        .shader = v->shader,
         .n_specs = 3,
         .specs = {{ATTN_MERGE_SPEC_LOCAL_SIZE, WORKGROUP},
                   {ATTN_MERGE_SPEC_HEAD_DIM, attr.head_dim},
@@ -49,6 +55,8 @@ const struct op op_def_attn_merge = {
     .purpose = "joins the partial results of attention's splits",
     .cost = cost,
     .record = record,
+    .variants = variants,
+    .n_variants = 1,
 };
 
 uint32_t op_attn_merge(struct plan *plan, uint32_t partial, const struct op_attention_attr *attr)

@@ -10,6 +10,8 @@
 
 enum { GROUP_COLS = 64 * 4 }; /* of one work group */
 
+static const struct ops_variant variants[] = {{.name = "plain", .by_quant = shaders_embed}};
+
 static struct embed_push get_push(const struct op_segment *segment, uint64_t tokens)
 {
     const struct quant_layout *layout = segment->layout;
@@ -27,12 +29,19 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     const struct plan_tensor *y = plan_get_tensor(site->plan, node->dst[0]);
     const struct op_place *place = &site->places[node->src[0]];
     struct dev_dispatch dispatch = {.n_binds = 4, .label = "embed"};
+    const struct ops_need need = {.op = node->op,
+                                  .tokens = y->rows,
+                                  .quant = plan_get_tensor(site->plan, node->src[0])->quant};
+    const struct ops_variant *v = ops_variant_pick(site, &need);
+    if (v == NULL) {
+        return false;
+    }
     dispatch.binds[EMBED_BIND_STEP_WORDS] = ops_bind(site, node->src[1], DEV_READ);
     dispatch.binds[EMBED_BIND_IDS_IN] = ops_bind(site, node->src[2], DEV_READ);
     dispatch.binds[EMBED_BIND_Y] = ops_bind(site, node->dst[0], DEV_WRITE);
     for (uint32_t i = 0; i < place->n_segments; i++) {
         const struct op_segment *segment = &place->segments[i];
-        struct dev_kernel_params params = {.shader = shaders_embed[segment->layout->id]};
+        struct dev_kernel_params params = {.shader = v->by_quant[segment->layout->id]};
         struct embed_push push = get_push(segment, y->rows);
         dispatch.kernel = dev_kernel_get(site->dev, &params);
         dispatch.push = &push;
@@ -59,7 +68,9 @@ static void cost(const struct plan *plan, const struct plan_node *node, struct o
 const struct op op_def_embed = {.name = "embed",
                                 .purpose = "rows of the embedding by token id",
                                 .cost = cost,
-                                .record = record};
+                                .record = record,
+                                .variants = variants,
+                                .n_variants = 1};
 
 uint32_t op_embed(struct plan *plan, uint32_t weight, uint32_t step, uint32_t ids_in)
 {

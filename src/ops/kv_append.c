@@ -21,14 +21,20 @@ static void cost(const struct plan *plan, const struct plan_node *node, struct o
     *out = (struct op_cost){.flop = values, .bytes = values * (2 * sizeof(float) + stored)};
 }
 
+static const struct ops_variant variants[] = {{.name = "plain", .shader = &shader_kv_append}};
+
 static bool record_segment(const struct op_site *site, const struct plan_node *node,
                            const struct op_kv_append_attr *attr, uint32_t s)
 {
     const struct plan *plan = site->plan;
     const struct op_segment *k = &site->places[node->dst[0]].segments[s];
     const struct op_segment *v = &site->places[node->dst[1]].segments[s];
+    const struct ops_variant *variant = ops_pick_any(site, node);
+    if (variant == NULL) {
+        return false;
+    }
     const struct dev_kernel_params params = {
-        .shader = &shader_kv_append,
+        .shader = variant->shader,
         .n_specs = 4,
         .specs = {{KV_APPEND_SPEC_LOCAL_SIZE, WORKGROUP},
                   {KV_APPEND_SPEC_HEAD_DIM, attr->head_dim},
@@ -87,6 +93,8 @@ const struct op op_def_kv_append = {
     .purpose = "K and V rows of every token to their slots in the caches",
     .cost = cost,
     .record = record,
+    .variants = variants,
+    .n_variants = 1,
 };
 
 static bool cache_fits(const struct plan_tensor *cache, const struct op_kv_append_attr *attr)

@@ -15,13 +15,20 @@ static const struct ops_variant variants[KERNELS] = {
                .needs = DEV_CAP_CPU | DEV_CAP_SHUFFLE | DEV_CAP_TEXEL,
                .min_subgroup = 4,
                .max_subgroup = 16,
-               .by_quant = shaders_matmul_lanes},
+               .by_quant = shaders_matmul_lanes,
+               .tunables = {{"rows", {4, 8}}, {"group", {1, 2, 4, 8}}, {"tokens", {1, 2, 4, 8}}}},
     [SUBGROUP] = {.name = "subgroup",
                   .needs = DEV_CAP_SUBGROUP,
                   .max_tokens = 16,
-                  .by_quant = shaders_matmul_subgroup},
-    [PLAIN_GEMV] = {.name = "plain", .max_tokens = 4, .by_quant = shaders_matmul_plain_gemv},
-    [PLAIN_GEMM] = {.name = "plain", .by_quant = shaders_matmul_plain_gemm},
+                  .by_quant = shaders_matmul_subgroup,
+                  .tunables = {{"rows", {1, 2, 4}},
+                               {"local", {32, 64, 128, 256, 512}},
+                               {"tokens", {1, 2, 4, 8}}}},
+    [PLAIN_GEMV] = {.name = "plain_gemv",
+                    .max_tokens = 4,
+                    .by_quant = shaders_matmul_plain_gemv,
+                    .tunables = {{"tokens", {1, 2, 4}}}},
+    [PLAIN_GEMM] = {.name = "plain_gemm", .by_quant = shaders_matmul_plain_gemm},
 };
 
 enum {
@@ -50,25 +57,60 @@ static uint32_t token_tile(uint64_t tokens, uint32_t most)
     return tile;
 }
 
-static struct tile get_tile(enum kernel kernel, const struct dev_caps *caps, uint64_t tokens)
+/* What is taken where nothing was measured, in the order of the tunables. */
+static void set_defaults(enum kernel kernel, uint64_t tokens, uint32_t *values)
 {
-    uint32_t size = caps->subgroup_size;
+    bool one = tokens == 1;
     switch (kernel) {
-    case LANES: {
-        uint32_t rows = tokens == 1 ? LANES_GEMV_ROWS : LANES_GEMM_ROWS;
-        uint32_t local = size * (tokens == 1 ? LANES_GEMV_GROUP : LANES_GEMM_GROUP);
-        return (struct tile){local, rows, local * rows, token_tile(tokens, 8), false};
+    case LANES:
+        values[0] = one ? LANES_GEMV_ROWS : LANES_GEMM_ROWS;
+        values[1] = one ? LANES_GEMV_GROUP : LANES_GEMM_GROUP;
+        values[2] = token_tile(tokens, 8);
+        break;
+    case SUBGROUP:
+        values[0] = SUBGROUP_ROWS;
+        values[1] = SUBGROUP_LOCAL;
+        values[2] = token_tile(tokens, 8);
+        break;
+    default:
+        values[0] = token_tile(tokens, 4);
+        break;
     }
-    case SUBGROUP: {
-        uint32_t local = SUBGROUP_LOCAL > size ? SUBGROUP_LOCAL : size;
-        return (struct tile){local, SUBGROUP_ROWS, local / size * SUBGROUP_ROWS,
-                             token_tile(tokens, 8), false};
-    }
+}
+
+static struct tile make_tile(enum kernel kernel, const struct dev_caps *caps,
+                             const uint32_t *values)
+{
+    uint32_t size = caps->subgroup_size, local;
+    switch (kernel) {
+    case LANES:
+        local = size * values[1];
+        return (struct tile){local, values[0], local * values[0], values[2], false};
+    case SUBGROUP:
+        local = values[1] > size ? values[1] : size;
+        return (struct tile){local, values[0], local / size * values[0], values[2], false};
     case PLAIN_GEMV:
-        return (struct tile){0, 0, 4, token_tile(tokens, 4), false};
+        return (struct tile){0, 0, 4, values[0], false};
     default:
         return (struct tile){0, 0, 64, 64, false};
     }
+}
+
+static struct tile get_tile(const struct op_site *site, const struct ops_need *need,
+                            enum kernel kernel)
+{
+    const struct dev_caps *caps = dev_get_caps(site->dev);
+    uint32_t values[OPS_MAX_TUNABLES];
+    set_defaults(kernel, need->tokens, values);
+    if (ops_tuned_get(site, need, &variants[kernel], values)) {
+        struct tile tile = make_tile(kernel, caps, values);
+        if (tile.local <= caps->max_workgroup_invocations &&
+            tile.local <= caps->max_workgroup_size[0]) {
+            return tile;
+        }
+        set_defaults(kernel, need->tokens, values);
+    }
+    return make_tile(kernel, caps, values);
 }
 
 /* A call of the op on one device. */
@@ -81,17 +123,19 @@ struct call {
     uint64_t batch; /* tokens of one dispatch */
 };
 
-static enum kernel pick(const struct call *call, const struct op_segment *segment)
+static struct ops_need get_need(const struct call *call, const struct plan_node *node,
+                                const struct op_segment *segment)
 {
     const struct dev_caps *caps = dev_get_caps(call->site->dev);
     uint64_t x_texels = call->tokens * call->w->cols / 4;
     bool lanes = segment->layout->lanes == caps->subgroup_size &&
                  segment->layout->bytes / 16 <= caps->max_texel_elements &&
                  x_texels <= caps->max_texel_elements;
-    uint32_t tokens = call->tokens < UINT32_MAX ? (uint32_t)call->tokens : UINT32_MAX;
-    const struct ops_variant *first = lanes ? variants : variants + 1;
-    uint32_t count = KERNELS - (uint32_t)(first - variants);
-    return (enum kernel)(ops_variant_pick(first, count, caps, tokens, NULL) - variants);
+    return (struct ops_need){.op = node->op,
+                             .tokens = call->tokens,
+                             .quant = call->w->quant,
+                             .unfit = lanes ? 0 : 1u << LANES,
+                             .why = "weights are not interleaved for it, or beyond texel buffers"};
 }
 
 static struct dev_kernel *get_kernel(struct dev *dev, enum kernel kernel, const struct tile *tile,
@@ -144,14 +188,19 @@ static struct dev_bind tokens_of(struct dev_bind bind, uint64_t token0, uint64_t
     return bind;
 }
 
-static bool record_segment(const struct call *call, const struct op_segment *segment,
-                           uint64_t token0)
+static bool record_segment(const struct call *call, const struct plan_node *node,
+                           const struct op_segment *segment, uint64_t token0)
 {
     struct dev *dev = call->site->dev;
     const struct dev_caps *caps = dev_get_caps(dev);
     uint64_t left = call->tokens - token0, n = left < call->batch ? left : call->batch;
-    enum kernel kernel = pick(call, segment);
-    struct tile tile = get_tile(kernel, caps, call->tokens);
+    const struct ops_need need = get_need(call, node, segment);
+    const struct ops_variant *variant = ops_variant_pick(call->site, &need);
+    if (variant == NULL) {
+        return false;
+    }
+    enum kernel kernel = (enum kernel)ops_variant_index(node->op, variant);
+    struct tile tile = get_tile(call->site, &need, kernel);
     struct matmul_push push = get_push(call, segment, n);
     tile.quads = (push.rows | push.row0 | push.stride) % 4 == 0;
     struct dev_dispatch dispatch = {
@@ -208,7 +257,7 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     }
     for (uint64_t token0 = 0; token0 < call.tokens; token0 += call.batch) {
         for (uint32_t i = 0; i < place->n_segments; i++) {
-            if (!record_segment(&call, &place->segments[i], token0)) {
+            if (!record_segment(&call, node, &place->segments[i], token0)) {
                 return false;
             }
         }
@@ -231,7 +280,9 @@ static void cost(const struct plan *plan, const struct plan_node *node, struct o
 const struct op op_def_matmul = {.name = "matmul",
                                  .purpose = "weight times activations, plus residual",
                                  .cost = cost,
-                                 .record = record};
+                                 .record = record,
+                                 .variants = variants,
+                                 .n_variants = KERNELS};
 
 uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x)
 {

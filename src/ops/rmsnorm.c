@@ -21,23 +21,25 @@ static const struct ops_variant variants[] = {
      .min_subgroup = 4,
      .max_subgroup = 16,
      .shader = &shader_rmsnorm_lanes},
-    {.name = "plain", .shader = &shader_rmsnorm_plain},
+    {.name = "plain",
+     .shader = &shader_rmsnorm_plain,
+     .tunables = {{"local", {64, 128, 256, 512}}}},
 };
 
 static bool record(const struct op_site *site, const struct plan_node *node)
 {
     const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
-    const struct dev_caps *caps = dev_get_caps(site->dev);
     const struct attr *attr = (const void *)node->attr;
-    const struct ops_variant *v =
-        ops_variant_pick(variants, sizeof variants / sizeof *variants, caps, (uint32_t)x->rows,
-                         ops_is_texel(x, caps) ? NULL : "plain");
+    const struct ops_variant *v = ops_pick_texel(site, node, x);
+    if (v == NULL) {
+        return false;
+    }
     struct rmsnorm_push push = {
         .cols = (uint32_t)x->cols, .rows = (uint32_t)x->rows, .eps = attr->eps};
     struct ops_dispatch dispatch = {
         .kernel = v->shader == &shader_rmsnorm_lanes
                       ? ops_lanes_kernel(site->dev, v->shader)
-                      : ops_loop_kernel(site->dev, v->shader, x->cols),
+                      : ops_loop_kernel(site, node, v, x->rows, x->cols),
         .n = 3,
         .tensors = {[RMSNORM_BIND_X] = node->src[0],
                     [RMSNORM_BIND_W] = node->src[1],
@@ -56,7 +58,9 @@ static bool record(const struct op_site *site, const struct plan_node *node)
 const struct op op_def_rmsnorm = {.name = "rmsnorm",
                                   .purpose = "root mean square norm times weight",
                                   .cost = cost,
-                                  .record = record};
+                                  .record = record,
+                                  .variants = variants,
+                                  .n_variants = sizeof variants / sizeof *variants};
 
 uint32_t op_rmsnorm(struct plan *plan, uint32_t x, uint32_t w, float eps)
 {

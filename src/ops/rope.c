@@ -14,6 +14,8 @@ static void cost(const struct plan *plan, const struct plan_node *node, struct o
     out->flop = out->bytes;
 }
 
+static const struct ops_variant variants[] = {{.name = "plain", .shader = &shader_rope}};
+
 static bool record(const struct op_site *site, const struct plan_node *node)
 {
     const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
@@ -32,8 +34,12 @@ static bool record(const struct op_site *site, const struct plan_node *node)
         .scale_hi = (float)scale,
         .scale_lo = (float)(scale - (double)(float)scale),
     };
+    const struct ops_variant *v = ops_pick_any(site, node);
+    if (v == NULL) {
+        return false;
+    }
     struct ops_dispatch dispatch = {
-        .kernel = ops_fixed_kernel(site->dev, &shader_rope),
+        .kernel = ops_fixed_kernel(site->dev, v->shader),
         .n = 4,
         .tensors = {[ROPE_BIND_X] = node->src[0],
                     [ROPE_BIND_STEPS] = node->src[1],
@@ -51,8 +57,12 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     return ops_record(site, &dispatch);
 }
 
-const struct op op_def_rope = {
-    .name = "rope", .purpose = "rotary position embedding", .cost = cost, .record = record};
+const struct op op_def_rope = {.name = "rope",
+                               .purpose = "rotary position embedding",
+                               .cost = cost,
+                               .record = record,
+                               .variants = variants,
+                               .n_variants = 1};
 
 uint32_t op_rope(struct plan *plan, uint32_t x, uint32_t step, uint32_t factors,
                  const struct op_rope_attr *attr)

@@ -10,14 +10,20 @@ static void cost(const struct plan *plan, const struct plan_node *node, struct o
     out->bytes = 2.0 * ops_bytes(plan, node->dst[0]);
 }
 
+static const struct ops_variant variants[] = {{.name = "plain", .shader = &shader_rows}};
+
 static bool record(const struct op_site *site, const struct plan_node *node)
 {
     const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
     const struct plan_tensor *y = plan_get_tensor(site->plan, node->dst[0]);
     struct rows_push push = {
         .cols = (uint32_t)x->cols, .rows = (uint32_t)x->rows, .n_out = (uint32_t)y->rows};
+    const struct ops_variant *v = ops_pick_any(site, node);
+    if (v == NULL) {
+        return false;
+    }
     struct ops_dispatch dispatch = {
-        .kernel = ops_fixed_kernel(site->dev, &shader_rows),
+        .kernel = ops_fixed_kernel(site->dev, v->shader),
         .n = 3,
         .tensors = {[ROWS_BIND_X] = node->src[0],
                     [ROWS_BIND_STEPS] = node->src[1],
@@ -32,8 +38,12 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     return ops_record(site, &dispatch);
 }
 
-const struct op op_def_rows = {
-    .name = "rows", .purpose = "rows whose logits are wanted", .cost = cost, .record = record};
+const struct op op_def_rows = {.name = "rows",
+                               .purpose = "rows whose logits are wanted",
+                               .cost = cost,
+                               .record = record,
+                               .variants = variants,
+                               .n_variants = 1};
 
 uint32_t op_rows(struct plan *plan, uint32_t x, uint32_t step)
 {

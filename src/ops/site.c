@@ -25,9 +25,8 @@ struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *sh
                                                            .subgroup_size = size});
 }
 
-struct dev_kernel *ops_loop_kernel(struct dev *dev, const struct dev_shader *shader, uint64_t items)
+static uint32_t loop_size(const struct dev_caps *caps, uint64_t items)
 {
-    const struct dev_caps *caps = dev_get_caps(dev);
     uint32_t most = caps->max_workgroup_invocations < caps->max_workgroup_size[0]
                         ? caps->max_workgroup_invocations
                         : caps->max_workgroup_size[0];
@@ -35,9 +34,43 @@ struct dev_kernel *ops_loop_kernel(struct dev *dev, const struct dev_shader *sha
     while (size < LOOP_MOST && 2 * size <= most && (uint64_t)size * LOOP_ITEMS < items) {
         size *= 2;
     }
-    return dev_kernel_get(dev, &(struct dev_kernel_params){.shader = shader,
-                                                           .n_specs = 2,
-                                                           .specs = {{0, size}, {1, size}}});
+    return size;
+}
+
+struct dev_kernel *ops_loop_kernel(const struct op_site *site, const struct plan_node *node,
+                                   const struct ops_variant *variant, uint64_t tokens,
+                                   uint64_t items)
+{
+    const struct dev_caps *caps = dev_get_caps(site->dev);
+    const struct ops_need need = {.op = node->op, .tokens = tokens, .quant = QUANT_COUNT};
+    uint32_t size = loop_size(caps, items), tuned[OPS_MAX_TUNABLES];
+    if (ops_tuned_get(site, &need, variant, tuned) && tuned[0] <= caps->max_workgroup_invocations &&
+        tuned[0] <= caps->max_workgroup_size[0]) {
+        size = tuned[0];
+    }
+    return dev_kernel_get(site->dev, &(struct dev_kernel_params){.shader = variant->shader,
+                                                                 .n_specs = 2,
+                                                                 .specs = {{0, size}, {1, size}}});
+}
+
+const struct ops_variant *ops_pick_texel(const struct op_site *site, const struct plan_node *node,
+                                         const struct plan_tensor *x)
+{
+    struct ops_need need = {.op = node->op, .tokens = x->rows, .quant = QUANT_COUNT};
+    if (!ops_is_texel(x, dev_get_caps(site->dev))) {
+        for (uint32_t i = 0; i < node->op->n_variants; i++) {
+            need.unfit |= strcmp(node->op->variants[i].name, "lanes") == 0 ? 1u << i : 0u;
+        }
+        need.why = "the tensor cannot be read as texels of four columns";
+    }
+    return ops_variant_pick(site, &need);
+}
+
+const struct ops_variant *ops_pick_any(const struct op_site *site, const struct plan_node *node)
+{
+    const struct ops_need need = {
+        .op = node->op, .tokens = site->plan->n_tokens, .quant = QUANT_COUNT};
+    return ops_variant_pick(site, &need);
 }
 
 struct dev_kernel *ops_fixed_kernel(struct dev *dev, const struct dev_shader *shader)

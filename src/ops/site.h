@@ -13,8 +13,10 @@ void ops_fold(const struct dev_caps *caps, uint64_t count, uint32_t groups[3]);
 /* One subgroup is a workgroup; spec constant 1 is the subgroup size, which is required. */
 struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *shader);
 /* One workgroup loops over `items`, a few each: 64 to 512 invocations, a power of two within the
- * device's limit; spec constant 1 is the size too. */
-struct dev_kernel *ops_loop_kernel(struct dev *dev, const struct dev_shader *shader,
+ * device's limit, or what was measured ("local"); spec constant 1 is the size
+ * too. */
+struct dev_kernel *ops_loop_kernel(const struct op_site *site, const struct plan_node *node,
+                                   const struct ops_variant *variant, uint64_t tokens,
                                    uint64_t items);
 /* Nothing to choose. */
 struct dev_kernel *ops_fixed_kernel(struct dev *dev, const struct dev_shader *shader);
@@ -34,6 +36,12 @@ const struct plan_tensor *ops_operand(struct plan *plan, const char *op, const c
                                       uint32_t id, enum plan_elem elem);
 /* Logs "op: <text>" for a shape that does not fit and marks the plan as failed. */
 uint32_t ops_refuse(struct plan *plan, const char *op, const char *fmt, ...) LOG_PRINTF(3, 4);
+
+/* The variant for a node whose rows are those of `x`; "lanes" rows read x as a texel buffer. */
+const struct ops_variant *ops_pick_texel(const struct op_site *site, const struct plan_node *node,
+                                         const struct plan_tensor *x);
+/* The variant of an op without formats that any of its rows can run. */
+const struct ops_variant *ops_pick_any(const struct op_site *site, const struct plan_node *node);
 
 /* True when the tensor can be read as a texel buffer of four columns each. */
 bool ops_is_texel(const struct plan_tensor *tensor, const struct dev_caps *caps);

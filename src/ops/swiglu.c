@@ -21,10 +21,10 @@ static const struct ops_variant variants[] = {
 static bool record(const struct op_site *site, const struct plan_node *node)
 {
     const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
-    const struct dev_caps *caps = dev_get_caps(site->dev);
-    const struct ops_variant *v =
-        ops_variant_pick(variants, sizeof variants / sizeof *variants, caps, (uint32_t)x->rows,
-                         ops_is_texel(x, caps) ? NULL : "plain");
+    const struct ops_variant *v = ops_pick_texel(site, node, x);
+    if (v == NULL) {
+        return false;
+    }
     struct swiglu_push push = {.count = (uint32_t)(x->rows * x->cols)};
     struct ops_dispatch dispatch = {
         .kernel = ops_fixed_kernel(site->dev, v->shader),
@@ -43,8 +43,12 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     return ops_record(site, &dispatch);
 }
 
-const struct op op_def_swiglu = {
-    .name = "swiglu", .purpose = "silu(gate) * up", .cost = cost, .record = record};
+const struct op op_def_swiglu = {.name = "swiglu",
+                                 .purpose = "silu(gate) * up",
+                                 .cost = cost,
+                                 .record = record,
+                                 .variants = variants,
+                                 .n_variants = sizeof variants / sizeof *variants};
 
 uint32_t op_swiglu(struct plan *plan, uint32_t gate, uint32_t up)
 {

@@ -1,32 +1,134 @@
-/* Choice of kernels, and the bind of a simple tensor. The list of ops is generated
- * (cmake/ops.cmake). */
+/* Choice of kernels by capability, preference and shape, and the bind of a simple tensor. The list
+ * of ops is generated (cmake/found.cmake); what preferences hold is kept in prefs.c. */
 #include "ops/variant.h"
 
+#include <stdio.h>
 #include <string.h>
 
-const struct ops_variant *ops_variant_pick(const struct ops_variant *table, uint32_t count,
-                                           const struct dev_caps *caps, uint32_t tokens,
-                                           const char *forced)
+static bool has_caps(const struct ops_variant *v, const struct dev_caps *caps)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        const struct ops_variant *v = &table[i];
-        bool fits = (caps->has & v->needs) == v->needs;
-        fits = fits && (v->min_subgroup == 0 || caps->subgroup_size >= v->min_subgroup);
-        fits = fits && (v->max_subgroup == 0 || caps->subgroup_size <= v->max_subgroup);
-        fits = fits && (v->min_tokens == 0 || tokens >= v->min_tokens);
-        fits = fits && (v->max_tokens == 0 || tokens <= v->max_tokens);
-        if (fits && (forced == NULL || strcmp(forced, v->name) == 0)) {
+    return (caps->has & v->needs) == v->needs &&
+           (v->min_subgroup == 0 || caps->subgroup_size >= v->min_subgroup) &&
+           (v->max_subgroup == 0 || caps->subgroup_size <= v->max_subgroup);
+}
+
+static bool has_kernel(const struct ops_variant *v, uint32_t quant)
+{
+    return v->by_quant == NULL ? v->shader != NULL
+                               : quant < QUANT_COUNT && v->by_quant[quant] != NULL;
+}
+
+static bool fits_tokens(const struct ops_variant *v, uint64_t tokens)
+{
+    return (v->min_tokens == 0 || tokens >= v->min_tokens) &&
+           (v->max_tokens == 0 || tokens <= v->max_tokens);
+}
+
+/* Why a row is left out; NULL: it may be taken. Token limits are the caller's. */
+static const char *refusal(const struct ops_variant *v, uint32_t row, const struct dev_caps *caps,
+                           const struct ops_need *need)
+{
+    if (!has_caps(v, caps)) {
+        return "the device lacks a capability";
+    }
+    if (!has_kernel(v, need->quant)) {
+        return "there is no kernel for this format";
+    }
+    if ((need->unfit >> row & 1u) != 0) {
+        return need->why != NULL ? need->why : "the shape does not fit";
+    }
+    return NULL;
+}
+
+static const struct ops_variant *find_row(const struct ops_need *need, const struct dev_caps *caps,
+                                          const struct ops_prefs *prefs, bool any_tokens)
+{
+    const struct op *op = need->op;
+    for (uint32_t i = 0; i < op->n_variants; i++) {
+        const struct ops_variant *v = &op->variants[i];
+        if (refusal(v, i, caps, need) == NULL && (any_tokens || fits_tokens(v, need->tokens)) &&
+            !ops_prefs_is_off(prefs, op->name, v->name)) {
             return v;
         }
     }
     return NULL;
 }
 
-uint32_t ops_weight_lanes(const struct dev_caps *caps)
+const struct ops_variant *ops_variant_choose(const struct ops_need *need,
+                                             const struct dev_caps *caps,
+                                             const struct ops_prefs *prefs, const char **why)
 {
-    uint32_t needs = DEV_CAP_CPU | DEV_CAP_SHUFFLE | DEV_CAP_TEXEL, size = caps->subgroup_size;
-    bool lanes = (caps->has & needs) == needs && (size == 4 || size == 8 || size == 16);
-    return lanes ? size : 1;
+    *why = NULL;
+    if (prefs != NULL && prefs->forced != NULL) {
+        const struct ops_variant *v = ops_find_variant(need->op, prefs->forced);
+        *why = v == NULL ? "the op has no such variant"
+                         : refusal(v, ops_variant_index(need->op, v), caps, need);
+        return *why == NULL ? v : NULL;
+    }
+    const struct ops_variant *v = find_row(need, caps, prefs, false);
+    v = v != NULL ? v : find_row(need, caps, prefs, true); /* the best one is switched off */
+    if (v == NULL) {
+        *why = need->unfit != 0 && need->why != NULL ? need->why : "no kernel is left";
+    }
+    return v;
+}
+
+const struct ops_variant *ops_variant_pick(const struct op_site *site, const struct ops_need *need)
+{
+    const char *why;
+    const struct ops_variant *v =
+        ops_variant_choose(need, dev_get_caps(site->dev), site->prefs, &why);
+    if (site->used != NULL) {
+        site->used->variant = v != NULL ? v->name : site->used->variant;
+    }
+    if (v != NULL) {
+        return v;
+    }
+    bool forced = site->prefs != NULL && site->prefs->forced != NULL;
+    if (forced && site->used != NULL) {
+        site->used->unfit = why;
+    } else {
+        log_error(site->log, "%s%s%s: device %u (%s): %s", need->op->name, forced ? "/" : "",
+                  forced ? site->prefs->forced : "", dev_get_info(site->dev)->index,
+                  dev_get_info(site->dev)->name, why);
+    }
+    return NULL;
+}
+
+uint32_t ops_variant_index(const struct op *op, const struct ops_variant *variant)
+{
+    return (uint32_t)(variant - op->variants);
+}
+
+bool ops_variant_supported(const struct ops_variant *variant, const struct dev_caps *caps,
+                           char *why, size_t why_bytes)
+{
+    uint32_t missing = variant->needs & ~caps->has;
+    size_t n = 0;
+    why[0] = '\0';
+    for (uint32_t bit = 0; bit < 32; bit++) {
+        if ((missing >> bit & 1u) != 0 && n < why_bytes) {
+            n += (size_t)snprintf(why + n, why_bytes - n, "%s%s", n != 0 ? ", " : "",
+                                  dev_cap_name(1u << bit));
+        }
+    }
+    if (missing == 0 && !has_caps(variant, caps)) {
+        snprintf(why, why_bytes, "subgroup size %u, not %u to %u", caps->subgroup_size,
+                 variant->min_subgroup, variant->max_subgroup);
+    }
+    return has_caps(variant, caps);
+}
+
+uint32_t ops_weight_lanes(const struct dev_caps *caps, const struct ops_prefs *prefs)
+{
+    const struct op *matmul = ops_find("matmul");
+    const struct ops_variant *v = ops_find_variant(matmul, "lanes");
+    bool lanes = v != NULL && has_caps(v, caps) && !ops_prefs_is_off(prefs, "matmul", "lanes");
+    if (prefs != NULL && prefs->forced != NULL) {
+        lanes = lanes && strcmp(prefs->forced, "lanes") == 0;
+    }
+    uint32_t size = caps->subgroup_size;
+    return lanes && (size & (size - 1)) == 0 ? size : 1;
 }
 
 struct dev_bind ops_bind(const struct op_site *site, uint32_t tensor, enum dev_access access)
@@ -43,6 +145,16 @@ const struct op *ops_find(const char *name)
     for (uint32_t i = 0; i < count; i++) {
         if (strcmp(list[i]->name, name) == 0) {
             return list[i];
+        }
+    }
+    return NULL;
+}
+
+const struct ops_variant *ops_find_variant(const struct op *op, const char *name)
+{
+    for (uint32_t i = 0; op != NULL && i < op->n_variants; i++) {
+        if (strcmp(op->variants[i].name, name) == 0) {
+            return &op->variants[i];
         }
     }
     return NULL;

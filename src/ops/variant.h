@@ -1,30 +1,103 @@
 /* Capabilities + shape -> kernel. Each op has a table of variants, best first; a row names the
- * capabilities it needs. Never a vendor. */
+ * capabilities it needs. Never a vendor. What is known of one device beyond its capabilities (a
+ * variant that is switched off, tile parameters that were measured best) comes in as ops_prefs. */
 #ifndef QUADRIGA_OPS_VARIANT_H
 #define QUADRIGA_OPS_VARIANT_H
 
 #include "device/device.h"
 #include "plan/op.h"
 
+#define OPS_NAME         24 /* bytes of a name of an op, variant or tile parameter, with the end */
+#define OPS_MAX_TUNABLES 4
+#define OPS_MAX_VALUES   6
+
+/* A tile parameter that may be chosen by measurement, and its candidates. */
+struct ops_tunable {
+    const char *name;
+    uint32_t values[OPS_MAX_VALUES]; /* ends with a 0 where there are fewer */
+};
+
 struct ops_variant {
-    const char *name;                    /* "lanes", "subgroup", "plain" */
+    const char *name;                    /* "lanes", "subgroup", "plain"; unique in its op */
     uint32_t needs;                      /* enum dev_cap bits */
     uint32_t min_subgroup, max_subgroup; /* 0: any */
-    uint32_t min_tokens, max_tokens;     /* 0: any; tokens (rows) of the node */
+    /* Tokens (rows) of the node for which this is the best row; 0: any. A kernel that is asked for
+     * by name runs outside them too. */
+    uint32_t min_tokens, max_tokens;
     /* One shader, or one per weight format ([QUANT_COUNT], NULL entries: not made). */
     const struct dev_shader *shader;
     const struct dev_shader *const *by_quant;
+    struct ops_tunable tunables[OPS_MAX_TUNABLES]; /* ends with a NULL name */
 };
 
-/* First row whose needs are met; NULL when there is none. `forced` (may be NULL) names the only
- * variant allowed: tests and microbenchmarks use it. */
-const struct ops_variant *ops_variant_pick(const struct ops_variant *table, uint32_t count,
-                                           const struct dev_caps *caps, uint32_t tokens,
-                                           const char *forced);
+/* ---- preferences: what a device is known for ---- */
 
-/* Row interleave R of weights on a device: the subgroup size where the lanes kernels run (a CPU
- * device with shuffles, texel buffers and 4, 8 or 16 lanes), else 1. */
-uint32_t ops_weight_lanes(const struct dev_caps *caps);
+struct ops_off {
+    char op[OPS_NAME], variant[OPS_NAME]; /* op "": every op */
+};
+
+/* Measured best values of a variant's tunables, in their order. */
+struct ops_tuned {
+    char op[OPS_NAME], variant[OPS_NAME];
+    uint32_t quant; /* enum quant_id; QUANT_COUNT: the op has no formats */
+    uint32_t class; /* ops_token_class */
+    uint32_t values[OPS_MAX_TUNABLES];
+};
+
+/* Filled before plans are recorded and only read then. All zero: nothing is preferred. */
+struct ops_prefs {
+    const char *forced; /* the only variant allowed, in all ops that are recorded; NULL: any */
+    struct ops_off *off;
+    size_t n_off, cap_off;
+    struct ops_tuned *tuned;
+    size_t n_tuned, cap_tuned;
+};
+
+void ops_prefs_finish(struct ops_prefs *prefs);
+/* op NULL: every op. False only when memory is out. */
+bool ops_prefs_add_off(struct ops_prefs *prefs, const char *op, const char *variant);
+/* Replaces what was known for the same op, variant, format and class. */
+bool ops_prefs_add_tuned(struct ops_prefs *prefs, const struct ops_tuned *tuned);
+bool ops_prefs_is_off(const struct ops_prefs *prefs, const char *op, const char *variant);
+
+/* Classes of token counts that share tuned values: 1, 2 to 8, 9 to 64, more. */
+#define OPS_TOKEN_CLASSES 4
+uint32_t ops_token_class(uint64_t tokens);
+
+/* ---- choice ---- */
+
+/* What a node asks of a variant beyond capabilities. */
+struct ops_need {
+    const struct op *op;
+    uint64_t tokens;
+    uint32_t quant;  /* enum quant_id; QUANT_COUNT: the op has no formats */
+    uint32_t unfit;  /* bit i: row i of the op's table cannot run this shape ... */
+    const char *why; /* ... and why: "columns are no multiple of 4" */
+};
+
+/* First row of the op's table that capabilities, preferences and the need allow; where only rows
+ * for other numbers of tokens are left, the first of those. NULL when there is none; `why` says
+ * why. */
+const struct ops_variant *ops_variant_choose(const struct ops_need *need,
+                                             const struct dev_caps *caps,
+                                             const struct ops_prefs *prefs, const char **why);
+/* The same for a node that is being recorded. The choice is noted in site->used. Without one the
+ * reason is logged or, for a forced variant where somebody asks, only noted there. */
+const struct ops_variant *ops_variant_pick(const struct op_site *site, const struct ops_need *need);
+uint32_t ops_variant_index(const struct op *op, const struct ops_variant *variant);
+/* Capabilities allow it; else `why` says what is missing: "fp16, coopmat", "subgroup size 32, not
+ * 4 to 16". */
+bool ops_variant_supported(const struct ops_variant *variant, const struct dev_caps *caps,
+                           char *why, size_t why_bytes);
+/* The tile parameters for a node: `values`, in the order of the tunables, keep their defaults where
+ * nothing was measured. Returns whether they were replaced. */
+bool ops_tuned_get(const struct op_site *site, const struct ops_need *need,
+                   const struct ops_variant *variant, uint32_t *values);
+
+/* Row interleave R of weights on a device: the subgroup size where the lanes kernels of matmul run
+ * (a CPU device with shuffles, texel buffers and 4, 8 or 16 lanes, and not switched off), else 1.
+ */
+uint32_t ops_weight_lanes(const struct dev_caps *caps, const struct ops_prefs *prefs);
 
 /* The bind of a one-segment tensor. */
 struct dev_bind ops_bind(const struct op_site *site, uint32_t tensor, enum dev_access access);
@@ -32,5 +105,6 @@ struct dev_bind ops_bind(const struct op_site *site, uint32_t tensor, enum dev_a
 /* Table of all ops, by name; generated from the files in src/ops. NULL when not there. */
 const struct op *ops_find(const char *name);
 const struct op *const *ops_list(uint32_t *count);
+const struct ops_variant *ops_find_variant(const struct op *op, const char *name);
 
 #endif

@@ -8,6 +8,8 @@
 struct dev;
 struct dev_buf;
 struct dev_cmd;
+struct ops_prefs;
+struct ops_variant;
 
 /* Rows [row0, row0 + rows) of a tensor on a device. Weights are cut into segments of whole rows
  * (each its own quant_layout) and KV caches into segments of whole KV heads, so that no binding
@@ -24,12 +26,20 @@ struct op_place {
     const struct op_segment *segments;
 };
 
+/* Which kernel the last recorded node got, for those who ask (lab). */
+struct op_used {
+    const char *variant; /* NULL: none */
+    const char *unfit;   /* why the variant that was forced cannot run this node; NULL: it can */
+};
+
 struct op_site {
     struct dev *dev;
     struct dev_cmd *cmd; /* in recording */
     const struct plan *plan;
     const struct op_place *places; /* by tensor id, for this device */
     struct log *log;
+    const struct ops_prefs *prefs; /* ops/variant.h; NULL: none */
+    struct op_used *used;          /* may be NULL */
 };
 
 struct op_cost {
@@ -43,6 +53,8 @@ struct op {
     void (*cost)(const struct plan *plan, const struct plan_node *node, struct op_cost *cost);
     /* Chooses the kernel by capability and shape, records the dispatches. False: logged. */
     bool (*record)(const struct op_site *site, const struct plan_node *node);
+    const struct ops_variant *variants; /* its kernels, best first (ops/variant.h) */
+    uint32_t n_variants;
 };
 
 #endif

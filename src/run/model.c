@@ -107,7 +107,7 @@ static enum run_status open_devices(struct run_model *model, const struct run_pa
         }
         device->index = index[i];
         device->share = share[i];
-        device->lanes = ops_weight_lanes(dev_get_caps(device->dev));
+        device->lanes = ops_weight_lanes(dev_get_caps(device->dev), &device->prefs);
         set_rates(device);
         model->n_devices = i + 1;
     }
@@ -441,6 +441,7 @@ void run_model_finish(struct run_model *model)
             dev_buf_destroy(device->buffers[i]);
         }
         mem_free(device->buffers);
+        ops_prefs_finish(&device->prefs);
         dev_close(device->dev);
     }
     plan_map_finish(&model->map);

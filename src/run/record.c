@@ -164,8 +164,11 @@ static bool record_part(struct run_session *session, const struct run_slot *slot
     const struct plan *plan = &rec->plan;
     struct run_part *part = &rec->part[d];
     const struct run_device *device = &session->model->devices[d];
-    struct op_site site = {
-        .dev = device->dev, .plan = plan, .places = map->places, .log = session->log};
+    struct op_site site = {.dev = device->dev,
+                           .plan = plan,
+                           .places = map->places,
+                           .log = session->log,
+                           .prefs = &device->prefs};
     double ns = 0;
     for (size_t i = 0; i < plan->n_nodes; i++) {
         const struct plan_node *node = &plan->nodes[i];

@@ -18,6 +18,7 @@
 
 #include "arch/arch.h"
 #include "device/device.h"
+#include "ops/variant.h"
 #include "plan/op.h"
 #include "plan/plan.h"
 #include "run/kv.h"
@@ -64,6 +65,7 @@ struct run_params {
 struct run_device {
     struct dev *dev;
     uint32_t index;           /* of dev_instance_info */
+    struct ops_prefs prefs;   /* what its kernels are chosen by, beside capabilities */
     uint32_t lanes;           /* row interleave of its weights */
     double share;             /* of the layers, where one was given */
     struct op_place *weights; /* [n_weights]; no segments: not on this device */

@@ -1,5 +1,5 @@
 /* Each op against its oracle: every case of its table, on every device present, with capabilities
- * taken away, in place and not, in one segment and in several.
+ * taken away, in place and not, in one segment and in several; and each kernel variant by name.
  *
  *     test_ops [OP [SEED]]      no OP: all of them
  *
@@ -83,26 +83,40 @@ static uint32_t open_seats(struct dev_instance *inst, struct seat *seats)
     return n;
 }
 
+/* How a case is laid out beside the plain way. */
+struct way {
+    bool in_place, segments, interleave;
+};
+
 static void run_one(struct lab *lab, const struct lab_case *c, const struct seat *seat,
-                    bool in_place, bool segments, struct total *total)
+                    const char *forced, struct way way, struct total *total)
 {
     struct lab_result result;
-    const struct lab_run_params params = {
-        .dev = seat->dev, .in_place = in_place, .segments = segments};
+    const struct ops_prefs prefs = {.forced = forced};
+    const struct lab_run_params params = {.dev = seat->dev,
+                                          .in_place = way.in_place,
+                                          .segments = way.segments,
+                                          .interleave = way.interleave,
+                                          .prefs = &prefs};
     bool ran = lab_run(lab, &params, &result);
+    if (ran && result.unfit != NULL) {
+        return;
+    }
     total->runs++;
     if (ran) {
+        bool right = forced == NULL || strcmp(result.variant, forced) == 0;
         total->nmse = result.nmse > total->nmse ? result.nmse : total->nmse;
         total->ratio = result.worst_ratio > total->ratio ? result.worst_ratio : total->ratio;
-        if (result.passed) {
+        if (result.passed && right) {
             return;
         }
     }
     if (total->failed++ < SHOWN) {
         char text[256];
         lab_case_text(c, text, sizeof text);
-        printf("FAILED %s, device %u, %s%s%s: %s\n", text, seat->index, seat->mask,
-               in_place ? ", in place" : "", segments ? ", in segments" : "",
+        printf("FAILED %s, device %u, %s, variant %s%s%s%s: %s\n", text, seat->index, seat->mask,
+               forced != NULL ? forced : "chosen", way.in_place ? ", in place" : "",
+               way.segments ? ", in segments" : "", way.interleave ? ", interleaved" : "",
                ran ? result.first : "could not be run");
         if (ran) {
             printf("       %llu elements: %llu beyond, %llu not finite, %llu unwritten, %llu words "
@@ -114,10 +128,45 @@ static void run_one(struct lab *lab, const struct lab_case *c, const struct seat
     }
 }
 
-static bool run_op(const struct lab_op *op, const struct seat *seats, uint32_t n, uint64_t seed,
-                   struct log *log)
+static void run_ways(struct lab *lab, const struct lab_case *c, const struct seat *seat,
+                     const char *forced, struct total *total)
+{
+    run_one(lab, c, seat, forced, (struct way){0}, total);
+    if (lab_can_in_place(lab)) {
+        run_one(lab, c, seat, forced, (struct way){.in_place = true}, total);
+    }
+    if (lab_can_segment(lab)) {
+        run_one(lab, c, seat, forced, (struct way){.segments = true}, total);
+    }
+    if (forced != NULL && strcmp(forced, "lanes") != 0 && lab_can_interleave(lab, seat->dev)) {
+        run_one(lab, c, seat, forced, (struct way){.interleave = true}, total);
+    }
+}
+
+/* Every kernel of the op that a device can run must have run at least once: by_quant in each
+ * format. */
+static bool check_cover(const struct lab_op *op, const struct ops_variant *v,
+                        const uint32_t runs[QUANT_COUNT])
+{
+    bool ok = true;
+    for (uint32_t q = 0; q < QUANT_COUNT; q++) {
+        if (v->by_quant != NULL ? v->by_quant[q] != NULL && runs[q] == 0 : q == 0 && runs[0] == 0) {
+            printf("FAILED %s/%s: no case runs it%s%s\n", op->name, v->name,
+                   v->by_quant != NULL ? " in format " : "",
+                   v->by_quant != NULL ? quant_get((enum quant_id)q)->name : "");
+            ok = false;
+        }
+    }
+    return ok;
+}
+
+/* Each variant by name, on the seats with all capabilities. */
+static bool run_variant(const struct lab_op *op, const struct ops_variant *v,
+                        const struct seat *seats, uint32_t n, uint64_t seed, struct log *log)
 {
     struct total total = {0};
+    uint32_t runs[QUANT_COUNT] = {0};
+    bool supported = false;
     uint64_t begin = os_clock_ns();
     for (uint32_t i = 0; i < lab_case_count(op); i++) {
         const struct lab_case c = lab_case_get(op, i, seed);
@@ -126,13 +175,37 @@ static bool run_op(const struct lab_op *op, const struct seat *seats, uint32_t n
             return false;
         }
         for (uint32_t s = 0; s < n; s++) {
-            run_one(lab, &c, &seats[s], false, false, &total);
-            if (lab_can_in_place(lab)) {
-                run_one(lab, &c, &seats[s], true, false, &total);
+            char why[128];
+            if (seats[s].mask == masks[0].name &&
+                ops_variant_supported(v, dev_get_caps(seats[s].dev), why, sizeof why)) {
+                supported = true;
+                uint32_t before = total.runs;
+                run_ways(lab, &c, &seats[s], v->name, &total);
+                runs[c.quant] += total.runs - before;
             }
-            if (lab_can_segment(lab)) {
-                run_one(lab, &c, &seats[s], false, true, &total);
-            }
+        }
+        lab_destroy(lab);
+    }
+    printf("  %-10s %5u runs, %u failed; worst NMSE %.2g, worst error/bound %.2f; %.1f s\n",
+           v->name, total.runs, total.failed, total.nmse, total.ratio,
+           (double)(os_clock_ns() - begin) * 1e-9);
+    return total.failed == 0 && (!supported || check_cover(op, v, runs));
+}
+
+static bool run_op(const struct lab_op *op, const struct seat *seats, uint32_t n, uint64_t seed,
+                   struct log *log)
+{
+    struct total total = {0};
+    const struct op *def = ops_find(op->name);
+    uint64_t begin = os_clock_ns();
+    for (uint32_t i = 0; i < lab_case_count(op); i++) {
+        const struct lab_case c = lab_case_get(op, i, seed);
+        struct lab *lab = lab_create(&c, log);
+        if (lab == NULL) {
+            return false;
+        }
+        for (uint32_t s = 0; s < n; s++) {
+            run_ways(lab, &c, &seats[s], NULL, &total);
         }
         lab_destroy(lab);
     }
@@ -140,7 +213,11 @@ static bool run_op(const struct lab_op *op, const struct seat *seats, uint32_t n
         "%-12s %4u cases, %5u runs, %u failed; worst NMSE %.2g, worst error/bound %.2f; %.1f s\n",
         op->name, lab_case_count(op), total.runs, total.failed, total.nmse, total.ratio,
         (double)(os_clock_ns() - begin) * 1e-9);
-    return total.failed == 0 && total.runs != 0;
+    bool ok = def != NULL && total.failed == 0 && total.runs != 0;
+    for (uint32_t v = 0; def != NULL && v < def->n_variants; v++) {
+        ok = run_variant(op, &def->variants[v], seats, n, seed, log) && ok;
+    }
+    return ok;
 }
 
 static int run(const char *name, uint64_t seed, struct dev_instance *inst, struct log *log)

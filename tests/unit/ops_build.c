@@ -163,21 +163,90 @@ static void test_registry(void **state)
 static void test_pick(void **state)
 {
     (void)state;
+    const struct dev_shader shader = {.name = "toy"};
     const struct ops_variant table[] = {
-        {.name = "a", .needs = DEV_CAP_CPU | DEV_CAP_TEXEL, .min_subgroup = 4, .max_subgroup = 16},
-        {.name = "b", .needs = DEV_CAP_SUBGROUP, .max_tokens = 4},
-        {.name = "c", .min_tokens = 2},
+        {.name = "a",
+         .needs = DEV_CAP_CPU | DEV_CAP_TEXEL,
+         .min_subgroup = 4,
+         .max_subgroup = 16,
+         .shader = &shader},
+        {.name = "b", .needs = DEV_CAP_SUBGROUP, .max_tokens = 4, .shader = &shader},
+        {.name = "c", .min_tokens = 2, .shader = &shader},
     };
     struct dev_caps caps = {.has = DEV_CAP_CPU | DEV_CAP_TEXEL | DEV_CAP_SUBGROUP,
                             .subgroup_size = 8};
-    assert_ptr_equal(ops_variant_pick(table, 3, &caps, 1, NULL), &table[0]);
-    assert_ptr_equal(ops_variant_pick(table, 3, &caps, 2, "c"), &table[2]);
-    assert_null(ops_variant_pick(table, 3, &caps, 1, "c"));
+    const struct op op = {.name = "toy", .variants = table, .n_variants = 3};
+    struct ops_need need = {.op = &op, .tokens = 1, .quant = QUANT_COUNT};
+    struct ops_prefs prefs = {0};
+    const char *why;
+    assert_ptr_equal(ops_variant_choose(&need, &caps, NULL, &why), &table[0]);
+    prefs.forced = "c"; /* runs outside its best numbers of tokens too */
+    assert_ptr_equal(ops_variant_choose(&need, &caps, &prefs, &why), &table[2]);
+    need.unfit = 1u << 2;
+    need.why = "too odd";
+    assert_null(ops_variant_choose(&need, &caps, &prefs, &why));
+    assert_string_equal(why, "too odd");
+    prefs.forced = "z";
+    assert_null(ops_variant_choose(&need, &caps, &prefs, &why));
+    assert_string_equal(why, "the op has no such variant");
+    prefs.forced = NULL;
+    assert_ptr_equal(ops_variant_choose(&need, &caps, &prefs, &why), &table[0]);
+    need.unfit = 0;
     caps.subgroup_size = 32;
-    assert_ptr_equal(ops_variant_pick(table, 3, &caps, 4, NULL), &table[1]);
-    assert_ptr_equal(ops_variant_pick(table, 3, &caps, 5, NULL), &table[2]);
+    need.tokens = 4;
+    assert_ptr_equal(ops_variant_choose(&need, &caps, NULL, &why), &table[1]);
+    need.tokens = 5;
+    assert_ptr_equal(ops_variant_choose(&need, &caps, NULL, &why), &table[2]);
+    assert_true(ops_prefs_add_off(&prefs, "toy", "c") && ops_prefs_add_off(&prefs, "toy", "c"));
+    assert_int_equal(prefs.n_off, 1);
+    assert_ptr_equal(ops_variant_choose(&need, &caps, &prefs, &why), &table[1]);
+    assert_true(ops_prefs_add_off(&prefs, NULL, "b"));
+    assert_null(ops_variant_choose(&need, &caps, &prefs, &why));
+    assert_string_equal(why, "no kernel is left");
+    ops_prefs_finish(&prefs);
+    char text[64];
+    assert_false(ops_variant_supported(&table[0], &caps, text, sizeof text));
+    assert_string_equal(text, "subgroup size 32, not 4 to 16");
     caps.has = 0;
-    assert_null(ops_variant_pick(table, 3, &caps, 1, NULL));
+    assert_false(ops_variant_supported(&table[0], &caps, text, sizeof text));
+    assert_string_equal(text, "cpu, texel");
+    assert_true(ops_variant_supported(&table[2], &caps, text, sizeof text));
+    need.tokens = 1;
+    need.unfit = 1u << 2;
+    assert_null(ops_variant_choose(&need, &caps, NULL, &why));
+}
+
+/* Tuned values are taken for their op, variant, format and class alone, and only candidates. */
+static void test_tuned(void **state)
+{
+    (void)state;
+    const struct ops_variant table[] = {
+        {.name = "a", .tunables = {{"rows", {1, 2, 4}}, {"local", {32, 64}}}}, {.name = "b"}};
+    const struct op op = {.name = "toy", .variants = table, .n_variants = 2};
+    struct ops_prefs prefs = {0};
+    struct ops_tuned tuned = {
+        .op = "toy", .variant = "a", .quant = QUANT_COUNT, .class = 1, .values = {4, 32}};
+    assert_true(ops_prefs_add_tuned(&prefs, &tuned));
+    tuned.values[0] = 2;
+    assert_true(ops_prefs_add_tuned(&prefs, &tuned));
+    assert_int_equal(prefs.n_tuned, 1);
+    const struct op_site site = {.prefs = &prefs}, bare = {.prefs = NULL};
+    struct ops_need need = {.op = &op, .tokens = 8, .quant = QUANT_COUNT};
+    uint32_t values[OPS_MAX_TUNABLES] = {7, 7, 7, 7};
+    assert_false(ops_tuned_get(&bare, &need, &table[0], values));
+    assert_true(ops_tuned_get(&site, &need, &table[0], values));
+    assert_true(values[0] == 2 && values[1] == 32 && values[2] == 7);
+    need.tokens = 9;
+    assert_false(ops_tuned_get(&site, &need, &table[0], values));
+    need.tokens = 2;
+    assert_false(ops_tuned_get(&site, &need, &table[1], values));
+    prefs.tuned[0].values[1] = 48; /* no candidate */
+    values[0] = 7;
+    assert_false(ops_tuned_get(&site, &need, &table[0], values));
+    assert_int_equal(values[0], 7);
+    ops_prefs_finish(&prefs);
+    assert_true(ops_token_class(1) == 0 && ops_token_class(2) == 1 && ops_token_class(64) == 2 &&
+                ops_token_class(65) == 3);
 }
 
 static void test_lanes_and_fold(void **state)
@@ -186,12 +255,12 @@ static void test_lanes_and_fold(void **state)
     struct dev_caps caps = {.has = DEV_CAP_CPU | DEV_CAP_TEXEL | DEV_CAP_SHUFFLE,
                             .subgroup_size = 8,
                             .max_workgroup_count = {65535, 65535, 65535}};
-    assert_int_equal(ops_weight_lanes(&caps), 8);
+    assert_int_equal(ops_weight_lanes(&caps, NULL), 8);
     caps.subgroup_size = 32;
-    assert_int_equal(ops_weight_lanes(&caps), 1);
+    assert_int_equal(ops_weight_lanes(&caps, NULL), 1);
     caps.subgroup_size = 8;
     caps.has &= ~(uint32_t)DEV_CAP_TEXEL;
-    assert_int_equal(ops_weight_lanes(&caps), 1);
+    assert_int_equal(ops_weight_lanes(&caps, NULL), 1);
     static const uint64_t counts[] = {1, 65535, 65536, 131071, 10000000};
     for (uint32_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         uint32_t groups[3];
@@ -214,6 +283,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_failed, start, stop),
         cmocka_unit_test(test_registry),
         cmocka_unit_test(test_pick),
+        cmocka_unit_test(test_tuned),
         cmocka_unit_test(test_lanes_and_fold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,101 @@
+/* What is preferred on one device: variants that are switched off, tile parameters that were
+ * measured. Only kept and looked up here; who sets them is the caller's business. */
+#include "ops/variant.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void ops_prefs_finish(struct ops_prefs *prefs)
+{
+    mem_free(prefs->off);
+    mem_free(prefs->tuned);
+    memset(prefs, 0, sizeof *prefs);
+}
+
+bool ops_prefs_is_off(const struct ops_prefs *prefs, const char *op, const char *variant)
+{
+    for (size_t i = 0; prefs != NULL && i < prefs->n_off; i++) {
+        const struct ops_off *off = &prefs->off[i];
+        if ((off->op[0] == '\0' || strcmp(off->op, op) == 0) &&
+            strcmp(off->variant, variant) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ops_prefs_add_off(struct ops_prefs *prefs, const char *op, const char *variant)
+{
+    if (op != NULL && ops_prefs_is_off(prefs, op, variant)) {
+        return true;
+    }
+    if (!mem_grow((void **)&prefs->off, &prefs->cap_off, prefs->n_off, sizeof *prefs->off)) {
+        return false;
+    }
+    struct ops_off *off = &prefs->off[prefs->n_off++];
+    memset(off, 0, sizeof *off);
+    snprintf(off->op, sizeof off->op, "%s", op != NULL ? op : "");
+    snprintf(off->variant, sizeof off->variant, "%s", variant);
+    return true;
+}
+
+static struct ops_tuned *find_tuned(const struct ops_prefs *prefs, const char *op,
+                                    const char *variant, uint32_t quant, uint32_t class)
+{
+    for (size_t i = 0; prefs != NULL && i < prefs->n_tuned; i++) {
+        struct ops_tuned *t = &prefs->tuned[i];
+        if (t->quant == quant && t->class == class && strcmp(t->op, op) == 0 &&
+            strcmp(t->variant, variant) == 0) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+bool ops_prefs_add_tuned(struct ops_prefs *prefs, const struct ops_tuned *tuned)
+{
+    struct ops_tuned *known =
+        find_tuned(prefs, tuned->op, tuned->variant, tuned->quant, tuned->class);
+    if (known == NULL) {
+        if (!mem_grow((void **)&prefs->tuned, &prefs->cap_tuned, prefs->n_tuned,
+                      sizeof *prefs->tuned)) {
+            return false;
+        }
+        known = &prefs->tuned[prefs->n_tuned++];
+    }
+    *known = *tuned;
+    return true;
+}
+
+uint32_t ops_token_class(uint64_t tokens)
+{
+    return tokens <= 1 ? 0 : tokens <= 8 ? 1 : tokens <= 64 ? 2 : 3;
+}
+
+static bool is_candidate(const struct ops_tunable *tunable, uint32_t value)
+{
+    for (uint32_t i = 0; i < OPS_MAX_VALUES && tunable->values[i] != 0; i++) {
+        if (tunable->values[i] == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ops_tuned_get(const struct op_site *site, const struct ops_need *need,
+                   const struct ops_variant *variant, uint32_t *values)
+{
+    const struct ops_tuned *tuned = find_tuned(site->prefs, need->op->name, variant->name,
+                                               need->quant, ops_token_class(need->tokens));
+    uint32_t n = 0;
+    while (n < OPS_MAX_TUNABLES && variant->tunables[n].name != NULL) {
+        if (tuned != NULL && !is_candidate(&variant->tunables[n], tuned->values[n])) {
+            return false; /* of another version of this kernel */
+        }
+        n++;
+    }
+    if (tuned != NULL && n != 0) {
+        memcpy(values, tuned->values, n * sizeof *values);
+    }
+    return tuned != NULL && n != 0;
+}
