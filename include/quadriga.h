@@ -92,7 +92,7 @@ struct qd_device_info {
     bool opened_by_default;
     char name[256], driver[256], driver_info[256], why_not[160], quirks[256];
     uint32_t vendor_id, device_id, api_version, driver_version;
-    uint8_t uuid[16];
+    uint8_t uuid[16], driver_uuid[16];
     uint64_t memory_bytes, free_bytes;
     uint32_t subgroup_size, max_workgroup_invocations;
     uint32_t shared_bytes;      /* of a workgroup */

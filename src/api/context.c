@@ -149,5 +149,6 @@ enum qd_status qd_device_get(qd_context *context, uint32_t index, struct qd_devi
     snprintf(out->why_not, sizeof out->why_not, "%s", info->why_not);
     snprintf(out->quirks, sizeof out->quirks, "%s", info->quirks);
     memcpy(out->uuid, info->uuid, sizeof out->uuid);
+    memcpy(out->driver_uuid, info->driver_uuid, sizeof out->driver_uuid);
     return QD_OK;
 }

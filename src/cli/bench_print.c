@@ -1,7 +1,8 @@
 /* Results of bench as a markdown table, CSV or JSON. CSV and JSON have the same fields in the same
- * order, made once as JSON; lists are joined with '/' in CSV. */
+ * order, made once as JSON. */
 #include "cli/bench.h"
 
+#include "cli/csv.h"
 #include "cli/json.h"
 #include "cli/term.h"
 
@@ -78,54 +79,6 @@ static json_t *test_json(const struct bench_setup *setup, const struct bench_tes
     return out;
 }
 
-static void print_csv_text(const char *text)
-{
-    putchar('"');
-    for (; *text != '\0'; text++) {
-        printf(*text == '"' ? "\"\"" : "%c", *text);
-    }
-    putchar('"');
-}
-
-static void print_csv_value(const json_t *value)
-{
-    if (json_is_string(value)) {
-        print_csv_text(json_string_value(value));
-    } else if (json_is_real(value)) {
-        printf("%.6f", json_real_value(value));
-    } else if (json_is_integer(value)) {
-        printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    } else if (json_is_boolean(value)) {
-        printf("%s", json_is_true(value) ? "true" : "false");
-    }
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        printf("%s", i == 0 ? "" : "/");
-        print_csv_value(json_array_get(value, i));
-    }
-}
-
-static void print_csv(json_t *list)
-{
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        json_t *test = json_array_get(list, i);
-        const char *key;
-        json_t *value;
-        json_object_foreach(test, key, value)
-        {
-            if (i == 0) {
-                printf("%s%s", value == json_object_get(test, "version") ? "" : ",", key);
-            }
-        }
-        printf(i == 0 ? "\n" : "");
-        json_object_foreach(test, key, value)
-        {
-            printf("%s", value == json_object_get(test, "version") ? "" : ",");
-            print_csv_value(value);
-        }
-        printf("\n");
-    }
-}
-
 static void print_markdown(const struct bench_setup *setup, const struct bench_test *tests,
                            size_t n)
 {
@@ -171,7 +124,7 @@ int bench_print(const struct bench_setup *setup, const struct bench_test *tests,
     if (setup->options->output == CLI_JSON) {
         code = cli_json_print(list);
     } else {
-        print_csv(list);
+        cli_csv_print(list);
     }
     json_decref(list);
     return code;

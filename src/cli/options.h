@@ -21,11 +21,13 @@ enum cli_command_bit {
     CLI_INFO = 1 << 2,
     CLI_TOKENIZE = 1 << 3,
     CLI_BENCH = 1 << 4,
-    CLI_ALL = (1 << 5) - 1
+    CLI_COMPAT = 1 << 5,
+    CLI_MICROBENCH = 1 << 6,
+    CLI_ALL = (1 << 7) - 1
 };
 
 enum { CLI_MAX_STOPS = 16 };
-enum cli_output { CLI_TEXT, CLI_JSON, CLI_MARKDOWN, CLI_CSV };
+enum cli_output { CLI_TEXT, CLI_JSON, CLI_MARKDOWN, CLI_CSV, CLI_HTML };
 
 /* Strings point into argv. */
 struct cli_options {

@@ -18,7 +18,7 @@ allowed() {
     src/lab) echo "base quant plan ops device gen shaders/common/step.h" ;;
     src/api) echo "base run text include" ;;
     src/eval) echo "include" ;;
-    src/cli) echo "include eval/eval.h lab/lab.h" ;;
+    src/cli) echo "include eval/eval.h lab" ;;
     include) echo "" ;;
     *) echo "?" ;;
     esac
