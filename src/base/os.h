@@ -32,6 +32,7 @@ uint64_t os_mem_total(void);     /* bytes */
 uint64_t os_peak_rss(void);      /* bytes: highest resident set of this process so far (VmHWM) */
 uint64_t os_clock_ns(void);      /* monotonic */
 uint32_t os_core_count(void);
+uint64_t os_cache_bytes(void); /* of the largest cache of core 0; 0 when unknown */
 /* Folder for caches ($QUADRIGA_CACHE, else $XDG_CACHE_HOME/quadriga, else ~/.cache/quadriga),
  * created with mode 0700; false when there is none. */
 bool os_cache_dir(char *out, size_t out_bytes);

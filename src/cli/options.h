@@ -2,7 +2,7 @@
  *
  * Matching is exact: a long name may take its value as --name=value, a short one only as the next
  * argument. A value is the next argument whatever it looks like ("-n -1"). The last one counts,
- * except for -r of run, which adds up. */
+ * except for -r of run, which adds up. Only microbench takes an argument that is no option, one. */
 #ifndef QUADRIGA_CLI_OPTIONS_H
 #define QUADRIGA_CLI_OPTIONS_H
 
@@ -32,6 +32,10 @@ enum cli_output { CLI_TEXT, CLI_JSON, CLI_MARKDOWN, CLI_CSV, CLI_HTML };
 /* Strings point into argv. */
 struct cli_options {
     bool help, verbose;
+    const char *group; /* of microbench: its one argument that is no option; NULL */
+    const char *type, *shape, *variant;
+    bool warm, quick, tune;
+    double time_limit;
     const char *model, *dummy;
     const char *prompt, *file, *logits;
     bool lines, no_bos;

@@ -20,17 +20,99 @@ struct bench_row {
     char shape[64];   /* "4096x4096x512"; "" */
     uint32_t device;  /* of dev_instance_info */
     uint32_t peer;    /* second device of an exchange or a hand-over; BENCH_NONE */
-    uint32_t samples;
+    uint32_t samples; /* 0: nothing was run */
     double us, us_min;  /* median, minimum: of one run */
     double flop, bytes; /* of one run; 0: does not apply */
     double gflops, gbs; /* by the median; 0: does not apply */
     double share;       /* of the device's own ceiling that bounds it, 0..1; below 0: unknown */
     char limit[24];     /* name of that ceiling; "" */
     bool passed;        /* the result was checked and is right */
-    char why[160];      /* when it is not, or when nothing could be run: the reason */
+    bool skipped;       /* the device has no such thing: nothing was run, and no failure */
+    char why[160];      /* when skipped or not passed: the reason */
+    uint64_t rotated;   /* bytes of buffers that the runs went through in turn; 0: does not apply */
+    bool gpu_clock;     /* GPU timestamps; else the host's clock */
 };
 
 /* Called for each row as soon as it is measured; false ends the run. */
 typedef bool bench_row_fn(void *user, const struct bench_row *row);
+/* One line about the run: what was used, what was left out. */
+typedef void bench_note_fn(void *user, const char *line);
+
+/* ---- shapes, ceilings: pure functions (bench_shape.c) ---- */
+
+/* "MxNxK": rows M, tokens N, columns K. Attention: heads M (of KV heads G: "M/GxNxK"), tokens N, KV
+ * entries K. Norm: 1 x tokens x columns. RoPE: heads x tokens x head size. Copy: M * N * K floats.
+ */
+struct bench_shape {
+    uint32_t m, n, k;
+    uint32_t kv; /* 0: as many as m */
+};
+#define BENCH_MAX_DIM (1u << 24)
+/* Strict: decimal numbers from 1 to BENCH_MAX_DIM, nothing else. */
+bool bench_shape_parse(const char *text, struct bench_shape *out);
+void bench_shape_text(const struct bench_shape *shape, char *out, size_t out_bytes);
+
+/* Ceilings that apply to a kernel; 0: not known. */
+struct bench_limits {
+    double flops, bandwidth; /* operations and bytes a second */
+    const char *flops_name, *bandwidth_name;
+};
+/* The share of its ceiling that a run of `us` reaches, and that ceiling's name: the longer of flop
+ * / flops and bytes / bandwidth is the least time it can take. Below 0, and "", when neither is
+ * known.
+ */
+double bench_roofline(double flop, double bytes, double us, const struct bench_limits *limits,
+                      char *limit, size_t limit_bytes);
+/* Of n > 0 values, which are sorted in place; of an even number the mean of the middle two. */
+double bench_median(double *values, uint32_t n);
+
+/* ---- running ---- */
+
+enum bench_group {
+    BENCH_CEILING = 1 << 0,
+    BENCH_GEMV = 1 << 1, /* matmul of at most BENCH_FEW_TOKENS */
+    BENCH_GEMM = 1 << 2,
+    BENCH_ATTENTION = 1 << 3,
+    BENCH_NORM = 1 << 4,
+    BENCH_ROPE = 1 << 5,
+    BENCH_COPY = 1 << 6,
+    BENCH_ALL = (1 << 7) - 1
+};
+#define BENCH_FEW_TOKENS 8
+
+struct bench_params {
+    log_fn *log; /* warnings and errors below the rows; may be NULL */
+    void *log_user;
+    uint32_t groups;                 /* enum bench_group bits */
+    const char *type;                /* a weight format, any case; NULL: all */
+    const struct bench_shape *shape; /* NULL: the default ones */
+    const char *variant;             /* NULL: as the engine chooses; "all": every supported one */
+    uint32_t devices[DEV_MAX_OPEN], n_devices; /* of dev_instance_info */
+    uint32_t samples; /* of a row; 0: as many as fit in half a second, 3 to 10 */
+    bool warm;        /* one set of buffers, in the caches */
+    bool quick;       /* one model's shapes, three numbers of tokens, two formats */
+    double seconds;   /* no row begins after so many; 0: no limit */
+    uint64_t seed;
+    bool use_profile; /* what the device's profile says of variants and tiles */
+    bench_row_fn *row;
+    bench_note_fn *note; /* may be NULL */
+    void *user;
+};
+
+struct bench_totals {
+    uint32_t rows, failed, skipped, left_out; /* left_out: default shapes without a row */
+    uint32_t messages;                        /* of the validation layer */
+    bool stopped;                             /* by the row callback */
+};
+
+/* Name of a weight format as --type takes it, lower case; NULL beyond the last. */
+const char *bench_type_name(uint32_t index);
+bool bench_type_known(const char *name);
+/* Whether some op of these groups has a variant of that name ("all" is one). */
+bool bench_variant_known(uint32_t groups, const char *name);
+
+/* Opens the devices and measures group by group. False when nothing could be run: `why` says it. */
+bool bench_run(const struct bench_params *params, struct bench_totals *totals, char *why,
+               size_t why_bytes);
 
 #endif
