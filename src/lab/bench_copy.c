@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define WORD 0x5ca1ab1eu
-enum { PROBE = 4096, MOST_COPIES = 64 };
+enum { PROBE = 4096 };
 
 enum way { COPY, FILL, UPLOAD, DOWNLOAD, WAYS };
 static const char *const names[WAYS] = {"copy", "fill", "upload", "download"};
@@ -119,7 +119,7 @@ static bool run_size(struct bench_device *bd, const struct bench_shape *shape)
     } else {
         t.bytes = size_round(bytes, 4096);
         uint64_t copies = bd->params->warm ? 1 : bd->rotate / 2 / t.bytes;
-        t.copies = copies < 1 ? 1 : copies < MOST_COPIES ? (uint32_t)copies : MOST_COPIES;
+        t.copies = copies < 1 ? 1 : copies < BENCH_MAX_COPIES ? (uint32_t)copies : BENCH_MAX_COPIES;
         t.buf = bench_memory(bd, 2 * t.copies * t.bytes);
         t.host = mem_alloc((size_t)t.bytes, 1);
         why = t.host == NULL || t.buf == NULL ? "out of memory" : NULL;

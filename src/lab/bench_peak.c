@@ -17,33 +17,19 @@ enum {
     CHECKED = 8, /* invocations */
 };
 
+#define MEMORY(label, what, how, needed, bytes, module)                                            \
+    {                                                                                              \
+        .name = label, .variant = what, .kind = how, .needs = needed, .width = bytes,              \
+        .shader = module                                                                           \
+    }
 static const struct bench_peak memory_kernels[] = {
-    {.name = "read",
-     .variant = "4 bytes",
-     .kind = PEAK_READ,
-     .shader = &shader_peak_read4,
-     .width = 4},
-    {.name = "read",
-     .variant = "16 bytes",
-     .kind = PEAK_READ,
-     .shader = &shader_peak_read16,
-     .width = 16},
-    {.name = "read",
-     .variant = "16 bytes, texels",
-     .kind = PEAK_READ,
-     .shader = &shader_peak_read_texel,
-     .needs = DEV_CAP_TEXEL,
-     .width = 16},
-    {.name = "copy",
-     .variant = "4 bytes",
-     .kind = PEAK_COPY,
-     .shader = &shader_peak_copy4,
-     .width = 4},
-    {.name = "copy",
-     .variant = "16 bytes",
-     .kind = PEAK_COPY,
-     .shader = &shader_peak_copy16,
-     .width = 16},
+    MEMORY("read", "4 bytes", PEAK_READ, 0, 4, &shader_peak_read4),
+    MEMORY("read", "16 bytes", PEAK_READ, 0, 16, &shader_peak_read16),
+    MEMORY("read", "16 bytes, texels", PEAK_READ, DEV_CAP_TEXEL, 16, &shader_peak_read_texel),
+    MEMORY("copy", "4 bytes", PEAK_COPY, 0, 4, &shader_peak_copy4),
+    MEMORY("copy", "16 bytes", PEAK_COPY, 0, 16, &shader_peak_copy16),
+    MEMORY("copy", "16 bytes, texels", PEAK_COPY, DEV_CAP_TEXEL, 16, &shader_peak_copy_texel),
+    MEMORY("copy", "the driver's", PEAK_COPY, 0, 4, NULL),
 };
 
 struct launch {
@@ -92,7 +78,9 @@ static bool record(void *user, struct dev_cmd *cmd, uint32_t first, uint32_t n)
         if (peak->kind == PEAK_COPY) {
             *out = (struct dev_bind){t->buf, t->n_parts * t->part + part, t->part, DEV_WRITE};
         }
-        if (!dev_cmd_dispatch(cmd, &d)) {
+        bool ok = t->kernel != NULL ? dev_cmd_dispatch(cmd, &d)
+                                    : dev_cmd_copy(cmd, t->buf, out->offset, t->buf, part, t->part);
+        if (!ok) {
             return false;
         }
     }
@@ -103,6 +91,9 @@ static bool get_kernel(struct attempt *t)
 {
     const struct dev_caps *caps = dev_get_caps(t->bd->dev);
     const struct bench_peak *peak = t->peak;
+    if (peak->shader == NULL) {
+        return true; /* no kernel of ours */
+    }
     struct dev_kernel_params params = {
         .shader = peak->shader, .n_specs = 1, .specs = {{PEAK_SPEC_LOCAL_SIZE, t->launch.local}}};
     for (uint32_t i = 0; i < peak->n_specs; i++) {
@@ -144,7 +135,7 @@ static bool set_amount(struct attempt *t)
     }
     uint64_t most = t->bd->rotate / (t->peak->kind == PEAK_COPY ? 4 : 2);
     most = most < caps->max_binding_bytes ? most : caps->max_binding_bytes;
-    if (t->peak->shader->bind_kinds[PEAK_BIND_DATA] != DEV_BIND_STORAGE) {
+    if ((t->peak->needs & DEV_CAP_TEXEL) != 0) {
         most = most / 16 < caps->max_texel_elements ? most : caps->max_texel_elements * 16;
     }
     for (t->part = BLOCK; t->part * 2 <= most; t->part *= 2) {
@@ -269,8 +260,10 @@ static bool conclude(struct attempt *best, const uint32_t *data, bool emit)
     const struct bench_peak *peak = best->peak;
     struct bench_row row = bench_row_init(bd, "ceiling", peak->name);
     snprintf(row.variant, sizeof row.variant, "%s", peak->variant);
-    snprintf(row.shape, sizeof row.shape, "%u groups x %u", best->launch.groups,
-             best->launch.local);
+    if (peak->shader != NULL) {
+        snprintf(row.shape, sizeof row.shape, "%u groups x %u", best->launch.groups,
+                 best->launch.local);
+    }
     double before = best->timing.us_min;
     if (!get_kernel(best) || !time_attempt(best, bd->params->samples)) {
         bench_row_fail(bd, &row, NULL, true);
@@ -310,7 +303,9 @@ static bool find_best(struct bench_device *bd, struct dev_buf *buf,
     const char *name = (*kernels)->name;
     best->peak = NULL;
     for (; *kernels < end && strcmp((*kernels)->name, name) == 0; ++*kernels) {
-        for (uint32_t i = 0; i < n && (caps->has & (*kernels)->needs) == (*kernels)->needs; i++) {
+        uint32_t most = (*kernels)->shader != NULL ? n : 1;
+        for (uint32_t i = 0; i < most && (caps->has & (*kernels)->needs) == (*kernels)->needs;
+             i++) {
             struct attempt t = {.bd = bd,
                                 .peak = *kernels,
                                 .launch = launches[i],

@@ -10,11 +10,11 @@ enum bench_peak_kind { PEAK_READ, PEAK_COPY, PEAK_MATH };
 struct bench_peak {
     const char *name, *variant;
     enum bench_peak_kind kind;
-    const struct dev_shader *shader;
-    uint32_t needs;    /* enum dev_cap bits */
-    uint32_t width;    /* bytes of an element: read, copy */
-    uint32_t n_specs;  /* beside the workgroup's size */
-    uint32_t specs[2]; /* ids 1, 2 */
+    const struct dev_shader *shader; /* NULL: the driver's own copy */
+    uint32_t needs;                  /* enum dev_cap bits */
+    uint32_t width;                  /* bytes of an element: read, copy */
+    uint32_t n_specs;                /* beside the workgroup's size */
+    uint32_t specs[2];               /* ids 1, 2 */
     bool is_matrix;
     /* Arithmetic: operations of an invocation (matrix: of a subgroup) in one loop, and push. */
     double flop;
