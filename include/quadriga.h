@@ -134,6 +134,13 @@ struct qd_model_params {
     uint32_t n_seq; /* sequences at once; 0: 1 */
     enum qd_type type_k, type_v; /* of the KV cache; default f16 */
     uint32_t caps_off; /* capabilities to do without, for tests: bits as in device/device.h */
+    /* Names, with commas between them, of what to do without on every device: capabilities ("fp16",
+     * "subgroup", "coopmat"), kernels of all ops ("lanes") or of one ("matmul/lanes"). NULL: of
+     * nothing. An unknown name is QD_BAD_ARGUMENT. */
+    const char *disable;
+    /* Nothing is read from the folder of the caches, nor written: no pipelines, and nothing of what
+     * a self-test or tuning left there. */
+    bool no_cache;
     qd_progress_callback progress;
     void *progress_user;
     /* Called once, with the text of qd_model_plan, before weights load. */

@@ -173,6 +173,12 @@ static const struct cli_option options[] = {
      .commands = CLI_RUN | CLI_BENCH,
      .help = "devices by number, in the order of the layers: 0,1,2,3. A repeated number is a "
              "logical device of its own (default: up to four GPUs)"},
+    {.names = {"--disable"},
+     .value = "LIST",
+     .kind = CLI_DISABLE,
+     .commands = CLI_RUN | CLI_BENCH | CLI_COMPAT | CLI_MICROBENCH | CLI_DEVICES,
+     .help = "do without these, on every device: capabilities (fp16, int_dot, coopmat, subgroup), "
+             "kernels of all ops (lanes) or of one (matmul/lanes), with commas between them"},
     {.names = {"-sm", "--split-mode"},
      .value = "MODE",
      .kind = CLI_CHOICE,
@@ -186,6 +192,17 @@ static const struct cli_option options[] = {
      .commands = CLI_RUN | CLI_BENCH,
      .help = "shares of the layers: 3,1,2,2; a device without one is not used (default: by free "
              "memory)"},
+    {.names = {"-dev", "--device"},
+     .value = "LIST",
+     .kind = CLI_DEVICE_LIST,
+     .commands = CLI_DEVICES,
+     .help = "only these devices, by number: 0,2 (default: all)"},
+    {.names = {"--selftest"},
+     .kind = CLI_FLAG,
+     .commands = CLI_DEVICES,
+     .offset = AT(selftest),
+     .help = "run the quick set of the kernels' checks; kernels that fail it are remembered, and "
+             "not used until they pass one"},
     {.names = {"-o", "--output"},
      .value = "FORMAT",
      .kind = CLI_CHOICE,
@@ -221,6 +238,12 @@ static const struct cli_option options[] = {
      .commands = CLI_RUN,
      .offset = AT(verbose),
      .help = "also the nodes of the plan and the log"},
+    {.names = {"-v", "--verbose"},
+     .kind = CLI_FLAG,
+     .commands = CLI_DEVICES,
+     .offset = AT(verbose),
+     .help = "also what is remembered of each device: the self-test, kernels that are off, tile "
+             "parameters; and the log"},
     {.names = {"-h", "--help"},
      .kind = CLI_FLAG,
      .commands = CLI_ALL,

@@ -77,6 +77,15 @@ bool ops_prefs_is_off(const struct ops_prefs *prefs, const char *op, const char 
 /* Value is one of the tunable's candidates. */
 bool ops_tunable_has(const struct ops_tunable *tunable, uint32_t value);
 
+/* What to do without: names with commas between them. A capability ("fp16", dev_cap_name) is added
+ * to *caps_off; a variant ("lanes") is off in all ops that have it, "matmul/lanes" in one op; a
+ * name that is both is both. NULL: nothing. False: `error` says why, in one line without names of
+ * options; what was added before stays. */
+bool ops_disable_parse(const char *list, uint32_t *caps_off, struct ops_prefs *prefs, char *error,
+                       size_t error_bytes);
+/* Every name that may be in such a list, one at a time; false behind the last. */
+bool ops_disable_name(uint32_t index, char *out, size_t out_bytes);
+
 /* Classes of token counts that share tuned values: 1, 2 to 8, 9 to 64, more. */
 #define OPS_TOKEN_CLASSES 4
 uint32_t ops_token_class(uint64_t tokens);

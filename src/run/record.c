@@ -3,12 +3,14 @@
  * RUN_SUBMIT_NS. Which kernel runs a node is the op's decision. */
 #include "run/run.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Where the tensors of one plan lie on one device. */
 struct site_map {
     struct arena arena;
     struct op_place *places; /* [n_tensors] */
+    struct str kernels;      /* that were recorded: " matmul/lanes, add/plain," */
 };
 
 static bool set_place(struct site_map *map, uint32_t tensor, struct dev_buf *buf, uint64_t offset,
@@ -158,6 +160,26 @@ static bool record_step_copy(const struct run_slot *slot, uint32_t d, struct dev
            dev_cmd_copy(cmd, slot->step[d], 0, slot->step_host[d], 0, bytes);
 }
 
+static bool record_node(struct run_session *session, const struct run_slot *slot,
+                        struct op_site *site, const struct plan_node *node, uint32_t d,
+                        struct run_part *part, struct str *kernels)
+{
+    if (node->kind == PLAN_BORDER) {
+        return record_border(session, slot, site, node, d, part);
+    }
+    struct op_used used = {0};
+    char name[2 * OPS_NAME + 4];
+    site->used = &used;
+    bool ok = node->op->record(site, node);
+    site->used = NULL;
+    snprintf(name, sizeof name, " %s/%s,", node->op->name,
+             used.variant != NULL ? used.variant : "");
+    if (ok && strstr(str_get(kernels), name) == NULL) {
+        str_printf(kernels, "%s", name);
+    }
+    return ok;
+}
+
 static bool record_part(struct run_session *session, const struct run_slot *slot,
                         struct run_recording *rec, uint32_t d, struct site_map *map)
 {
@@ -190,8 +212,7 @@ static bool record_part(struct run_session *session, const struct run_slot *slot
         }
         ns += more;
         part->predicted_ns += more;
-        if (node->kind == PLAN_BORDER ? !record_border(session, slot, &site, node, d, part)
-                                      : !node->op->record(&site, node)) {
+        if (!record_node(session, slot, &site, node, d, part, &map->kernels)) {
             return false;
         }
     }
@@ -214,12 +235,20 @@ static void *record_device(void *arg)
     struct recorder *r = arg;
     struct site_map map;
     arena_init(&map.arena);
+    str_init(&map.kernels);
     map.places = arena_alloc(&map.arena, r->rec->plan.n_tensors, sizeof *map.places);
     r->ok = map.places != NULL;
     for (uint32_t id = 0; id < r->rec->plan.n_tensors && r->ok; id++) {
         r->ok = place_tensor(r->session, r->slot, &r->rec->plan, id, r->device, &map);
     }
     r->ok = r->ok && record_part(r->session, r->slot, r->rec, r->device, &map);
+    if (r->ok && r->slot->number == 0) {
+        const struct run_device *device = &r->session->model->devices[r->device];
+        log_debug(r->session->log, "device %u (%s): kernels of a step of %u tokens:%s",
+                  device->index, dev_get_info(device->dev)->name, r->rec->n_tokens,
+                  str_get(&map.kernels));
+    }
+    str_finish(&map.kernels);
     arena_finish(&map.arena);
     return NULL;
 }
