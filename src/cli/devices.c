@@ -29,10 +29,14 @@ static void print_text(const struct qd_device_info *info)
     if (info->type != QD_DEVICE_CPU) { /* their heap is a number that the driver makes up */
         printf("memory %.0f MiB, ", (double)info->memory_bytes / (1 << 20));
     }
-    printf("free %.0f MiB, largest binding %.0f MiB\n", (double)info->free_bytes / (1 << 20),
+    printf("free %.0f MiB, host-visible %.0f MiB, largest binding %.0f MiB\n",
+           (double)info->free_bytes / (1 << 20),
+           (double)info->host_visible_device_bytes / (1 << 20),
            (double)info->max_binding_bytes / (1 << 20));
-    printf("    subgroup %u, workgroup %u invocations, %u bytes shared\n    can:",
-           info->subgroup_size, info->max_workgroup_invocations, info->shared_bytes);
+    printf("    subgroup %u (%u to %u), timestamps %g ns, workgroup %u invocations, %u bytes "
+           "shared\n    can:",
+           info->subgroup_size, info->subgroup_min, info->subgroup_max, (double)info->timestamp_ns,
+           info->max_workgroup_invocations, info->shared_bytes);
     bool has;
     const char *name;
     for (size_t i = 0; (name = cli_device_cap(info, i, &has)) != NULL; i++) {
