@@ -128,7 +128,7 @@ add "off matmul $victim"
 sed -i 's/^driver .*/driver 4294967295/' "$profile"
 generate
 has "$err" 'the driver changed since the self-test'
-grep -q 'is not used' "$err" && fail "used in spite of another driver"
+grep -q 'kernel .* is not used' "$err" && fail "used in spite of another driver"
 [ "$(kernels)" = "$all" ] || fail "other kernels than without a profile"
 
 # ---- tuned ----
