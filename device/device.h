@@ -113,7 +113,8 @@ struct dev_open_params {
     uint32_t caps_off;     /* enum dev_cap bits to do without (also the ones they imply) */
     uint32_t sharers;      /* logical devices that will share this heap, this one included; 0 = 1 */
     uint64_t budget;       /* bytes this dev may allocate; 0 = its share of the free bytes */
-    const char *cache_dir; /* folder for the pipeline cache; NULL = none */
+    const char *cache_dir; /* folder for the pipeline cache; NULL = no file is read or written */
+    uint64_t shader_hash;  /* of all shaders that may come; a cache with another one is not read */
 };
 
 struct dev *dev_open(struct dev_instance *inst, const struct dev_open_params *params);

@@ -163,8 +163,10 @@ struct kernels {
     pthread_mutex_t lock;
     struct dev_kernel *buckets[KERNEL_BUCKETS];
     VkPipelineCache cache;
-    char *path; /* of the cache file; NULL = none */
-    bool dirty; /* a pipeline was made since the file was read */
+    char *folder, *path;  /* of the cache file; NULL = none */
+    uint64_t shader_hash; /* part of the file's key */
+    uint64_t file_hash;   /* of the file that was read; 0: none */
+    bool dirty;           /* a pipeline was made since the file was read */
 };
 
 struct dev {
@@ -214,7 +216,7 @@ void transfer_finish(struct dev *dev);
 /* kernel.c */
 void kernels_finish(struct dev *dev);
 /* cache.c: all failures are misses. */
-void cache_open(struct dev *dev, const char *dir);
+void cache_open(struct dev *dev, const struct dev_open_params *params);
 void cache_save(struct dev *dev);
 void cache_close(struct dev *dev);
 
@@ -228,6 +230,11 @@ struct bind_view {
 };
 
 /* Descriptor sets and texel views of one recording. */
+/* cache_trim.c: removes the least recently used files of ours while they take more than `cap`
+ * bytes together, but not `keep` (a name in the folder); and temporary files that were left. */
+void cache_trim(const struct dev *dev, const char *folder, const char *keep, uint64_t cap);
+#define CACHE_PREFIX "pipelines-"
+#define CACHE_SUFFIX ".bin"
 struct binder {
     VkDescriptorPool *pools;
     size_t n_pools, cap_pools;

@@ -24,7 +24,7 @@ struct fake_gpu {
     const char *name;
     VkPhysicalDeviceType type;
     uint32_t api, vendor_id, device_id, driver_id, driver_version;
-    uint8_t uuid[16], driver_uuid[16];
+    uint8_t uuid[16], driver_uuid[16], cache_uuid[16];
     bool conformant;
     bool no_timeline, no_compute, no_timestamps;
     uint32_t caps; /* enum dev_cap bits that features, extensions and limits offer */
@@ -65,6 +65,9 @@ struct fake_vk {
     const char *failed_in; /* name of the call that failed */
     bool lost;
     bool stalled; /* submissions are accepted, but never done */
+
+    uint32_t pipeline_us; /* what making a pipeline takes */
+    uint64_t cache_bytes; /* of vkGetPipelineCacheData; 0: 100 */
 
     /* what was seen */
     int32_t live;     /* objects not destroyed */

@@ -427,7 +427,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPipelineCacheData(VkDevice device,
             ((uint8_t *)data)[i] = (uint8_t)(i * 31 + 5);
         }
     } else {
-        *bytes = 100;
+        *bytes = fake_now->cache_bytes != 0 ? fake_now->cache_bytes : 100;
     }
     return fake_fallible("vkGetPipelineCacheData", false);
 }
