@@ -78,6 +78,8 @@ struct fake_vk {
     uint32_t submits, polls, waits, pipelines;
     uint32_t required_size; /* of the last pipeline; 0: none */
     bool full_subgroups;
+    uint32_t pipelines_at_once; /* most vkCreateComputePipelines running at one time */
+    uint32_t pipelines_running;
     uint8_t *cache_given; /* initial data of the last vkCreatePipelineCache; owned by the fake */
     uint64_t cache_given_bytes;
     uint32_t enabled_extensions; /* of the last vkCreateDevice */
