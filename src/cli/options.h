@@ -29,7 +29,7 @@ enum cli_output { CLI_TEXT, CLI_JSON, CLI_MARKDOWN, CLI_CSV };
 
 /* Strings point into argv. */
 struct cli_options {
-    bool help, verbose;
+    bool help, verbose, no_cache;
     const char *model, *dummy;
     const char *prompt, *file, *logits;
     bool lines, no_bos;
