@@ -244,6 +244,18 @@ static const struct cli_option options[] = {
      .offset = AT(verbose),
      .help = "also what is remembered of each device: the self-test, kernels that are off, tile "
              "parameters; and the log"},
+    {.names = {"-v", "--verbose"},
+     .kind = CLI_FLAG,
+     .commands = CLI_BENCH,
+     .offset = AT(verbose),
+     .help = "also the log"},
+    {.names = {"--no-cache"},
+     .kind = CLI_FLAG,
+     .commands = CLI_RUN | CLI_BENCH,
+     .offset = AT(no_cache),
+     .help =
+         "compile every kernel anew, and use nothing that a self-test or tuning left: the folder "
+         "of the caches is neither read nor written"},
     {.names = {"-h", "--help"},
      .kind = CLI_FLAG,
      .commands = CLI_ALL,

@@ -2,7 +2,6 @@
  * file at once. What preferences mean is left to variant.c, where the folder is to the caller. */
 #include "ops/profile.h"
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/str.h"
@@ -18,28 +17,6 @@
 enum { LARGEST = 64 << 10, MAX_WORDS = 5 + OPS_MAX_TUNABLES };
 
 static const char head[] = "quadriga profile 1";
-
-/* Of the words of every kernel that an op's table names. */
-static uint64_t shader_hash(void)
-{
-    uint64_t hash = HASH_SEED;
-    uint32_t n_ops;
-    const struct op *const *list = ops_list(&n_ops);
-    for (uint32_t i = 0; i < n_ops; i++) {
-        for (uint32_t v = 0; v < list[i]->n_variants; v++) {
-            const struct ops_variant *variant = &list[i]->variants[v];
-            uint32_t n = variant->by_quant != NULL ? QUANT_COUNT : 1;
-            for (uint32_t q = 0; q < n; q++) {
-                const struct dev_shader *shader =
-                    variant->by_quant != NULL ? variant->by_quant[q] : variant->shader;
-                if (shader != NULL) {
-                    hash = hash_bytes(hash, shader->words, shader->n_words * sizeof(uint32_t));
-                }
-            }
-        }
-    }
-    return hash;
-}
 
 static void add_hex(struct str *out, const uint8_t uuid[16])
 {
@@ -283,7 +260,7 @@ static bool read_head(struct reader *r, bool *foreign)
         return line != NULL && damaged(r, "not \"driver VERSION\"");
     }
     char shaders[32];
-    snprintf(shaders, sizeof shaders, "shaders %016" PRIx64, shader_hash());
+    snprintf(shaders, sizeof shaders, "shaders %016" PRIx64, ops_shader_hash());
     line = next_line(r);
     if (line == NULL || strncmp(line, "shaders ", 8) != 0 || strlen(line) != strlen(shaders) ||
         strspn(line + 8, "0123456789abcdef") != 16) {
@@ -412,7 +389,8 @@ static void make_text(struct str *out, const struct ops_prefs *prefs, const stru
     const struct ops_selftest *test = &prefs->selftest;
     str_printf(out, "%s\ndevice ", head);
     add_text(out, info->name);
-    str_printf(out, "\ndriver %u\nshaders %016" PRIx64 "\n", info->driver_version, shader_hash());
+    str_printf(out, "\ndriver %u\nshaders %016" PRIx64 "\n", info->driver_version,
+               ops_shader_hash());
     if (test->date[0] != '\0') {
         str_printf(out, "selftest %s %s seed=%" PRIu64 " passed=%u failed=%u\n", test->date,
                    test->quick ? "quick" : "full", test->seed, test->passed, test->failed);

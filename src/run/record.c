@@ -10,7 +10,7 @@
 struct site_map {
     struct arena arena;
     struct op_place *places; /* [n_tensors] */
-    struct str kernels;      /* that were recorded: " matmul/lanes, add/plain," */
+    struct str kernels;      /* of the plan's nodes: " matmul/lanes, add/plain," */
 };
 
 static bool set_place(struct site_map *map, uint32_t tensor, struct dev_buf *buf, uint64_t offset,
@@ -160,23 +160,44 @@ static bool record_step_copy(const struct run_slot *slot, uint32_t d, struct dev
            dev_cmd_copy(cmd, slot->step[d], 0, slot->step_host[d], 0, bytes);
 }
 
-static bool record_node(struct run_session *session, const struct run_slot *slot,
-                        struct op_site *site, const struct plan_node *node, uint32_t d,
-                        struct run_part *part, struct str *kernels)
+static void note_kernel(struct str *kernels, const struct op *op, const struct op_used *used)
 {
-    if (node->kind == PLAN_BORDER) {
-        return record_border(session, slot, site, node, d, part);
-    }
-    struct op_used used = {0};
     char name[2 * OPS_NAME + 4];
-    site->used = &used;
-    bool ok = node->op->record(site, node);
-    site->used = NULL;
-    snprintf(name, sizeof name, " %s/%s,", node->op->name,
-             used.variant != NULL ? used.variant : "");
-    if (ok && strstr(str_get(kernels), name) == NULL) {
+    snprintf(name, sizeof name, " %s/%s,", op->name, used->variant != NULL ? used->variant : "");
+    if (strstr(str_get(kernels), name) == NULL) {
         str_printf(kernels, "%s", name);
     }
+}
+
+/* Gets every kernel of the plan that this device lacks, without recording anything, and has them
+ * made on several threads. */
+static bool make_kernels(const struct run_model *model, const struct plan *plan, uint32_t d,
+                         struct site_map *map, struct log *log)
+{
+    struct dev *dev = model->devices[d].dev;
+    struct op_used used = {0};
+    struct op_site site = {.dev = dev,
+                           .plan = plan,
+                           .places = map->places,
+                           .log = log,
+                           .prefs = &model->devices[d].prefs,
+                           .used = &used};
+    site.cmd = dev_cmd_create(dev);
+    if (site.cmd == NULL) {
+        return false;
+    }
+    dev_kernels_begin(dev);
+    bool ok = dev_cmd_begin_dry(site.cmd);
+    for (size_t i = 0; i < plan->n_nodes && ok; i++) {
+        const struct plan_node *node = &plan->nodes[i];
+        if (node->kind != PLAN_BORDER && on_device(plan, node, d)) {
+            ok = node->op->record(&site, node);
+            note_kernel(&map->kernels, node->op, &used);
+        }
+    }
+    ok = ok && dev_cmd_end(site.cmd);
+    ok = dev_kernels_end(dev, ok ? model->n_compile : 0) && ok;
+    dev_cmd_destroy(site.cmd);
     return ok;
 }
 
@@ -212,7 +233,8 @@ static bool record_part(struct run_session *session, const struct run_slot *slot
         }
         ns += more;
         part->predicted_ns += more;
-        if (!record_node(session, slot, &site, node, d, part, &map->kernels)) {
+        if (node->kind == PLAN_BORDER ? !record_border(session, slot, &site, node, d, part)
+                                      : !node->op->record(&site, node)) {
             return false;
         }
     }
@@ -241,7 +263,9 @@ static void *record_device(void *arg)
     for (uint32_t id = 0; id < r->rec->plan.n_tensors && r->ok; id++) {
         r->ok = place_tensor(r->session, r->slot, &r->rec->plan, id, r->device, &map);
     }
-    r->ok = r->ok && record_part(r->session, r->slot, r->rec, r->device, &map);
+    r->ok = r->ok &&
+            make_kernels(r->session->model, &r->rec->plan, r->device, &map, r->session->log) &&
+            record_part(r->session, r->slot, r->rec, r->device, &map);
     if (r->ok && r->slot->number == 0) {
         const struct run_device *device = &r->session->model->devices[r->device];
         log_debug(r->session->log, "device %u (%s): kernels of a step of %u tokens:%s",
@@ -253,7 +277,7 @@ static void *record_device(void *arg)
     return NULL;
 }
 
-/* All devices at once: the first recording of a device compiles its kernels. */
+/* All devices at once: the first recording on a device has its kernels made. */
 static bool record_devices(struct run_session *session, const struct run_slot *slot,
                            struct run_recording *rec)
 {

@@ -97,6 +97,7 @@ struct run_model {
     struct dev_exchange *exchange; /* NULL with one device */
     uint64_t border_bytes;         /* of one border in the arena: n_batch x n_embd x 4 */
     uint32_t n_flight;             /* steps in flight at once, at most RUN_MAX_SLOTS */
+    uint32_t n_compile;            /* threads that make pipelines, of each device */
     enum plan_elem k_type, v_type;
     bool plan_only;
     uint64_t load_ns;
