@@ -94,6 +94,7 @@ struct fake_gpu fake_vk_gpu(uint32_t number)
                            .heap_budget = 1ull << 30};
     gpu.uuid[0] = (uint8_t)(number + 1);
     gpu.driver_uuid[0] = 99;
+    gpu.cache_uuid[0] = 1;
     return gpu;
 }
 
@@ -211,8 +212,8 @@ static VKAPI_ATTR void VKAPI_CALL fake_GetPhysicalDeviceProperties(VkPhysicalDev
                                       .driverVersion = g->driver_version,
                                       .vendorID = g->vendor_id,
                                       .deviceID = g->device_id,
-                                      .deviceType = g->type,
-                                      .pipelineCacheUUID = {1, 2, 3}};
+                                      .deviceType = g->type};
+    memcpy(p->pipelineCacheUUID, g->cache_uuid, 16);
     snprintf(p->deviceName, sizeof p->deviceName, "%s", g->name);
     VkPhysicalDeviceLimits *l = &p->limits;
     l->maxComputeWorkGroupInvocations = 256;
@@ -269,6 +270,10 @@ static void fill_property(const struct fake_gpu *g, VkBaseOutStructure *s)
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES:
         ((VkPhysicalDeviceMaintenance4Properties *)(void *)s)->maxBufferSize =
             g->max_allocation / 2;
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES:
+        ((VkPhysicalDeviceShaderIntegerDotProductProperties *)(void *)s)
+            ->integerDotProduct4x8BitPackedSignedAccelerated = VK_TRUE;
         break;
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT:
         ((VkPhysicalDeviceExternalMemoryHostPropertiesEXT *)(void *)s)

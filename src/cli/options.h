@@ -31,7 +31,7 @@ enum cli_output { CLI_TEXT, CLI_JSON, CLI_MARKDOWN, CLI_CSV, CLI_HTML };
 
 /* Strings point into argv. */
 struct cli_options {
-    bool help, verbose;
+    bool help, verbose, no_cache;
     const char *group; /* of microbench: its one argument that is no option; NULL */
     const char *type, *shape, *variant;
     bool warm, quick, tune;
@@ -40,6 +40,8 @@ struct cli_options {
     const char *prompt, *file, *logits;
     bool lines, no_bos;
     bool no_display_prompt, ignore_eos, dry_run;
+    bool selftest;
+    const char *disable; /* names, checked; NULL: nothing */
     const char *stops[CLI_MAX_STOPS];
     uint32_t n_stops;
     int64_t n_predict, n_ctx, n_batch;    /* n_ctx, n_batch: 0 is the library's default */
@@ -85,7 +87,8 @@ enum cli_kind {
     CLI_SEED,
     CLI_DEVICE_LIST,
     CLI_SHARE_LIST,
-    CLI_CHOICE /* an enum: `choices` and the values beside them */
+    CLI_DISABLE, /* names of capabilities and kernels */
+    CLI_CHOICE   /* an enum: `choices` and the values beside them */
 };
 struct cli_choice {
     const char *name;
@@ -106,5 +109,9 @@ const struct cli_option *cli_option_table(void);
 /* Reads `text` as the value of `option`, strictly. False: said. `name`: as the user wrote it. */
 bool cli_value_parse(const struct cli_command *command, const struct cli_option *option,
                      const char *name, const char *text, struct cli_options *out);
+
+/* disable.c: a list of names, each of which must be known. False: said, with the nearest one. */
+bool cli_disable_parse(const struct cli_command *command, const char *option, const char *text,
+                       struct cli_options *out);
 
 #endif

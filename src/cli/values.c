@@ -129,6 +129,7 @@ static bool parse(const struct cli_option *option, const char *text, struct cli_
 {
     switch (option->kind) {
     case CLI_FLAG:
+    case CLI_DISABLE:
         return false;
     case CLI_STRING:
         memcpy(field(out, option), &text, sizeof text);
@@ -192,6 +193,9 @@ static void describe(const struct cli_option *option, char *out, size_t bytes)
 bool cli_value_parse(const struct cli_command *command, const struct cli_option *option,
                      const char *name, const char *text, struct cli_options *out)
 {
+    if (option->kind == CLI_DISABLE) {
+        return cli_disable_parse(command, name, text, out);
+    }
     if (parse(option, text, out)) {
         return true;
     }
