@@ -11,9 +11,10 @@ static const struct {
     const char *name;
     uint32_t groups;
 } group_names[] = {
-    {"gemm", BENCH_GEMM},       {"gemv", BENCH_GEMV}, {"attention", BENCH_ATTENTION},
-    {"norm", BENCH_NORM},       {"rope", BENCH_ROPE}, {"copy", BENCH_COPY},
-    {"ceiling", BENCH_CEILING}, {"all", BENCH_ALL},
+    {"gemm", BENCH_GEMM},         {"gemv", BENCH_GEMV},         {"attention", BENCH_ATTENTION},
+    {"norm", BENCH_NORM},         {"rope", BENCH_ROPE},         {"copy", BENCH_COPY},
+    {"ceiling", BENCH_CEILING},   {"dispatch", BENCH_DISPATCH}, {"submit", BENCH_SUBMIT},
+    {"exchange", BENCH_EXCHANGE}, {"all", BENCH_ALL},
 };
 enum { N_GROUPS = sizeof group_names / sizeof *group_names };
 
@@ -197,7 +198,7 @@ static int measure(struct microbench *m)
     m->params.note = on_note;
     m->params.user = m;
     m->params.log = on_log;
-    bool ran = bench_run(&m->params, &totals, why, sizeof why);
+    bool ran = bench_measure(&m->params, &totals, why, sizeof why);
     int code = microbench_print_end(&m->print, cli_devices_json(m->engine.context), m->params.seed);
     if (!ran) {
         cli_error("%s", why);

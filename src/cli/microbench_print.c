@@ -55,11 +55,11 @@ static void print_head(struct microbench_print *p, const struct bench_row *row)
     if (p->begun && p->device == row->device && strcmp(p->group, row->group) == 0) {
         return;
     }
-    printf("\n| device | %-9s | %-10s | %-6s | %-18s | %10s | %10s | %9s | %8s | %6s | %-8s |\n",
+    printf("\n| device | %-30s | %-20s | %-5s | %-17s | %10s | %10s | %9s | %8s | %6s | %-8s |\n",
            row->group, "variant", "type", "shape", "us", "min us", "GFLOP/s", "GB/s", "share",
            "limit");
-    printf("| -----: | --------- | ---------- | ------ | ------------------ | ---------: | "
-           "---------: | --------: | -------: | -----: | -------- |\n");
+    printf("| -----: | ------------------------------ | -------------------- | ----- | "
+           "----------------- | ---------: | ---------: | --------: | -------: | -----: | -------- |\n");
     snprintf(p->group, sizeof p->group, "%s", row->group);
     p->device = row->device;
     p->begun = true;
@@ -81,7 +81,7 @@ static void print_markdown(struct microbench_print *p, const struct bench_row *r
     print_head(p, row);
     snprintf(device, sizeof device, row->peer != BENCH_NONE ? "%u-%u" : "%u", row->device,
              row->peer);
-    printf("| %6s | %-9s | %-10s | %-6s | %-18s", device, row->name, row->variant, row->type,
+    printf("| %6s | %-30s | %-20s | %-5s | %-17s", device, row->name, row->variant, row->type,
            row->shape);
     figure(row->us, 10);
     figure(row->us_min, 10);

@@ -76,7 +76,10 @@ enum bench_group {
     BENCH_NORM = 1 << 4,
     BENCH_ROPE = 1 << 5,
     BENCH_COPY = 1 << 6,
-    BENCH_ALL = (1 << 7) - 1
+    BENCH_DISPATCH = 1 << 7, /* bench_device.h, and the next two */
+    BENCH_SUBMIT = 1 << 8,
+    BENCH_EXCHANGE = 1 << 9,
+    BENCH_ALL = (1 << 10) - 1
 };
 #define BENCH_FEW_TOKENS 8
 
@@ -112,7 +115,7 @@ bool bench_type_known(const char *name);
 bool bench_variant_known(uint32_t groups, const char *name);
 
 /* Opens the devices and measures group by group. False when nothing could be run: `why` says it. */
-bool bench_run(const struct bench_params *params, struct bench_totals *totals, char *why,
-               size_t why_bytes);
+bool bench_measure(const struct bench_params *params, struct bench_totals *totals, char *why,
+                   size_t why_bytes);
 
 #endif

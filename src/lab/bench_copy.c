@@ -90,7 +90,7 @@ static void measure(struct transfer *t, const uint8_t *data, struct bench_row *r
     ok = on_device ? bench_time(t->bd, &work, t->bd->params->samples, &timing)
                    : time_host(t, &timing);
     if (!ok) {
-        bench_row_fail(t->bd, row, NULL, true);
+        bench_row_unrun(t->bd, row, NULL, true);
         return;
     }
     row->us = timing.us;
@@ -139,7 +139,7 @@ static bool run_size(struct bench_device *bd, const struct bench_shape *shape)
         snprintf(row.type, sizeof row.type, "f32");
         t.way = order[i];
         if (why != NULL || data == NULL) {
-            bench_row_fail(bd, &row, why != NULL ? why : "out of memory", false);
+            bench_row_unrun(bd, &row, why != NULL ? why : "out of memory", false);
         } else {
             if (t.way == DOWNLOAD) {
                 memset(t.host, 0, (size_t)t.bytes);

@@ -58,7 +58,7 @@ bool bench_goes_on(const struct bench_device *bd);
 /* A row of this device: group, name. */
 struct bench_row bench_row_init(const struct bench_device *bd, const char *group, const char *name);
 /* Nothing was run: the last error line, or `why`, is the reason. */
-void bench_row_fail(struct bench_device *bd, struct bench_row *row, const char *why, bool error);
+void bench_row_unrun(struct bench_device *bd, struct bench_row *row, const char *why, bool error);
 
 /* ---- bench_time.c ---- */
 

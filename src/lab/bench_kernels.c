@@ -135,7 +135,7 @@ void bench_case_measure(struct bench_case *c, struct bench_row *row, uint32_t sa
     row->share = -1;
     if (!bench_case_create(c)) {
         /* a shape that cannot be is no fault; a device that gave up is */
-        bench_row_fail(c->bd, row, c->why, c->why == NULL && !c->plan.failed);
+        bench_row_unrun(c->bd, row, c->why, c->why == NULL && !c->plan.failed);
         return;
     }
     const struct bench_work work = {bench_case_record, c, c->copies};
@@ -143,7 +143,7 @@ void bench_case_measure(struct bench_case *c, struct bench_row *row, uint32_t sa
     snprintf(row->variant, sizeof row->variant, "%s",
              c->used.variant != NULL ? c->used.variant : "");
     if (!timed) {
-        bench_row_fail(c->bd, row, c->used.unfit, c->used.unfit == NULL);
+        bench_row_unrun(c->bd, row, c->used.unfit, c->used.unfit == NULL);
         return;
     }
     set_rates(c, &timing, row);

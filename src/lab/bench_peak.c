@@ -266,7 +266,7 @@ static bool conclude(struct attempt *best, const uint32_t *data, bool emit)
     }
     double before = best->timing.us_min;
     if (!get_kernel(best) || !time_attempt(best, bd->params->samples)) {
-        bench_row_fail(bd, &row, NULL, true);
+        bench_row_unrun(bd, &row, NULL, true);
         return bench_emit(bd, &row);
     }
     row.samples = best->timing.samples;
@@ -340,7 +340,7 @@ static bool measure_all(struct bench_device *bd, struct dev_buf *buf, const uint
         struct attempt best;
         if (!find_best(bd, buf, next, next == &memory ? memory_end : math_end, &best)) {
             struct bench_row row = bench_row_init(bd, "ceiling", name);
-            bench_row_fail(bd, &row, NULL, true);
+            bench_row_unrun(bd, &row, NULL, true);
             if (!bench_emit(bd, &row)) {
                 return false;
             }
@@ -382,7 +382,7 @@ bool bench_ceilings_measure(struct bench_device *bd, bool emit)
          bench_once(bd, record_spread, &spread);
     if (!ok) {
         struct bench_row row = bench_row_init(bd, "ceiling", "memory");
-        bench_row_fail(bd, &row, NULL, true);
+        bench_row_unrun(bd, &row, NULL, true);
         ok = bench_emit(bd, &row);
     } else {
         ok = measure_all(bd, spread.buf, data, emit);

@@ -3,6 +3,8 @@
 #include "lab/bench_internal.h"
 
 #include "base/os.h"
+#include "lab/bench_device.h"
+#include "ops/profile.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,7 +40,7 @@ struct bench_row bench_row_init(const struct bench_device *bd, const char *group
     return row;
 }
 
-void bench_row_fail(struct bench_device *bd, struct bench_row *row, const char *why, bool error)
+void bench_row_unrun(struct bench_device *bd, struct bench_row *row, const char *why, bool error)
 {
     row->skipped = !error;
     if (why != NULL) {
@@ -48,14 +50,19 @@ void bench_row_fail(struct bench_device *bd, struct bench_row *row, const char *
     }
 }
 
-bool bench_emit(struct bench_device *bd, const struct bench_row *row)
+static bool count_row(const struct bench_params *params, struct bench_totals *t,
+                      const struct bench_row *row)
 {
-    struct bench_totals *t = bd->totals;
     t->rows++;
     t->skipped += row->skipped ? 1 : 0;
     t->failed += !row->skipped && !row->passed ? 1 : 0;
-    t->stopped = t->stopped || !bd->params->row(bd->params->user, row);
-    return !t->stopped && !dev_is_lost(bd->dev);
+    t->stopped = t->stopped || !params->row(params->user, row);
+    return !t->stopped;
+}
+
+bool bench_emit(struct bench_device *bd, const struct bench_row *row)
+{
+    return count_row(bd->params, bd->totals, row) && !dev_is_lost(bd->dev);
 }
 
 uint64_t bench_memory_most(const struct bench_device *bd)
@@ -103,6 +110,9 @@ bool bench_device_open(struct bench_device *bd, struct dev_instance *inst, uint3
     bd->samples = mem_alloc(BENCH_MAX_SAMPLES, sizeof *bd->samples);
     if (bd->dev == NULL || bd->samples == NULL) {
         return false;
+    }
+    if (cached && params->use_profile) {
+        ops_profile_load(&bd->prefs, folder, dev_get_info(bd->dev), log);
     }
     const struct dev_caps *caps = dev_get_caps(bd->dev);
     bd->gpu_clock = caps->timestamp_bits != 0 && dev_get_info(bd->dev)->type != DEV_CPU;
@@ -171,32 +181,70 @@ static void run_device(struct bench_device *bd, uint64_t begin_ns, uint32_t numb
     }
     if (dev_is_lost(bd->dev)) {
         struct bench_row row = bench_row_init(bd, "device", "lost");
-        bench_row_fail(bd, &row, NULL, true);
+        bench_row_unrun(bd, &row, NULL, true);
         bench_emit(bd, &row);
     }
     conclude(bd);
 }
 
-bool bench_run(const struct bench_params *params, struct bench_totals *totals, char *why,
-               size_t why_bytes)
+/* Rows of measurements that are not of this file, counted on their way. */
+struct counter {
+    const struct bench_params *params;
+    struct bench_totals *totals;
+};
+
+static bool on_row(void *user, const struct bench_row *row)
+{
+    const struct counter *c = user;
+    return count_row(c->params, c->totals, row);
+}
+
+/* What devices cost rather than kernels. */
+static bool run_device_groups(const struct bench_params *p, struct bench_totals *totals,
+                              struct dev_instance *inst, struct log *log)
+{
+    struct counter counter = {p, totals};
+    const struct bench_device_params device = {.inst = inst,
+                                               .devices = p->devices,
+                                               .n_devices = p->n_devices,
+                                               .samples = p->samples,
+                                               .max_bytes = p->quick ? 1 << 20 : 0,
+                                               .log = log,
+                                               .row = on_row,
+                                               .user = &counter};
+    const struct {
+        uint32_t group;
+        bool (*run)(const struct bench_device_params *params);
+    } all[] = {{BENCH_DISPATCH, bench_dispatch},
+               {BENCH_SUBMIT, bench_submit},
+               {BENCH_EXCHANGE, bench_exchange}};
+    for (uint32_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if ((p->groups & all[i].group) != 0 && !all[i].run(&device)) {
+            return totals->stopped;
+        }
+    }
+    return true;
+}
+
+bool bench_measure(const struct bench_params *params, struct bench_totals *totals, char *why,
+                   size_t why_bytes)
 {
     struct log log;
     uint64_t begin = os_clock_ns();
     *totals = (struct bench_totals){0};
     log_init(&log, params->log, params->log_user, LOG_WARN);
     struct dev_instance *inst = dev_instance_create(&(struct dev_instance_params){.log = &log});
-    bool ok = inst != NULL;
-    for (uint32_t i = 0; ok && i < params->n_devices && !totals->stopped; i++) {
+    bool ok = inst != NULL && run_device_groups(params, totals, inst, &log), kernels;
+    kernels = (params->groups & ~(uint32_t)(BENCH_DISPATCH | BENCH_SUBMIT | BENCH_EXCHANGE)) != 0;
+    for (uint32_t i = 0; ok && kernels && i < params->n_devices && !totals->stopped; i++) {
         struct bench_device bd;
         ok = bench_device_open(&bd, inst, params->devices[i], params, totals, &log);
         if (ok) {
             run_device(&bd, begin, i);
-        } else {
-            log_get_last(&log, why, why_bytes);
         }
         bench_device_close(&bd);
     }
-    if (inst == NULL) {
+    if (!ok) {
         log_get_last(&log, why, why_bytes);
     }
     totals->messages = inst != NULL ? dev_instance_messages(inst) : 0;
