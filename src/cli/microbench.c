@@ -4,6 +4,8 @@
 #include "cli/commands.h"
 #include "cli/device_json.h"
 #include "cli/engine.h"
+#include "cli/memory.h"
+#include "cli/plot.h"
 
 #include <string.h>
 
@@ -24,6 +26,8 @@ struct microbench {
     struct bench_params params;
     struct bench_shape shape;
     struct microbench_print print;
+    struct bench_row *rows; /* for the plot */
+    size_t n_rows, cap_rows;
 };
 
 static void say_unknown(const char *what, const char *given, const char *const *names)
@@ -108,6 +112,15 @@ static int read_options(struct microbench *m)
             }
         }
     }
+    if (o->tune && (o->no_cache || o->plot != NULL || o->shape != NULL || o->variant != NULL)) {
+        cli_error("microbench: --tune goes with neither --no-cache, --plot, --shape nor --variant");
+        return CLI_USAGE;
+    }
+    if (o->tune && (p->groups & (BENCH_GEMV | BENCH_GEMM | BENCH_ATTENTION | BENCH_NORM)) == 0) {
+        cli_error("microbench: %s: --tune is for gemv, gemm, attention, norm or all", o->group);
+        return CLI_USAGE;
+    }
+    p->no_cache = o->no_cache;
     p->type = o->type;
     p->variant = o->variant;
     p->samples = (uint32_t)o->n_repeats;
@@ -151,10 +164,33 @@ static int choose_devices(struct microbench *m)
     return CLI_DONE;
 }
 
+static bool keep_row(struct microbench *m, const struct bench_row *row)
+{
+    if (m->n_rows == m->cap_rows) {
+        size_t cap = m->cap_rows != 0 ? 2 * m->cap_rows : 64;
+        struct bench_row *rows = cli_resize(m->rows, cap, sizeof *rows);
+        if (rows == NULL) {
+            return false;
+        }
+        m->rows = rows;
+        m->cap_rows = cap;
+    }
+    m->rows[m->n_rows++] = *row;
+    return true;
+}
+
 static bool on_row(void *user, const struct bench_row *row)
 {
     struct microbench *m = user;
     microbench_print_row(&m->print, row);
+    return (m->options->plot == NULL || keep_row(m, row)) &&
+           cli_interrupted(m->engine.interrupt) == 0;
+}
+
+static bool on_tuned(void *user, const struct bench_tuned *tuned)
+{
+    struct microbench *m = user;
+    microbench_print_tuned(&m->print, tuned);
     return cli_interrupted(m->engine.interrupt) == 0;
 }
 
@@ -198,14 +234,18 @@ static int measure(struct microbench *m)
     m->params.note = on_note;
     m->params.user = m;
     m->params.log = on_log;
-    bool ran = bench_measure(&m->params, &totals, why, sizeof why);
+    m->print.list = m->options->tune ? "tuned" : "rows";
+    bool ran = m->options->tune ? bench_tune(&m->params, on_tuned, &totals, why, sizeof why)
+                                : bench_measure(&m->params, &totals, why, sizeof why);
     int code = microbench_print_end(&m->print, cli_devices_json(m->engine.context), m->params.seed);
     if (!ran) {
         cli_error("%s", why);
         return CLI_FAILED;
     }
+    bool drawn = m->options->plot == NULL ||
+                 cli_plot_roofline(m->options->plot, m->rows, m->n_rows, m->engine.context);
     int judged = judge(m, &totals);
-    return judged != CLI_DONE ? judged : code;
+    return judged != CLI_DONE ? judged : drawn ? code : CLI_FAILED;
 }
 
 int cli_microbench(const struct cli_options *options)
@@ -215,12 +255,15 @@ int cli_microbench(const struct cli_options *options)
     if (code != CLI_DONE) {
         return code;
     }
-    code = cli_engine_open_devices(&m.engine, options);
+    code = options->plot == NULL || cli_plot_ready(options->plot)
+               ? cli_engine_open_devices(&m.engine, options)
+               : CLI_FAILED;
     if (code == CLI_DONE) {
         code = choose_devices(&m);
     }
     if (code == CLI_DONE) {
         code = measure(&m);
     }
+    cli_free(m.rows);
     return cli_engine_close(&m.engine, code);
 }

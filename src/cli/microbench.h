@@ -9,7 +9,8 @@
 
 struct microbench_print {
     enum cli_output output;
-    json_t *rows; /* of CSV and JSON; for the table none are kept */
+    json_t *rows;     /* of CSV and JSON; for the table none are kept */
+    const char *list; /* what JSON calls them */
     char group[16];
     uint32_t device;
     bool begun; /* a table has a head */
@@ -17,6 +18,7 @@ struct microbench_print {
 
 void microbench_print_note(struct microbench_print *p, const char *line);
 void microbench_print_row(struct microbench_print *p, const struct bench_row *row);
+void microbench_print_tuned(struct microbench_print *p, const struct bench_tuned *tuned);
 /* The rest of the output; `devices` are facts, taken over. Returns a cli_exit. */
 int microbench_print_end(struct microbench_print *p, json_t *devices, uint64_t seed);
 

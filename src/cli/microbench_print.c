@@ -59,7 +59,8 @@ static void print_head(struct microbench_print *p, const struct bench_row *row)
            row->group, "variant", "type", "shape", "us", "min us", "GFLOP/s", "GB/s", "share",
            "limit");
     printf("| -----: | ------------------------------ | -------------------- | ----- | "
-           "----------------- | ---------: | ---------: | --------: | -------: | -----: | -------- |\n");
+           "----------------- | ---------: | ---------: | --------: | -------: | -----: | -------- "
+           "|\n");
     snprintf(p->group, sizeof p->group, "%s", row->group);
     p->device = row->device;
     p->begun = true;
@@ -109,6 +110,55 @@ void microbench_print_row(struct microbench_print *p, const struct bench_row *ro
     }
 }
 
+static json_t *tuned_json(const struct bench_tuned *t)
+{
+    json_t *out = json_object();
+    cli_json_add(out, "device", json_integer(t->device));
+    cli_json_add(out, "op", json_string(t->op));
+    cli_json_add(out, "variant", json_string(t->variant));
+    cli_json_add(out, "type", json_string(t->type));
+    cli_json_add(out, "tokens", json_string(t->tokens));
+    cli_json_add(out, "shape", json_string(t->shape));
+    cli_json_add(out, "tried", json_integer(t->tried));
+    cli_json_add(out, "failed", json_integer(t->failed));
+    cli_json_add(out, "default_us", number(t->default_us));
+    cli_json_add(out, "best_us", number(t->best_us));
+    cli_json_add(out, "values", json_string(t->values));
+    cli_json_add(out, "kept", json_boolean(t->kept));
+    cli_json_add(out, "why", cli_json_text(t->why));
+    return out;
+}
+
+void microbench_print_tuned(struct microbench_print *p, const struct bench_tuned *t)
+{
+    if (p->output != CLI_MARKDOWN) {
+        json_array_append_new(p->rows, tuned_json(t));
+        return;
+    }
+    if (!p->begun) {
+        printf(
+            "\n| device | %-10s | %-10s | %-5s | %-6s | %-16s | %5s | %10s | %10s | %6s | %-4s | "
+            "values\n",
+            "op", "variant", "type", "tokens", "shape", "tried", "default us", "best us", "gain",
+            "kept");
+        printf("| -----: | ---------- | ---------- | ----- | ------ | ---------------- | ----: | "
+               "---------: | ---------: | -----: | ---- | ------\n");
+        p->begun = true;
+    }
+    double gain = t->best_us > 0 ? t->default_us / t->best_us - 1 : 0;
+    printf("| %6u | %-10s | %-10s | %-5s | %-6s | %-16s | %5u", t->device, t->op, t->variant,
+           t->type, t->tokens, t->shape, t->tried);
+    figure(t->default_us, 10);
+    figure(t->best_us, 10);
+    printf(" | %4.0f %% | %-4s | %s", gain * 100, t->kept ? "yes" : "no", t->values);
+    if (t->why[0] != '\0') {
+        printf("%s%u FAILED: ", t->values[0] != '\0' ? "; " : "", t->failed);
+        cli_put_safe(stdout, t->why);
+    }
+    printf("\n");
+    fflush(stdout);
+}
+
 int microbench_print_end(struct microbench_print *p, json_t *devices, uint64_t seed)
 {
     int code = CLI_DONE;
@@ -119,7 +169,7 @@ int microbench_print_end(struct microbench_print *p, json_t *devices, uint64_t s
         cli_json_add(out, "quadriga", json_string(qd_version()));
         cli_json_add(out, "seed", cli_json_uint(seed));
         cli_json_add(out, "devices", json_incref(devices));
-        cli_json_add(out, "rows", json_incref(p->rows));
+        cli_json_add(out, p->list, json_incref(p->rows));
         code = cli_json_print(out);
         json_decref(out);
     }

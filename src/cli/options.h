@@ -33,7 +33,7 @@ enum cli_output { CLI_TEXT, CLI_JSON, CLI_MARKDOWN, CLI_CSV, CLI_HTML };
 struct cli_options {
     bool help, verbose, no_cache;
     const char *group; /* of microbench: its one argument that is no option; NULL */
-    const char *type, *shape, *variant;
+    const char *type, *shape, *variant, *plot;
     bool warm, quick, tune;
     double time_limit;
     const char *model, *dummy;

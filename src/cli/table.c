@@ -130,6 +130,19 @@ static const struct cli_option options[] = {
      .commands = CLI_MICROBENCH,
      .offset = AT(quick),
      .help = "a few shapes of LLaMA 7B and, without --type, F16 and Q4_K only"},
+    {.names = {"--tune"},
+     .kind = CLI_FLAG,
+     .commands = CLI_MICROBENCH,
+     .offset = AT(tune),
+     .help = "in place of measuring: try the tile parameters of the kernels that the engine "
+             "chooses (gemv, gemm, attention, norm) and keep the best in the device's profile, "
+             "where the engine finds them"},
+    {.names = {"--plot"},
+     .value = "FILE.svg",
+     .kind = CLI_STRING,
+     .commands = CLI_MICROBENCH,
+     .offset = AT(plot),
+     .help = "also draw a roofline per device, with each kernel as a point (needs gnuplot)"},
     {.names = {"--time-limit"},
      .value = "S",
      .kind = CLI_REAL,
@@ -312,7 +325,7 @@ static const struct cli_option options[] = {
      .help = "also the log"},
     {.names = {"--no-cache"},
      .kind = CLI_FLAG,
-     .commands = CLI_RUN | CLI_BENCH,
+     .commands = CLI_RUN | CLI_BENCH | CLI_MICROBENCH,
      .offset = AT(no_cache),
      .help =
          "compile every kernel anew, and use nothing that a self-test or tuning left: the folder "
@@ -342,10 +355,11 @@ static const struct cli_command commands[] = {
      "after one run to warm up. In CSV and JSON, exchanges and exchanged_bytes are those of one "
      "repetition, and ttft_ns is the time of a prompt, or of the first generated token.",
      cli_bench},
-    {"microbench", CLI_MICROBENCH, "[gemm|gemv|attention|norm|rope|copy|ceiling|all] [options]",
+    {"microbench", CLI_MICROBENCH,
+     "[gemm|gemv|attention|norm|rope|copy|ceiling|dispatch|submit|exchange|all] [options]",
      "Measures kernels by themselves: time, rates, and the share of this device's own ceilings, "
-     "which are measured first. Every result is checked; a wrong one is marked and makes the exit "
-     "code 1.",
+     "which are measured first; what a dispatch, a submission and a hop between devices cost. "
+     "Every result is checked; a wrong one is marked and makes the exit code 1.",
      cli_microbench},
     {0},
 };

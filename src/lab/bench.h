@@ -96,7 +96,7 @@ struct bench_params {
     bool quick;       /* one model's shapes, three numbers of tokens, two formats */
     double seconds;   /* no row begins after so many; 0: no limit */
     uint64_t seed;
-    bool use_profile; /* what the device's profile says of variants and tiles */
+    bool no_cache; /* neither the profile of the device nor its cache of pipelines is used */
     bench_row_fn *row;
     bench_note_fn *note; /* may be NULL */
     void *user;
@@ -113,6 +113,26 @@ const char *bench_type_name(uint32_t index);
 bool bench_type_known(const char *name);
 /* Whether some op of these groups has a variant of that name ("all" is one). */
 bool bench_variant_known(uint32_t groups, const char *name);
+
+/* One set of tile parameters that was looked for. */
+struct bench_tuned {
+    uint32_t device;
+    char op[OPS_NAME], variant[OPS_NAME], type[16], tokens[8]; /* "q4_k" or "", "2-8" */
+    char shape[64];
+    uint32_t tried, failed; /* candidates; those that gave wrong results or none */
+    double default_us, best_us;
+    char values[96]; /* of the best: "rows=4 local=128 tokens=2"; "" */
+    bool kept;       /* better than the default by more than noise, and in the profile */
+    char why[160];   /* of the first that failed; or why nothing was tried */
+};
+typedef bool bench_tuned_fn(void *user, const struct bench_tuned *tuned);
+
+/* For each kernel that the engine would choose, format and class of token counts: tries every
+ * combination of its tile parameters, checks each result, and keeps the best in the device's
+ * profile. Of params, `groups` says which kernels; row is not called. False as bench_measure, or
+ * when a profile could not be written. */
+bool bench_tune(const struct bench_params *params, bench_tuned_fn *tuned,
+                struct bench_totals *totals, char *why, size_t why_bytes);
 
 /* Opens the devices and measures group by group. False when nothing could be run: `why` says it. */
 bool bench_measure(const struct bench_params *params, struct bench_totals *totals, char *why,

@@ -199,7 +199,7 @@ static bool record_fill(void *user, struct dev_cmd *cmd)
     return true;
 }
 
-/* The first copy's inputs to all others, twice as many at a time; poison for the results. */
+/* The first copy's inputs to all others, twice as many at a time. */
 static bool record_copies(void *user, struct dev_cmd *cmd)
 {
     struct bench_case *c = user;
@@ -209,7 +209,7 @@ static bool record_copies(void *user, struct dev_cmd *cmd)
             return false;
         }
     }
-    return dev_cmd_fill(cmd, c->buf, c->out_at, c->out_bytes * c->copies, LAB_POISON);
+    return true;
 }
 
 static bool upload_words(struct bench_case *c)
@@ -223,6 +223,17 @@ static bool upload_words(struct bench_case *c)
         }
     }
     return true;
+}
+
+static bool record_poison(void *user, struct dev_cmd *cmd)
+{
+    struct bench_case *c = user;
+    return dev_cmd_fill(cmd, c->buf, c->out_at, c->out_bytes * c->copies, LAB_POISON);
+}
+
+bool bench_case_poison(struct bench_case *c)
+{
+    return bench_once(c->bd, record_poison, c);
 }
 
 bool bench_case_create(struct bench_case *c)
@@ -241,7 +252,7 @@ bool bench_case_create(struct bench_case *c)
         c->bytes += cost.bytes;
     }
     return lay_out(c) && choose_copies(c) && bench_once(c->bd, record_fill, c) && upload_words(c) &&
-           bench_once(c->bd, record_copies, c);
+           bench_once(c->bd, record_copies, c) && bench_case_poison(c);
 }
 
 void bench_case_finish(struct bench_case *c)

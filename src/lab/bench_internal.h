@@ -37,6 +37,7 @@ struct bench_device {
     bool gpu_clock;
     struct bench_ceilings ceilings;
     struct ops_prefs prefs; /* of the device's profile */
+    char folder[1024];      /* of the caches; "": none */
     double *samples;        /* [BENCH_MAX_SAMPLES] */
     uint32_t skipped[3];    /* default shapes left out: too large, no time left, other reasons */
 };
@@ -140,6 +141,8 @@ struct bench_case {
 /* Builds, lays out, fills. False: c->why or the log says why; bench_case_finish in any case. */
 bool bench_case_create(struct bench_case *c);
 void bench_case_finish(struct bench_case *c);
+/* Marks the results of all copies as not written. */
+bool bench_case_poison(struct bench_case *c);
 /* For bench_work: user is the case. */
 bool bench_case_record(void *user, struct dev_cmd *cmd, uint32_t first, uint32_t n);
 /* Judges the results of copy `copy`; `why` says what is wrong with them. */
@@ -153,9 +156,11 @@ void bench_case_measure(struct bench_case *c, struct bench_row *row, uint32_t sa
 /* ---- the groups ---- */
 
 /* Kernels made for the ceilings; rows of group "ceiling" where that group was asked for. */
-bool bench_ceilings_measure(struct bench_device *bd, bool emit);
+bool bench_ceilings_measure(struct bench_device *bd);
 bool bench_kernels(struct bench_device *bd, uint32_t groups);
 bool bench_copies(struct bench_device *bd);
+/* Formats of `--type` that this kind of kernel has. */
+bool bench_has_type(const struct bench_device *bd, const struct bench_kind *kind, uint32_t quant);
 void bench_limits_of(const struct bench_device *bd, const char *op, enum quant_id quant,
                      struct bench_limits *out);
 

@@ -271,7 +271,7 @@ static bool run_shapes(struct bench_device *bd, struct bench_case *c, uint32_t g
 }
 
 /* Formats of a group: matmul has all weight formats, attention those of caches, the rest f32. */
-static bool has_type(const struct bench_device *bd, const struct bench_kind *kind, uint32_t quant)
+bool bench_has_type(const struct bench_device *bd, const struct bench_kind *kind, uint32_t quant)
 {
     const char *asked = bd->params->type;
     uint32_t type = asked != NULL ? find_type(asked) : QUANT_COUNT;
@@ -291,7 +291,8 @@ bool bench_kernels(struct bench_device *bd, uint32_t asked)
     for (uint32_t i = 0; i < sizeof groups / sizeof *groups; i++) {
         for (uint32_t q = 0; q < QUANT_COUNT && (asked & groups[i].group) != 0; q++) {
             struct bench_case c = {.bd = bd, .kind = groups[i].kind, .quant = (enum quant_id)q};
-            if (has_type(bd, c.kind, q) && !run_shapes(bd, &c, groups[i].group, groups[i].name)) {
+            if (bench_has_type(bd, c.kind, q) &&
+                !run_shapes(bd, &c, groups[i].group, groups[i].name)) {
                 return false;
             }
         }

@@ -254,7 +254,7 @@ static double *ceiling_of(struct bench_device *bd, const char *name)
 }
 
 /* The best attempt, measured with all samples and checked, becomes a row. */
-static bool conclude(struct attempt *best, const uint32_t *data, bool emit)
+static bool conclude(struct attempt *best, const uint32_t *data)
 {
     struct bench_device *bd = best->bd;
     const struct bench_peak *peak = best->peak;
@@ -287,7 +287,7 @@ static bool conclude(struct attempt *best, const uint32_t *data, bool emit)
     if (row.passed) {
         *ceiling_of(bd, peak->name) = per_second;
     }
-    return (!emit && row.passed) || bench_emit(bd, &row);
+    return bench_emit(bd, &row);
 }
 
 /* Tries the kernels of one name in all launch sizes; `kernels` goes to the next name. */
@@ -327,8 +327,7 @@ static bool find_best(struct bench_device *bd, struct dev_buf *buf,
     return true;
 }
 
-static bool measure_all(struct bench_device *bd, struct dev_buf *buf, const uint32_t *data,
-                        bool emit)
+static bool measure_all(struct bench_device *bd, struct dev_buf *buf, const uint32_t *data)
 {
     uint32_t n_math;
     const struct bench_peak *math = bench_peak_math(&n_math), *memory = memory_kernels;
@@ -344,7 +343,7 @@ static bool measure_all(struct bench_device *bd, struct dev_buf *buf, const uint
             if (!bench_emit(bd, &row)) {
                 return false;
             }
-        } else if (best.peak != NULL && !conclude(&best, data, emit)) {
+        } else if (best.peak != NULL && !conclude(&best, data)) {
             return false;
         }
     }
@@ -368,7 +367,7 @@ static bool record_spread(void *user, struct dev_cmd *cmd)
     return true;
 }
 
-bool bench_ceilings_measure(struct bench_device *bd, bool emit)
+bool bench_ceilings_measure(struct bench_device *bd)
 {
     bd->rotate = bd->rotate / BLOCK * BLOCK;
     struct spread spread = {bench_memory(bd, bd->rotate + (uint64_t)RESULTS * BLOCK), bd->rotate};
@@ -385,7 +384,7 @@ bool bench_ceilings_measure(struct bench_device *bd, bool emit)
         bench_row_unrun(bd, &row, NULL, true);
         ok = bench_emit(bd, &row);
     } else {
-        ok = measure_all(bd, spread.buf, data, emit);
+        ok = measure_all(bd, spread.buf, data);
     }
     mem_free(data);
     return ok;

@@ -102,17 +102,17 @@ bool bench_device_open(struct bench_device *bd, struct dev_instance *inst, uint3
                        const struct bench_params *params, struct bench_totals *totals,
                        struct log *log)
 {
-    char folder[1024];
-    bool cached = os_cache_dir(folder, sizeof folder);
     *bd = (struct bench_device){.params = params, .totals = totals, .log = log, .index = index};
+    bool cached = !params->no_cache && os_cache_dir(bd->folder, sizeof bd->folder);
+    bd->folder[0] = cached ? bd->folder[0] : '\0';
     bd->dev = dev_open(
-        inst, &(struct dev_open_params){.index = index, .cache_dir = cached ? folder : NULL});
+        inst, &(struct dev_open_params){.index = index, .cache_dir = cached ? bd->folder : NULL});
     bd->samples = mem_alloc(BENCH_MAX_SAMPLES, sizeof *bd->samples);
     if (bd->dev == NULL || bd->samples == NULL) {
         return false;
     }
-    if (cached && params->use_profile) {
-        ops_profile_load(&bd->prefs, folder, dev_get_info(bd->dev), log);
+    if (cached) {
+        ops_profile_load(&bd->prefs, bd->folder, dev_get_info(bd->dev), log);
     }
     const struct dev_caps *caps = dev_get_caps(bd->dev);
     bd->gpu_clock = caps->timestamp_bits != 0 && dev_get_info(bd->dev)->type != DEV_CPU;
@@ -174,8 +174,7 @@ static void run_device(struct bench_device *bd, uint64_t begin_ns, uint32_t numb
     double part = p->seconds * 1e9 * (number + 1) / p->n_devices;
     bd->end_ns = p->seconds > 0 ? begin_ns + (uint64_t)part : 0;
     introduce(bd);
-    bool goes_on = bench_ceilings_measure(bd, (p->groups & BENCH_CEILING) != 0) &&
-                   bench_kernels(bd, p->groups);
+    bool goes_on = bench_ceilings_measure(bd) && bench_kernels(bd, p->groups);
     if (goes_on && (p->groups & BENCH_COPY) != 0) {
         bench_copies(bd);
     }
