@@ -276,7 +276,7 @@ bool bench_has_type(const struct bench_device *bd, const struct bench_kind *kind
     const char *asked = bd->params->type;
     uint32_t type = asked != NULL ? find_type(asked) : QUANT_COUNT;
     if (kind == &bench_kind_matmul) {
-        bool quick = bd->params->quick && asked == NULL;
+        bool quick = bd->params->quick && asked == NULL && bd->params->shape == NULL;
         return (type == QUANT_COUNT || type == quant) &&
                (!quick || quant == QUANT_F16 || quant == QUANT_Q4_K);
     }

@@ -13,7 +13,7 @@ enum {
     RESULTS = 16,             /* of reading kernels, side by side */
     MOST_READERS = BLOCK / 4, /* invocations whose results fit a block */
     GPU_NS = 5000000,         /* least time of an arithmetic kernel */
-    CPU_NS = 20000000,
+    CPU_NS = 8000000,
     CHECKED = 8, /* invocations */
 };
 
@@ -300,6 +300,7 @@ static bool find_best(struct bench_device *bd, struct dev_buf *buf,
     const struct launch *launches = cpu ? cpu_launches : gpu_launches;
     uint32_t n =
         cpu ? sizeof cpu_launches / sizeof *launches : sizeof gpu_launches / sizeof *launches;
+    n = bd->params->quick ? 2 : n;
     const char *name = (*kernels)->name;
     best->peak = NULL;
     for (; *kernels < end && strcmp((*kernels)->name, name) == 0; ++*kernels) {
@@ -316,7 +317,7 @@ static bool find_best(struct bench_device *bd, struct dev_buf *buf,
                 continue; /* a workgroup or a result too large for this device */
             }
             if (!get_kernel(&t) ||
-                !(t.peak->kind == PEAK_MATH ? choose_repeat(&t) : time_attempt(&t, 3))) {
+                !(t.peak->kind == PEAK_MATH ? choose_repeat(&t) : time_attempt(&t, 2))) {
                 return false;
             }
             if (best->peak == NULL || rate(&t) > rate(best)) {

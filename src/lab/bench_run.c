@@ -105,8 +105,9 @@ bool bench_device_open(struct bench_device *bd, struct dev_instance *inst, uint3
     *bd = (struct bench_device){.params = params, .totals = totals, .log = log, .index = index};
     bool cached = !params->no_cache && os_cache_dir(bd->folder, sizeof bd->folder);
     bd->folder[0] = cached ? bd->folder[0] : '\0';
-    bd->dev = dev_open(
-        inst, &(struct dev_open_params){.index = index, .cache_dir = cached ? bd->folder : NULL});
+    bd->dev = dev_open(inst, &(struct dev_open_params){.index = index,
+                                                       .caps_off = params->caps_off,
+                                                       .cache_dir = cached ? bd->folder : NULL});
     bd->samples = mem_alloc(BENCH_MAX_SAMPLES, sizeof *bd->samples);
     if (bd->dev == NULL || bd->samples == NULL) {
         return false;
@@ -206,6 +207,7 @@ static bool run_device_groups(const struct bench_params *p, struct bench_totals 
     const struct bench_device_params device = {.inst = inst,
                                                .devices = p->devices,
                                                .n_devices = p->n_devices,
+                                               .caps_off = p->caps_off,
                                                .samples = p->samples,
                                                .max_bytes = p->quick ? 1 << 20 : 0,
                                                .log = log,

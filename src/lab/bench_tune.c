@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum { SWEEP_SAMPLES = 3, DUEL_ROUNDS = 5 };
-#define NOISE 0.03
+#define NOISE 0.03 /* what two runs of the same may differ by */
 
 /* One kernel in one format and class. */
 struct search {
@@ -123,7 +123,8 @@ static bool duel(struct search *s)
         s->row.default_us = fmin(s->row.default_us, theirs);
         s->row.best_us = fmin(s->row.best_us, ours);
     }
-    return s->row.best_us < s->row.default_us * (1 - NOISE);
+    double least = s->bd->params->least_gain;
+    return s->row.best_us < s->row.default_us * (1 - (least != 0 ? least : NOISE));
 }
 
 /* What was known for this kernel, format and class is replaced, or forgotten where the default is
@@ -243,6 +244,7 @@ static bool tune_kind(struct bench_device *bd, const struct bench_kind *kind, ui
 static bool tune_device(struct bench_device *bd, bench_tuned_fn *tuned)
 {
     uint32_t groups = bd->params->groups, classes = 0, left = bd->totals->left_out;
+    uint32_t rows = bd->totals->rows;
     bool ok = true;
     classes |= (groups & BENCH_GEMV) != 0 ? 3u : 0;
     classes |= (groups & BENCH_GEMM) != 0 ? 12u : 0;
@@ -252,6 +254,10 @@ static bool tune_device(struct bench_device *bd, bench_tuned_fn *tuned)
     }
     if (goes_on && (groups & BENCH_NORM) != 0) {
         tune_kind(bd, &bench_kind_norm, 15, tuned, &ok);
+    }
+    if (bd->totals->rows == rows && goes_on) {
+        bench_note(bd, "device %u: the kernels that are chosen here have no tile parameters",
+                   bd->index);
     }
     left = bd->totals->left_out - left;
     if (left != 0) {
