@@ -273,8 +273,10 @@ int main(int argc, char **argv)
     mkdir(argv[1], 0777);
     snprintf(svg, sizeof svg, "%s/roofline.svg", argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_ceilings), cmocka_unit_test(refuses), cmocka_unit_test(draws),
-        cmocka_unit_test(escapes_names),    cmocka_unit_test(draws),
+        cmocka_unit_test(without_ceilings),
+        cmocka_unit_test(draws),
+        cmocka_unit_test(escapes_names),
+        cmocka_unit_test(refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,34 +151,43 @@ static void dispatches_that_do_nothing(void **state)
     end(&p);
 }
 
-/* A call that fails is a row that did not pass, with the reason; the run goes on, also after a loss
- * of one logical device. */
+/* The k-th call fails, for more and more k until it does not come. Returns rows that say so. */
+static uint32_t count_failures(bool (*run)(const struct bench_device_params *), VkResult result)
+{
+    const char *word = result == VK_ERROR_DEVICE_LOST ? "is lost" : "OUT_OF_DEVICE_MEMORY";
+    uint32_t failures = 0;
+    bool came = true;
+    for (uint32_t k = 1; came; k += 1 + k / 8) {
+        struct bench_device_params p = begin(1);
+        open_fake(&p);
+        fake.calls = 0;
+        fake.fail_at = k;
+        fake.fail_with = result;
+        assert_true(run(&p));
+        assert_true(rows.n > 0);
+        came = fake.failed_in != NULL;
+        for (uint32_t i = 0; i < rows.n; i++) {
+            const struct bench_row *r = &rows.row[i];
+            assert_true(r->passed == (r->why[0] == '\0'));
+            failures += strstr(r->why, word) != NULL;
+        }
+        end(&p);
+    }
+    return failures;
+}
+
+/* A call that fails is a row that did not pass, with the reason; the run goes on, also after the
+ * device is lost. */
 static void failing_calls(void **state)
 {
     (void)state;
     bool (*const run[])(const struct bench_device_params *) = {bench_dispatch, bench_submit,
                                                                bench_exchange};
     for (uint32_t what = 0; what < 3; what++) {
-        uint32_t failures = 0;
-        bool came = true;
-        for (uint32_t k = 1; came; k += 1 + k / 16) {
-            struct bench_device_params p = begin(1);
-            open_fake(&p);
-            fake.calls = 0;
-            fake.fail_at = k;
-            fake.fail_with = VK_ERROR_OUT_OF_DEVICE_MEMORY;
-            assert_true(run[what](&p));
-            assert_true(rows.n > 0);
-            came = fake.failed_in != NULL;
-            for (uint32_t i = 0; i < rows.n; i++) {
-                const struct bench_row *r = &rows.row[i];
-                assert_true(r->passed == (r->why[0] == '\0'));
-                failures += strstr(r->why, "OUT_OF_DEVICE_MEMORY") != NULL;
-            }
-            end(&p);
-        }
-        printf("%u: %u rows with the reason\n", what, failures);
-        assert_true(failures > 20);
+        uint32_t memory = count_failures(run[what], VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        uint32_t lost = count_failures(run[what], VK_ERROR_DEVICE_LOST);
+        printf("%u: %u rows for want of memory, %u for a lost device\n", what, memory, lost);
+        assert_true(memory > 10 && lost > 10);
     }
 }
 
