@@ -121,6 +121,7 @@ static int read_options(struct microbench *m)
         return CLI_USAGE;
     }
     p->no_cache = o->no_cache;
+    p->disable = o->disable;
     p->type = o->type;
     p->variant = o->variant;
     p->samples = (uint32_t)o->n_repeats;

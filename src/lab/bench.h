@@ -91,12 +91,12 @@ struct bench_params {
     const struct bench_shape *shape; /* NULL: the default ones */
     const char *variant;             /* NULL: as the engine chooses; "all": every supported one */
     uint32_t devices[DEV_MAX_OPEN], n_devices; /* of dev_instance_info */
-    uint32_t samples;  /* of a row; 0: as many as fit in half a second, 3 to 10 */
-    bool warm;         /* one set of buffers, in the caches */
-    bool quick;        /* one model's shapes, three numbers of tokens, two formats */
-    uint32_t caps_off; /* enum dev_cap bits to do without */
-    double least_gain; /* bench_tune: by how much the best must beat the default; 0: 0.03 */
-    double seconds;    /* no row begins after so many; 0: no limit */
+    uint32_t samples; /* of a row; 0: as many as fit in half a second, 3 to 10 (or 1 of seconds) */
+    bool warm;        /* one set of buffers, in the caches */
+    bool quick;       /* one model's shapes, three numbers of tokens, two formats */
+    const char *disable; /* capabilities and kernels to do without, ops_disable_parse; NULL: none */
+    double least_gain;   /* bench_tune: by how much the best must beat the default; 0: 0.03 */
+    double seconds;      /* no row begins after so many; 0: no limit */
     uint64_t seed;
     bool no_cache; /* neither the profile of the device nor its cache of pipelines is used */
     bench_row_fn *row;

@@ -18,7 +18,7 @@ static uint32_t kv_heads(const struct bench_case *c)
 
 static uint32_t splits(const struct bench_case *c)
 {
-    return c->shape.n == 1 && dev_get_info(c->bd->dev)->type != DEV_CPU ? GPU_SPLITS : 1;
+    return c->shape.n == 1 && !c->bd->cpu ? GPU_SPLITS : 1;
 }
 
 static uint32_t add_cache(struct bench_case *c, const char *name, bool is_value, uint32_t slots)

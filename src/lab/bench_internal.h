@@ -34,6 +34,7 @@ struct bench_device {
     uint64_t cache;   /* last-level cache; 0: not known */
     uint64_t end_ns;  /* no row begins later; 0: no limit */
     double most_flop; /* of one run of a default shape; 0: no limit */
+    bool cpu;         /* a CPU device, and not to be taken for another */
     bool gpu_clock;
     struct bench_ceilings ceilings;
     struct ops_prefs prefs; /* of the device's profile */

@@ -158,8 +158,7 @@ static bool time_attempt(struct attempt *t, uint32_t samples)
 /* More loops until the kernel runs long enough. */
 static bool choose_repeat(struct attempt *t)
 {
-    bool cpu = (dev_get_caps(t->bd->dev)->has & DEV_CAP_CPU) != 0;
-    double least = (cpu ? CPU_NS : GPU_NS) / 1e3;
+    double least = (t->bd->cpu ? CPU_NS : GPU_NS) / 1e3;
     t->repeat = 17; /* odd, as it stays */
     for (;;) {
         if (!set_amount(t) || !time_attempt(t, 1)) {
@@ -296,10 +295,9 @@ static bool find_best(struct bench_device *bd, struct dev_buf *buf,
                       struct attempt *best)
 {
     const struct dev_caps *caps = dev_get_caps(bd->dev);
-    bool cpu = (caps->has & DEV_CAP_CPU) != 0;
-    const struct launch *launches = cpu ? cpu_launches : gpu_launches;
+    const struct launch *launches = bd->cpu ? cpu_launches : gpu_launches;
     uint32_t n =
-        cpu ? sizeof cpu_launches / sizeof *launches : sizeof gpu_launches / sizeof *launches;
+        bd->cpu ? sizeof cpu_launches / sizeof *launches : sizeof gpu_launches / sizeof *launches;
     n = bd->params->quick ? 2 : n;
     const char *name = (*kernels)->name;
     best->peak = NULL;

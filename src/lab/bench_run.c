@@ -90,12 +90,30 @@ struct dev_buf *bench_memory(struct bench_device *bd, uint64_t bytes)
 /* Bytes that runs go through in turn: more than the last-level cache. */
 static void choose_rotation(struct bench_device *bd)
 {
-    bool cpu = dev_get_info(bd->dev)->type == DEV_CPU;
     uint64_t most = bench_memory_most(bd) / 2;
-    bd->cache = cpu ? os_cache_bytes() : 0;
-    bd->rotate = cpu ? 2 * bd->cache : GPU_ROTATE;
+    bd->cache = bd->cpu ? os_cache_bytes() : 0;
+    bd->rotate = bd->cpu ? 2 * bd->cache : GPU_ROTATE;
     bd->rotate = bd->rotate > LEAST_ROTATE ? bd->rotate : LEAST_ROTATE;
     bd->rotate = bd->rotate < most ? bd->rotate : most;
+}
+
+static bool open_device(struct bench_device *bd, struct dev_instance *inst)
+{
+    uint32_t caps_off = 0;
+    char error[128];
+    if (!ops_disable_parse(bd->params->disable, &caps_off, &bd->prefs, error, sizeof error)) {
+        log_error(bd->log, "disable: %s", error);
+        return false;
+    }
+    bool cached = !bd->params->no_cache && os_cache_dir(bd->folder, sizeof bd->folder);
+    bd->folder[0] = cached ? bd->folder[0] : '\0';
+    bd->dev = dev_open(inst, &(struct dev_open_params){.index = bd->index,
+                                                       .caps_off = caps_off,
+                                                       .cache_dir = cached ? bd->folder : NULL});
+    if (bd->dev != NULL && cached) {
+        ops_profile_load(&bd->prefs, bd->folder, dev_get_info(bd->dev), bd->log);
+    }
+    return bd->dev != NULL;
 }
 
 bool bench_device_open(struct bench_device *bd, struct dev_instance *inst, uint32_t index,
@@ -103,21 +121,14 @@ bool bench_device_open(struct bench_device *bd, struct dev_instance *inst, uint3
                        struct log *log)
 {
     *bd = (struct bench_device){.params = params, .totals = totals, .log = log, .index = index};
-    bool cached = !params->no_cache && os_cache_dir(bd->folder, sizeof bd->folder);
-    bd->folder[0] = cached ? bd->folder[0] : '\0';
-    bd->dev = dev_open(inst, &(struct dev_open_params){.index = index,
-                                                       .caps_off = params->caps_off,
-                                                       .cache_dir = cached ? bd->folder : NULL});
     bd->samples = mem_alloc(BENCH_MAX_SAMPLES, sizeof *bd->samples);
-    if (bd->dev == NULL || bd->samples == NULL) {
+    if (bd->samples == NULL || !open_device(bd, inst)) {
         return false;
     }
-    if (cached) {
-        ops_profile_load(&bd->prefs, bd->folder, dev_get_info(bd->dev), log);
-    }
     const struct dev_caps *caps = dev_get_caps(bd->dev);
-    bd->gpu_clock = caps->timestamp_bits != 0 && dev_get_info(bd->dev)->type != DEV_CPU;
-    bd->most_flop = dev_get_info(bd->dev)->type == DEV_CPU ? CPU_FLOP : 0;
+    bd->cpu = (caps->has & DEV_CAP_CPU) != 0;
+    bd->gpu_clock = caps->timestamp_bits != 0 && !bd->cpu;
+    bd->most_flop = bd->cpu ? CPU_FLOP : 0;
     for (uint32_t i = 0; i < BENCH_CMDS; i++) {
         bd->cmds[i] = dev_cmd_create(bd->dev);
         if (bd->cmds[i] == NULL || !dev_cmd_timers(bd->cmds[i], 2)) {
@@ -204,10 +215,19 @@ static bool run_device_groups(const struct bench_params *p, struct bench_totals 
                               struct dev_instance *inst, struct log *log)
 {
     struct counter counter = {p, totals};
+    struct ops_prefs prefs = {0}; /* of no interest here */
+    uint32_t caps_off = 0;
+    char error[128];
+    bool ok = ops_disable_parse(p->disable, &caps_off, &prefs, error, sizeof error);
+    ops_prefs_finish(&prefs);
+    if (!ok) {
+        log_error(log, "disable: %s", error);
+        return false;
+    }
     const struct bench_device_params device = {.inst = inst,
                                                .devices = p->devices,
                                                .n_devices = p->n_devices,
-                                               .caps_off = p->caps_off,
+                                               .caps_off = caps_off,
                                                .samples = p->samples,
                                                .max_bytes = p->quick ? 1 << 20 : 0,
                                                .log = log,

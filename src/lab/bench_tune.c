@@ -210,14 +210,13 @@ static struct bench_shape shape_of(const struct bench_device *bd, const struct b
                                    uint32_t class)
 {
     static const uint32_t tokens[OPS_TOKEN_CLASSES] = {1, 8, 32, 512};
-    bool cpu = bd->most_flop > 0;
-    uint32_t n = cpu && class == OPS_TOKEN_CLASSES - 1 ? 128 : tokens[class];
+    uint32_t n = bd->cpu && class == OPS_TOKEN_CLASSES - 1 ? 128 : tokens[class];
     if (kind == &bench_kind_matmul) {
-        return cpu ? (struct bench_shape){1024, n, 2048, 0}
-                   : (struct bench_shape){4096, n, 4096, 0};
+        return bd->cpu ? (struct bench_shape){1024, n, 2048, 0}
+                       : (struct bench_shape){4096, n, 4096, 0};
     }
     if (kind == &bench_kind_attention) {
-        return cpu ? (struct bench_shape){8, n, 256, 0} : (struct bench_shape){32, n, 2048, 0};
+        return bd->cpu ? (struct bench_shape){8, n, 256, 0} : (struct bench_shape){32, n, 2048, 0};
     }
     return (struct bench_shape){1, n, 4096, 0};
 }

@@ -80,7 +80,7 @@ good attention '"shape": "8/4x3x100"' --shape 8/4x3x100
 good attention '"type": "f32"' --shape 8x1x64 --type f32 --variant plain
 good norm '"name": "rmsnorm"' --shape 1x7x512
 good rope '"shape": "6x9x64"' --shape 6x9x64
-good copy '"name": "upload"' --shape 1x1x4096
+good copy '"name": "upload"' --shape 1x1x1048576
 good dispatch '"group": "dispatch"'
 good submit '"group": "submit"'
 good gemv '"shape": "96x1x512"' --shape 96x1x512 --type f16 --warm

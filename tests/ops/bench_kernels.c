@@ -166,7 +166,7 @@ static struct found tune(double least_gain)
     const struct bench_params params = {.groups = BENCH_NORM,
                                         .devices = {device},
                                         .n_devices = 1,
-                                        .caps_off = DEV_CAP_CPU | DEV_CAP_SHUFFLE | DEV_CAP_TEXEL,
+                                        .disable = "rmsnorm/lanes",
                                         .least_gain = least_gain,
                                         .row = no_row,
                                         .user = &found};
