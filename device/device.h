@@ -118,7 +118,8 @@ struct dev_open_params {
     uint32_t caps_off;     /* enum dev_cap bits to do without (also the ones they imply) */
     uint32_t sharers;      /* logical devices that will share this heap, this one included; 0 = 1 */
     uint64_t budget;       /* bytes this dev may allocate; 0 = its share of the free bytes */
-    const char *cache_dir; /* folder for the pipeline cache; NULL = none */
+    const char *cache_dir; /* folder for the pipeline cache; NULL = no file is read or written */
+    uint64_t shader_hash;  /* of all shaders that may come; a cache with another one is not read */
 };
 
 struct dev *dev_open(struct dev_instance *inst, const struct dev_open_params *params);
@@ -203,6 +204,16 @@ struct dev_kernel_params {
  * time. Owned by the dev; do not free. */
 struct dev_kernel *dev_kernel_get(struct dev *dev, const struct dev_kernel_params *params);
 
+/* Many kernels at once. Between begin and end dev_kernel_get checks its params and notes the kernel
+ * without making it; end makes the noted ones on up to `n_threads` threads, of which the caller's
+ * is one. A noted kernel serves dry recordings (dev_cmd_begin_dry); a real recording that
+ * dispatches one, of any thread, makes it first. Every begin has its end, with n_threads 0 to make
+ * nothing. Brackets of several threads may overlap: an end makes what was noted so far. False: one
+ * line names a kernel that could not be made. Kernels stay valid pointers; getting or dispatching
+ * one that was not made tries again. */
+void dev_kernels_begin(struct dev *dev);
+bool dev_kernels_end(struct dev *dev, uint32_t n_threads);
+
 /* ---- commands ---- */
 
 enum dev_access { DEV_READ = 1, DEV_WRITE = 2, DEV_READ_WRITE = 3 };
@@ -232,6 +243,9 @@ void dev_cmd_destroy(struct dev_cmd *cmd); /* not while a submission of it is pe
  * visible to the host. begin again re-records (not while pending). An ended cmd may be submitted
  * again and again, also while an earlier submission of it is pending. */
 bool dev_cmd_begin(struct dev_cmd *cmd);
+/* A recording of which nothing is kept: the verbs check and dev_cmd_count counts. After its end the
+ * cmd is as it was created, and not fit to be submitted. */
+bool dev_cmd_begin_dry(struct dev_cmd *cmd);
 bool dev_cmd_dispatch(struct dev_cmd *cmd, const struct dev_dispatch *dispatch);
 bool dev_cmd_copy(struct dev_cmd *cmd, struct dev_buf *dst, uint64_t dst_offset,
                   struct dev_buf *src, uint64_t src_offset, uint64_t bytes);

@@ -169,7 +169,7 @@ struct dev *dev_open(struct dev_instance *inst, const struct dev_open_params *pa
     if (!create_device(dev) || !create_timeline(dev)) {
         goto fail;
     }
-    cache_open(dev, params->cache_dir);
+    cache_open(dev, params);
     return dev;
 fail:
     dev_close(dev);
@@ -204,6 +204,7 @@ void dev_close(struct dev *dev)
         }
     }
     mem_free(dev->kernels.path);
+    mem_free(dev->kernels.folder);
     pthread_mutex_destroy(&dev->memory.lock);
     pthread_mutex_destroy(&dev->kernels.lock);
     pthread_mutex_destroy(&dev->transfer.lock);

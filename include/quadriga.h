@@ -134,6 +134,7 @@ struct qd_model_params {
     uint32_t n_seq; /* sequences at once; 0: 1 */
     enum qd_type type_k, type_v; /* of the KV cache; default f16 */
     uint32_t caps_off; /* capabilities to do without, for tests: bits as in device/device.h */
+    bool no_cache;     /* neither read nor write the pipeline cache on disk */
     qd_progress_callback progress;
     void *progress_user;
     /* Called once, with the text of qd_model_plan, before weights load. */

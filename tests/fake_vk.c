@@ -94,6 +94,7 @@ struct fake_gpu fake_vk_gpu(uint32_t number)
                            .heap_budget = 1ull << 30};
     gpu.uuid[0] = (uint8_t)(number + 1);
     gpu.driver_uuid[0] = 99;
+    gpu.cache_uuid[0] = 1;
     return gpu;
 }
 
@@ -211,8 +212,8 @@ static VKAPI_ATTR void VKAPI_CALL fake_GetPhysicalDeviceProperties(VkPhysicalDev
                                       .driverVersion = g->driver_version,
                                       .vendorID = g->vendor_id,
                                       .deviceID = g->device_id,
-                                      .deviceType = g->type,
-                                      .pipelineCacheUUID = {1, 2, 3}};
+                                      .deviceType = g->type};
+    memcpy(p->pipelineCacheUUID, g->cache_uuid, 16);
     snprintf(p->deviceName, sizeof p->deviceName, "%s", g->name);
     VkPhysicalDeviceLimits *l = &p->limits;
     l->maxComputeWorkGroupInvocations = 256;

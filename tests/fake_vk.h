@@ -24,7 +24,7 @@ struct fake_gpu {
     const char *name;
     VkPhysicalDeviceType type;
     uint32_t api, vendor_id, device_id, driver_id, driver_version;
-    uint8_t uuid[16], driver_uuid[16];
+    uint8_t uuid[16], driver_uuid[16], cache_uuid[16];
     bool conformant;
     bool no_timeline, no_compute, no_timestamps;
     uint32_t caps; /* enum dev_cap bits that features, extensions and limits offer */
@@ -66,6 +66,9 @@ struct fake_vk {
     bool lost;
     bool stalled; /* submissions are accepted, but never done */
 
+    uint32_t pipeline_us; /* what making a pipeline takes */
+    uint64_t cache_bytes; /* of vkGetPipelineCacheData; 0: 100 */
+
     /* what was seen */
     int32_t live;     /* objects not destroyed */
     bool portability; /* vkCreateInstance asked for portability drivers */
@@ -75,6 +78,8 @@ struct fake_vk {
     uint32_t submits, polls, waits, pipelines;
     uint32_t required_size; /* of the last pipeline; 0: none */
     bool full_subgroups;
+    uint32_t pipelines_at_once; /* most vkCreateComputePipelines running at one time */
+    uint32_t pipelines_running;
     uint8_t *cache_given; /* initial data of the last vkCreatePipelineCache; owned by the fake */
     uint64_t cache_given_bytes;
     uint32_t enabled_extensions; /* of the last vkCreateDevice */

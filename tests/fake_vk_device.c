@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct fake_set_pool {
     uint32_t sets, storage, texel; /* left */
@@ -376,6 +377,26 @@ static VKAPI_ATTR void VKAPI_CALL fake_UpdateDescriptorSets(VkDevice device, uin
     }
 }
 
+/* Threads make pipelines at the same time. */
+static void see_pipeline(const VkComputePipelineCreateInfo *info)
+{
+    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo *size = info->stage.pNext;
+    pthread_mutex_lock(&lock);
+    fake_now->required_size = size != NULL ? size->requiredSubgroupSize : 0;
+    fake_now->full_subgroups =
+        (info->stage.flags & VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT) != 0;
+    fake_now->pipelines++;
+    uint32_t n = ++fake_now->pipelines_running;
+    fake_now->pipelines_at_once = n > fake_now->pipelines_at_once ? n : fake_now->pipelines_at_once;
+    pthread_mutex_unlock(&lock);
+    if (fake_now->pipeline_us != 0) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000L * (long)fake_now->pipeline_us}, NULL);
+    }
+    pthread_mutex_lock(&lock);
+    fake_now->pipelines_running--;
+    pthread_mutex_unlock(&lock);
+}
+
 static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateComputePipelines(
     VkDevice device, VkPipelineCache cache, uint32_t n, const VkComputePipelineCreateInfo *info,
     const VkAllocationCallbacks *alloc, VkPipeline *out)
@@ -386,11 +407,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateComputePipelines(
     (void)alloc;
     VkResult result = fake_fallible("vkCreateComputePipelines", false);
     if (result == VK_SUCCESS) {
-        const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo *size = info->stage.pNext;
-        fake_now->required_size = size != NULL ? size->requiredSubgroupSize : 0;
-        fake_now->full_subgroups =
-            (info->stage.flags & VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT) != 0;
-        fake_now->pipelines++;
+        see_pipeline(info);
         *out = HANDLE(VkPipeline, fake_object(8));
     }
     return result;
@@ -427,7 +444,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPipelineCacheData(VkDevice device,
             ((uint8_t *)data)[i] = (uint8_t)(i * 31 + 5);
         }
     } else {
-        *bytes = 100;
+        *bytes = fake_now->cache_bytes != 0 ? fake_now->cache_bytes : 100;
     }
     return fake_fallible("vkGetPipelineCacheData", false);
 }
