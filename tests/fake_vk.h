@@ -9,7 +9,7 @@
 #ifndef QUADRIGA_TESTS_FAKE_VK_H
 #define QUADRIGA_TESTS_FAKE_VK_H
 
-#include "device/vk_compat.h"
+#include "fault.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -56,15 +56,18 @@ struct fake_vk {
     uint32_t n_gpus;
     uint32_t loader_version; /* of vkEnumerateInstanceVersion */
     bool no_driver;          /* vkCreateInstance: VK_ERROR_INCOMPATIBLE_DRIVER */
+    bool validation;         /* there is a validation layer, with VK_EXT_debug_utils */
 
-    /* faults: the call with this number (from 1) fails; only calls that may give this result are
-     * counted. A lost device stays lost. */
+    /* faults: the call with this number (from 1) fails. Counted are the calls of `only`, or, when
+     * that is NULL, of all functions that may find a device lost if it is to be lost, else of all
+     * that can fail. A lost device stays lost. */
     uint32_t fail_at;
     VkResult fail_with;
+    const char *only;
     uint32_t calls;
     const char *failed_in; /* name of the call that failed */
-    bool lost;
-    bool stalled; /* submissions are accepted, but never done */
+    bool lost;             /* all devices */
+    bool stalled;          /* submissions are accepted, but never done */
 
     uint32_t pipeline_us; /* what making a pipeline takes */
     uint64_t cache_bytes; /* of vkGetPipelineCacheData; 0: 100 */
@@ -73,6 +76,8 @@ struct fake_vk {
     int32_t live;     /* objects not destroyed */
     bool portability; /* vkCreateInstance asked for portability drivers */
     uint32_t wrong;
+    uint32_t calls_of[FAULT_COUNT];
+    VkDebugUtilsMessengerCreateInfoEXT messenger; /* of the last messenger */
     struct fake_command trace[FAKE_TRACE];
     uint32_t n_trace;
     uint32_t submits, polls, waits, pipelines;

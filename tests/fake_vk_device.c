@@ -18,11 +18,6 @@ struct fake_set_layout {
     uint32_t storage, texel;
 };
 
-struct fake_device {
-    const struct fake_gpu *gpu;
-    uint64_t memory_used;
-};
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void check_features(const struct fake_gpu *g, const VkDeviceCreateInfo *info)
@@ -55,7 +50,7 @@ VKAPI_ATTR VkResult VKAPI_CALL fake_CreateDevice(VkPhysicalDevice physical,
 {
     (void)alloc;
     check_features((const struct fake_gpu *)(void *)physical, info);
-    VkResult result = fake_fallible("vkCreateDevice", true);
+    VkResult result = fake_fallible("vkCreateDevice", NULL);
     if (result == VK_SUCCESS) {
         struct fake_device *device = fake_object(sizeof *device);
         device->gpu = (const struct fake_gpu *)(void *)physical;
@@ -83,7 +78,7 @@ static VKAPI_ATTR void VKAPI_CALL fake_GetDeviceQueue(VkDevice device, uint32_t 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_DeviceWaitIdle(VkDevice device)
 {
     (void)device;
-    return fake_fallible("vkDeviceWaitIdle", true);
+    return fake_fallible("vkDeviceWaitIdle", device);
 }
 
 /* Most objects are nothing but alive. */
@@ -94,7 +89,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_DeviceWaitIdle(VkDevice device)
         (void)device;                                                                              \
         (void)info;                                                                                \
         (void)alloc;                                                                               \
-        VkResult result = fake_fallible("vkCreate" #Name, false);                                  \
+        VkResult result = fake_fallible("vkCreate" #Name, NULL);                                   \
         if (result == VK_SUCCESS) {                                                                \
             *out = HANDLE(Type, fake_object(8));                                                   \
         }                                                                                          \
@@ -129,7 +124,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_AllocateMemory(VkDevice device,
 {
     (void)alloc;
     struct fake_device *d = (struct fake_device *)(void *)device;
-    VkResult result = fake_fallible("vkAllocateMemory", false);
+    VkResult result = fake_fallible("vkAllocateMemory", NULL);
     if (result != VK_SUCCESS) {
         return result;
     }
@@ -177,7 +172,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_MapMemory(VkDevice device, VkDeviceMe
     (void)size;
     (void)flags;
     *out = OBJECT(fake_memory_object, memory)->data + offset;
-    return fake_fallible("vkMapMemory", false);
+    return fake_fallible("vkMapMemory", NULL);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateBuffer(VkDevice device,
@@ -187,7 +182,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateBuffer(VkDevice device,
 {
     (void)device;
     (void)alloc;
-    VkResult result = fake_fallible("vkCreateBuffer", false);
+    VkResult result = fake_fallible("vkCreateBuffer", NULL);
     if (result == VK_SUCCESS) {
         struct fake_buffer *b = fake_object(sizeof *b);
         b->bytes = info->size;
@@ -233,7 +228,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_BindBufferMemory(VkDevice device, VkB
     (void)device;
     struct fake_buffer *b = OBJECT(fake_buffer, buffer);
     struct fake_memory_object *m = OBJECT(fake_memory_object, memory);
-    VkResult result = fake_fallible("vkBindBufferMemory", false);
+    VkResult result = fake_fallible("vkBindBufferMemory", NULL);
     if (result != VK_SUCCESS) {
         return result;
     }
@@ -267,7 +262,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateBufferView(VkDevice device,
         fake_wrong("a view of bytes %llu + %llu", (unsigned long long)info->offset,
                    (unsigned long long)info->range);
     }
-    VkResult result = fake_fallible("vkCreateBufferView", false);
+    VkResult result = fake_fallible("vkCreateBufferView", NULL);
     if (result == VK_SUCCESS) {
         *out = HANDLE(VkBufferView, fake_object(8));
     }
@@ -284,7 +279,7 @@ fake_GetMemoryHostPointerPropertiesEXT(VkDevice device, VkExternalMemoryHandleTy
         fake_wrong("import of host memory without the extension or the alignment");
     }
     props->memoryTypeBits = g->memory == FAKE_UNIFIED ? 1u : 4u;
-    return fake_fallible("vkGetMemoryHostPointerPropertiesEXT", false);
+    return fake_fallible("vkGetMemoryHostPointerPropertiesEXT", NULL);
 }
 
 /* ---- descriptors and pipelines ---- */
@@ -295,7 +290,7 @@ fake_CreateDescriptorSetLayout(VkDevice device, const VkDescriptorSetLayoutCreat
 {
     (void)device;
     (void)alloc;
-    VkResult result = fake_fallible("vkCreateDescriptorSetLayout", false);
+    VkResult result = fake_fallible("vkCreateDescriptorSetLayout", NULL);
     if (result == VK_SUCCESS) {
         struct fake_set_layout *l = fake_object(sizeof *l);
         for (uint32_t i = 0; i < info->bindingCount; i++) {
@@ -314,7 +309,7 @@ fake_CreateDescriptorPool(VkDevice device, const VkDescriptorPoolCreateInfo *inf
 {
     (void)device;
     (void)alloc;
-    VkResult result = fake_fallible("vkCreateDescriptorPool", false);
+    VkResult result = fake_fallible("vkCreateDescriptorPool", NULL);
     if (result == VK_SUCCESS) {
         struct fake_set_pool *p = fake_object(sizeof *p);
         p->all[0] = p->sets = info->maxSets;
@@ -335,7 +330,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_ResetDescriptorPool(VkDevice device,
     p->sets = p->all[0];
     p->storage = p->all[1];
     p->texel = p->all[2];
-    return fake_fallible("vkResetDescriptorPool", false);
+    return fake_fallible("vkResetDescriptorPool", NULL);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_AllocateDescriptorSets(
@@ -344,7 +339,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_AllocateDescriptorSets(
     (void)device;
     struct fake_set_pool *p = OBJECT(fake_set_pool, info->descriptorPool);
     const struct fake_set_layout *l = OBJECT(fake_set_layout, info->pSetLayouts[0]);
-    VkResult result = fake_fallible("vkAllocateDescriptorSets", false);
+    VkResult result = fake_fallible("vkAllocateDescriptorSets", NULL);
     if (result != VK_SUCCESS) {
         return result;
     }
@@ -405,7 +400,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateComputePipelines(
     (void)cache;
     (void)n;
     (void)alloc;
-    VkResult result = fake_fallible("vkCreateComputePipelines", false);
+    VkResult result = fake_fallible("vkCreateComputePipelines", NULL);
     if (result == VK_SUCCESS) {
         see_pipeline(info);
         *out = HANDLE(VkPipeline, fake_object(8));
@@ -419,7 +414,7 @@ fake_CreatePipelineCache(VkDevice device, const VkPipelineCacheCreateInfo *info,
 {
     (void)device;
     (void)alloc;
-    VkResult result = fake_fallible("vkCreatePipelineCache", false);
+    VkResult result = fake_fallible("vkCreatePipelineCache", NULL);
     if (result == VK_SUCCESS) {
         free(fake_now->cache_given);
         fake_now->cache_given = NULL;
@@ -446,7 +441,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPipelineCacheData(VkDevice device,
     } else {
         *bytes = fake_now->cache_bytes != 0 ? fake_now->cache_bytes : 100;
     }
-    return fake_fallible("vkGetPipelineCacheData", false);
+    return fake_fallible("vkGetPipelineCacheData", NULL);
 }
 
 #define DEVICE_FUNCTIONS(X)                                                                        \

@@ -19,6 +19,13 @@
         return (PFN_vkVoidFunction)typed;                                                          \
     }
 
+/* Also the handle of its queue. */
+struct fake_device {
+    const struct fake_gpu *gpu;
+    uint64_t memory_used;
+    bool lost;
+};
+
 struct fake_memory_object {
     uint64_t bytes;
     uint8_t *data, *owned; /* owned: to free; differs from data for imports */
@@ -45,8 +52,9 @@ struct fake_pool {
 
 extern struct fake_vk *fake_now;
 
-/* The result of a call that can fail: VK_SUCCESS unless it is its turn. */
-VkResult fake_fallible(const char *name, bool can_lose);
+/* The result of a call that can fail: VK_SUCCESS unless it is its turn, or its device is lost.
+ * `lost_with`: the device, where the call may find it lost; NULL: none. */
+VkResult fake_fallible(const char *name, void *lost_with);
 void fake_wrong(const char *fmt, ...);
 void *fake_object(size_t bytes); /* counted */
 void fake_free(const void *object);
