@@ -100,7 +100,11 @@ struct fake_gpu fake_vk_gpu(uint32_t number)
                            .max_storage_range = 1u << 27,
                            .max_texels = 1u << 26,
                            .storage_align = 64,
+                           .texel_align = 16,
                            .max_push = 128,
+                           .max_invocations = 256,
+                           .max_groups = 65535,
+                           .max_shared = 32768,
                            .max_allocation = 1ull << 30,
                            .memory = FAKE_DISCRETE,
                            .heap_bytes = 1ull << 30,
@@ -233,18 +237,18 @@ static VKAPI_ATTR void VKAPI_CALL fake_GetPhysicalDeviceProperties(VkPhysicalDev
     memcpy(p->pipelineCacheUUID, g->cache_uuid, 16);
     snprintf(p->deviceName, sizeof p->deviceName, "%s", g->name);
     VkPhysicalDeviceLimits *l = &p->limits;
-    l->maxComputeWorkGroupInvocations = 256;
+    l->maxComputeWorkGroupInvocations = g->max_invocations;
     for (int i = 0; i < 3; i++) {
-        l->maxComputeWorkGroupSize[i] = 256;
-        l->maxComputeWorkGroupCount[i] = 65535;
+        l->maxComputeWorkGroupSize[i] = i < 2 ? g->max_invocations : 64;
+        l->maxComputeWorkGroupCount[i] = g->max_groups;
     }
-    l->maxComputeSharedMemorySize = 32768;
+    l->maxComputeSharedMemorySize = g->max_shared;
     l->maxPushConstantsSize = g->max_push;
     l->maxPerStageDescriptorStorageBuffers = 8;
     l->maxStorageBufferRange = g->max_storage_range;
     l->maxTexelBufferElements = fake_has(g, DEV_CAP_TEXEL) ? g->max_texels : 65536;
     l->minStorageBufferOffsetAlignment = g->storage_align;
-    l->minTexelBufferOffsetAlignment = 16;
+    l->minTexelBufferOffsetAlignment = g->texel_align;
     l->timestampPeriod = 2.0f;
 }
 

@@ -2,8 +2,8 @@
  * may fail can be made to fail. Give fake_vk_get_proc to dev_instance_params.get_proc.
  *
  * Copies and fills are carried out when they are submitted; dispatches only leave a trace. Wrong
- * use (an overlap of bound buffers, an unaligned offset, a feature that was not offered, an object
- * that is used after its end) is printed and counted in `wrong`.
+ * use (an overlap of bound buffers, an unaligned offset, a workgroup beyond the limits, a feature
+ * that was not offered, an object that is used after its end) is printed and counted in `wrong`.
  *
  * There is one fake at a time (a Vulkan function has no user pointer); calls from any thread. */
 #ifndef QUADRIGA_TESTS_FAKE_VK_H
@@ -29,7 +29,8 @@ struct fake_gpu {
     bool no_timeline, no_compute, no_timestamps;
     uint32_t caps; /* enum dev_cap bits that features, extensions and limits offer */
     uint32_t subgroup_size, subgroup_min, subgroup_max;
-    uint32_t max_storage_range, max_texels, storage_align, max_push;
+    uint32_t max_storage_range, max_texels, storage_align, texel_align, max_push;
+    uint32_t max_invocations, max_groups, max_shared; /* of a workgroup; of a dispatch, each way */
     uint64_t max_allocation;
     enum fake_memory memory;
     uint64_t heap_bytes, heap_budget, heap_usage; /* the last two: VK_EXT_memory_budget */
@@ -83,6 +84,8 @@ struct fake_vk {
     uint32_t submits, polls, waits, pipelines;
     uint32_t required_size; /* of the last pipeline; 0: none */
     bool full_subgroups;
+    uint32_t local[3];          /* its workgroup */
+    uint64_t shared;            /* bytes of it */
     uint32_t pipelines_at_once; /* most vkCreateComputePipelines running at one time */
     uint32_t pipelines_running;
     uint8_t *cache_given; /* initial data of the last vkCreatePipelineCache; owned by the fake */

@@ -1,5 +1,5 @@
-/* The fake's logical devices: memory, buffers, descriptors and pipelines; see fake_vk.h. Command
- * buffers and the queue are in fake_vk_queue.c. */
+/* The fake's logical devices: memory, buffers, descriptors; see fake_vk.h. Shaders and
+ * pipelines are in fake_vk_kernel.c, command buffers and the queue in fake_vk_queue.c. */
 #include "fake_vk_internal.h"
 
 #include "device/device.h"
@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct fake_set_pool {
     uint32_t sets, storage, texel; /* left */
@@ -106,12 +105,9 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_DeviceWaitIdle(VkDevice device)
     }
 
 PLAIN_OBJECT(Semaphore, VkSemaphore, VkSemaphoreCreateInfo)
-PLAIN_OBJECT(ShaderModule, VkShaderModule, VkShaderModuleCreateInfo)
-PLAIN_OBJECT(PipelineLayout, VkPipelineLayout, VkPipelineLayoutCreateInfo)
 PLAIN_OBJECT(QueryPool, VkQueryPool, VkQueryPoolCreateInfo)
 PLAIN_DESTROY(DescriptorSetLayout, VkDescriptorSetLayout)
 PLAIN_DESTROY(DescriptorPool, VkDescriptorPool)
-PLAIN_DESTROY(Pipeline, VkPipeline)
 PLAIN_DESTROY(PipelineCache, VkPipelineCache)
 PLAIN_DESTROY(BufferView, VkBufferView)
 
@@ -255,10 +251,14 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateBufferView(VkDevice device,
                                                             const VkAllocationCallbacks *alloc,
                                                             VkBufferView *out)
 {
-    (void)device;
     (void)alloc;
+    const struct fake_gpu *g = ((const struct fake_device *)(void *)device)->gpu;
     const struct fake_buffer *b = OBJECT(fake_buffer, info->buffer);
-    if (info->offset % 16 != 0 || info->range % 16 != 0 || info->offset + info->range > b->bytes) {
+    if (!fake_has(g, DEV_CAP_TEXEL) || info->range / 16 > g->max_texels) {
+        fake_wrong("a view of %llu bytes is beyond texel buffers", (unsigned long long)info->range);
+    }
+    if (info->offset % g->texel_align != 0 || info->range % 16 != 0 ||
+        info->offset + info->range > b->bytes) {
         fake_wrong("a view of bytes %llu + %llu", (unsigned long long)info->offset,
                    (unsigned long long)info->range);
     }
@@ -282,7 +282,7 @@ fake_GetMemoryHostPointerPropertiesEXT(VkDevice device, VkExternalMemoryHandleTy
     return fake_fallible("vkGetMemoryHostPointerPropertiesEXT", NULL);
 }
 
-/* ---- descriptors and pipelines ---- */
+/* ---- descriptors and the pipeline cache ---- */
 
 static VKAPI_ATTR VkResult VKAPI_CALL
 fake_CreateDescriptorSetLayout(VkDevice device, const VkDescriptorSetLayoutCreateInfo *info,
@@ -372,42 +372,6 @@ static VKAPI_ATTR void VKAPI_CALL fake_UpdateDescriptorSets(VkDevice device, uin
     }
 }
 
-/* Threads make pipelines at the same time. */
-static void see_pipeline(const VkComputePipelineCreateInfo *info)
-{
-    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo *size = info->stage.pNext;
-    pthread_mutex_lock(&lock);
-    fake_now->required_size = size != NULL ? size->requiredSubgroupSize : 0;
-    fake_now->full_subgroups =
-        (info->stage.flags & VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT) != 0;
-    fake_now->pipelines++;
-    uint32_t n = ++fake_now->pipelines_running;
-    fake_now->pipelines_at_once = n > fake_now->pipelines_at_once ? n : fake_now->pipelines_at_once;
-    pthread_mutex_unlock(&lock);
-    if (fake_now->pipeline_us != 0) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000L * (long)fake_now->pipeline_us}, NULL);
-    }
-    pthread_mutex_lock(&lock);
-    fake_now->pipelines_running--;
-    pthread_mutex_unlock(&lock);
-}
-
-static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateComputePipelines(
-    VkDevice device, VkPipelineCache cache, uint32_t n, const VkComputePipelineCreateInfo *info,
-    const VkAllocationCallbacks *alloc, VkPipeline *out)
-{
-    (void)device;
-    (void)cache;
-    (void)n;
-    (void)alloc;
-    VkResult result = fake_fallible("vkCreateComputePipelines", NULL);
-    if (result == VK_SUCCESS) {
-        see_pipeline(info);
-        *out = HANDLE(VkPipeline, fake_object(8));
-    }
-    return result;
-}
-
 static VKAPI_ATTR VkResult VKAPI_CALL
 fake_CreatePipelineCache(VkDevice device, const VkPipelineCacheCreateInfo *info,
                          const VkAllocationCallbacks *alloc, VkPipelineCache *out)
@@ -459,14 +423,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPipelineCacheData(VkDevice device,
     X(BindBufferMemory)                                                                            \
     X(CreateBufferView)                                                                            \
     X(DestroyBufferView)                                                                           \
-    X(CreateShaderModule)                                                                          \
-    X(DestroyShaderModule)                                                                         \
     X(CreateDescriptorSetLayout)                                                                   \
     X(DestroyDescriptorSetLayout)                                                                  \
-    X(CreatePipelineLayout)                                                                        \
-    X(DestroyPipelineLayout)                                                                       \
-    X(CreateComputePipelines)                                                                      \
-    X(DestroyPipeline)                                                                             \
     X(CreatePipelineCache)                                                                         \
     X(DestroyPipelineCache)                                                                        \
     X(GetPipelineCacheData)                                                                        \
@@ -482,7 +440,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPipelineCacheData(VkDevice device,
 PFN_vkVoidFunction fake_device_function(const char *name)
 {
     DEVICE_FUNCTIONS(FAKE_FIND)
-    return fake_queue_function(name);
+    return fake_kernel_function(name);
 }
 
 VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL fake_GetDeviceProcAddr(VkDevice device, const char *name)

@@ -1,5 +1,6 @@
 /* Shared by the files of the fake: fake_vk.c (instance and physical devices), fake_vk_device.c
- * (objects of a device), fake_vk_queue.c (command buffers and submission). */
+ * (objects of a device), fake_vk_kernel.c (pipelines), fake_vk_queue.c (command buffers and
+ * submission). */
 #ifndef QUADRIGA_TESTS_FAKE_VK_INTERNAL_H
 #define QUADRIGA_TESTS_FAKE_VK_INTERNAL_H
 
@@ -40,6 +41,7 @@ struct fake_buffer {
 };
 
 struct fake_cmd_buffer {
+    const struct fake_gpu *gpu;
     uint32_t n, cap;
     struct fake_command *commands;
     bool recording, ready;
@@ -59,6 +61,7 @@ void fake_wrong(const char *fmt, ...);
 void *fake_object(size_t bytes); /* counted */
 void fake_free(const void *object);
 PFN_vkVoidFunction fake_device_function(const char *name);
+PFN_vkVoidFunction fake_kernel_function(const char *name);
 PFN_vkVoidFunction fake_queue_function(const char *name);
 bool fake_has(const struct fake_gpu *gpu, uint32_t cap);
 

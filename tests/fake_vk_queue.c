@@ -59,11 +59,11 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_ResetCommandPool(VkDevice device, VkC
 static VKAPI_ATTR VkResult VKAPI_CALL fake_AllocateCommandBuffers(
     VkDevice device, const VkCommandBufferAllocateInfo *info, VkCommandBuffer *out)
 {
-    (void)device;
     VkResult result = fake_fallible("vkAllocateCommandBuffers", NULL);
     for (uint32_t i = 0; result == VK_SUCCESS && i < info->commandBufferCount; i++) {
         struct fake_pool *pool = OBJECT(fake_pool, info->commandPool);
         struct fake_cmd_buffer *b = fake_object(sizeof *b);
+        b->gpu = ((const struct fake_device *)(void *)device)->gpu;
         b->next = pool->buffers;
         pool->buffers = b;
         out[i] = (VkCommandBuffer)(void *)b;
@@ -147,6 +147,10 @@ static VKAPI_ATTR void VKAPI_CALL fake_CmdPushConstants(VkCommandBuffer cmd,
 static VKAPI_ATTR void VKAPI_CALL fake_CmdDispatch(VkCommandBuffer cmd, uint32_t x, uint32_t y,
                                                    uint32_t z)
 {
+    uint32_t most = recorded(cmd)->gpu->max_groups;
+    if (x == 0 || y == 0 || z == 0 || x > most || y > most || z > most) {
+        fake_wrong("a dispatch of %u x %u x %u, %u are allowed", x, y, z, most);
+    }
     put(cmd, (struct fake_command){.what = FAKE_DISPATCH, .src = x, .dst = y, .word = z});
 }
 
