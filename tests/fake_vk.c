@@ -83,6 +83,11 @@ bool fake_has(const struct fake_gpu *gpu, uint32_t cap)
     return (gpu->caps & cap) != 0;
 }
 
+bool fake_is_missing(const char *name)
+{
+    return fake_now->missing != NULL && strcmp(fake_now->missing, name) == 0;
+}
+
 struct fake_gpu fake_vk_gpu(uint32_t number)
 {
     struct fake_gpu gpu = {.name = "Fake GPU",
@@ -472,7 +477,7 @@ fake_SetDebugUtilsObjectNameEXT(VkDevice device, const VkDebugUtilsObjectNameInf
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_proc(VkInstance instance, const char *name)
 {
     (void)instance;
-    if (!fake_now->validation && strstr(name, "DebugUtils") != NULL) {
+    if (fake_is_missing(name) || (!fake_now->validation && strstr(name, "DebugUtils") != NULL)) {
         return NULL;
     }
 #define FIND(fn, needed) FAKE_FIND(fn)

@@ -57,6 +57,7 @@ struct fake_vk {
     uint32_t n_gpus;
     uint32_t loader_version; /* of vkEnumerateInstanceVersion */
     bool no_driver;          /* vkCreateInstance: VK_ERROR_INCOMPATIBLE_DRIVER */
+    const char *missing;     /* name of a function that neither loader nor driver has */
     bool validation;         /* there is a validation layer, with VK_EXT_debug_utils */
 
     /* faults: the call with this number (from 1) fails. Counted are the calls of `only`, or, when

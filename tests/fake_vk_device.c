@@ -446,5 +446,5 @@ PFN_vkVoidFunction fake_device_function(const char *name)
 VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL fake_GetDeviceProcAddr(VkDevice device, const char *name)
 {
     (void)device;
-    return fake_device_function(name);
+    return fake_is_missing(name) ? NULL : fake_device_function(name);
 }

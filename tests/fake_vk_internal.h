@@ -63,6 +63,7 @@ void fake_free(const void *object);
 PFN_vkVoidFunction fake_device_function(const char *name);
 PFN_vkVoidFunction fake_kernel_function(const char *name);
 PFN_vkVoidFunction fake_queue_function(const char *name);
+bool fake_is_missing(const char *name);
 bool fake_has(const struct fake_gpu *gpu, uint32_t cap);
 
 VKAPI_ATTR VkResult VKAPI_CALL fake_CreateDevice(VkPhysicalDevice physical,
