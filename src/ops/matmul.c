@@ -39,7 +39,7 @@ enum {
     SUBGROUP_LOCAL = 128,
     SUBGROUP_ROWS = 2,
     GEMM_LOCAL = 256, /* fixed in the shader; a device may allow as few as 128 */
-    BATCH_STEP = 64, /* tokens: keeps offsets of batches aligned to 256 bytes */
+    BATCH_STEP = 64,  /* tokens: keeps offsets of batches aligned to 256 bytes */
 };
 
 /* How a kernel is specialized, and what one work group makes. */
@@ -132,8 +132,8 @@ static struct ops_need get_need(const struct call *call, const struct plan_node 
     bool lanes = segment->layout->lanes == caps->subgroup_size &&
                  segment->layout->bytes / 16 <= caps->max_texel_elements &&
                  x_texels <= caps->max_texel_elements;
-    bool gemm = caps->max_workgroup_invocations >= GEMM_LOCAL &&
-                caps->max_workgroup_size[0] >= GEMM_LOCAL;
+    bool gemm =
+        caps->max_workgroup_invocations >= GEMM_LOCAL && caps->max_workgroup_size[0] >= GEMM_LOCAL;
     return (struct ops_need){.op = node->op,
                              .tokens = call->tokens,
                              .quant = call->w->quant,
