@@ -52,7 +52,9 @@ void fake_wrong(const char *fmt, ...)
     vfprintf(stderr, fmt, args);
     fprintf(stderr, "\n");
     va_end(args);
+    pthread_mutex_lock(&fake_lock);
     fake_now->wrong++;
+    pthread_mutex_unlock(&fake_lock);
 }
 
 void *fake_object(size_t bytes)

@@ -12,6 +12,8 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
 /* Numbers of the SPIR-V specification, unified1. */
 enum {
     OP_EXECUTION_MODE = 16,
@@ -357,12 +359,14 @@ fake_CreateComputePipelines(VkDevice device, VkPipelineCache cache, uint32_t n,
     }
     free(r.ids);
     const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo *size = info->stage.pNext;
+    pthread_mutex_lock(&lock);
     fake_now->required_size = size != NULL ? size->requiredSubgroupSize : 0;
     fake_now->full_subgroups =
         (info->stage.flags & VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT) != 0;
     memcpy(fake_now->local, r.local, sizeof fake_now->local);
     fake_now->shared = r.shared;
     fake_now->pipelines++;
+    pthread_mutex_unlock(&lock);
     *out = HANDLE(VkPipeline, fake_object(8));
     return VK_SUCCESS;
 }
