@@ -41,15 +41,19 @@ static bool read_extensions(const struct dev_instance *inst, struct phys *phys)
         {VK_KHR_PORTABILITY_SUBSET_EXTENSION_NAME, EXT_PORTABILITY},
     };
     uint32_t n = 0;
-    if (inst->vk.EnumerateDeviceExtensionProperties(phys->handle, NULL, &n, NULL) != VK_SUCCESS) {
-        return true; /* none that can be used */
-    }
+    VkResult result = inst->vk.EnumerateDeviceExtensionProperties(phys->handle, NULL, &n, NULL);
     VkExtensionProperties *ext = mem_alloc(n != 0 ? n : 1, sizeof *ext);
     if (ext == NULL) {
         log_error(inst->log, "out of memory for %u extensions of %s", n, phys->info.name);
         return false;
     }
-    if (inst->vk.EnumerateDeviceExtensionProperties(phys->handle, NULL, &n, ext) < 0) {
+    if (result >= 0) {
+        result = inst->vk.EnumerateDeviceExtensionProperties(phys->handle, NULL, &n, ext);
+    }
+    if (result < 0) {
+        log_warn(inst->log,
+                 "%s is used without extensions: vkEnumerateDeviceExtensionProperties: %s",
+                 phys->info.name, vk_result_name(result));
         n = 0;
     }
     for (uint32_t i = 0; i < n; i++) {

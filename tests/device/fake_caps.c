@@ -202,6 +202,44 @@ static void rejects_wrong_shaders(void **state)
     fake_finish(&f);
 }
 
+static void every_capability_has_a_name(void **state)
+{
+    (void)state;
+    for (uint32_t bit = 0; bit < 14; bit++) {
+        assert_int_equal(dev_cap_find(dev_cap_name(1u << bit)), 1u << bit);
+    }
+    assert_int_equal(DEV_CAP_TEXEL, 1 << 13); /* the last one */
+    assert_string_equal(dev_cap_name(1u << 14), "?");
+    assert_int_equal(dev_cap_find("turbo"), 0);
+}
+
+/* What 1.3 has by itself is an extension of 1.2. */
+static void old_devices_have_extensions(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    fake_init(&f, 1);
+    f.fake.gpus[0].api = VK_API_VERSION_1_2;
+    assert_true(fake_open_instance(&f));
+    struct dev *dev = fake_open(&f, 0);
+    uint32_t all = f.fake.enabled_extensions;
+    assert_true((dev_get_caps(dev)->has & DEV_CAP_INT_DOT) != 0);
+    dev_close(dev);
+    dev = dev_open(f.inst, &(struct dev_open_params){.caps_off = DEV_CAP_INT_DOT});
+    assert_int_equal(f.fake.enabled_extensions, all - 1);
+    dev_close(dev);
+    dev = dev_open(f.inst, &(struct dev_open_params){.caps_off = DEV_CAP_SUBGROUP_CONTROL});
+    assert_int_equal(f.fake.enabled_extensions, all - 1);
+    dev_close(dev);
+    fake_finish(&f);
+    fake_init(&f, 1);
+    assert_true(fake_open_instance(&f));
+    dev = fake_open(&f, 0);
+    assert_int_equal(f.fake.enabled_extensions, all - 2);
+    dev_close(dev);
+    fake_finish(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +249,8 @@ int main(void)
         cmocka_unit_test(applies_quirks),
         cmocka_unit_test(chooses_subgroup_sizes),
         cmocka_unit_test(rejects_wrong_shaders),
+        cmocka_unit_test(every_capability_has_a_name),
+        cmocka_unit_test(old_devices_have_extensions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
