@@ -30,6 +30,7 @@ enum phys_ext {
     EXT_COOPMAT = 1 << 4,
     EXT_MAINTENANCE4 = 1 << 5,
     EXT_PORTABILITY = 1 << 6,
+    EXT_COOPMAT2 = 1 << 7,
 };
 
 /* What a row of quirks.c may switch off besides capabilities. */
