@@ -98,8 +98,8 @@ struct qd_device_info {
     uint32_t shared_bytes;      /* of a workgroup */
     uint64_t max_binding_bytes; /* maxStorageBufferRange */
     /* capabilities */
-    bool fp16, int8, int16, storage8, storage16, int_dot, cooperative_matrix, host_import,
-        memory_budget, subgroup_ops;
+    bool fp16, int8, int16, storage8, storage16, int_dot, cooperative_matrix, cooperative_matrix2,
+        host_import, memory_budget, subgroup_ops;
 };
 
 QD_API uint32_t qd_device_count(const qd_context *context);

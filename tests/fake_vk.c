@@ -222,7 +222,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_EnumerateDeviceExtensionProperties(
                {DEV_CAP_HOST_IMPORT, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME},
                {DEV_CAP_SUBGROUP_CONTROL, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME},
                {DEV_CAP_INT_DOT, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME},
-               {DEV_CAP_COOPMAT, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME}};
+               {DEV_CAP_COOPMAT, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME},
+               {DEV_CAP_COOPMAT2, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (fake_has(g, all[i].cap)) {
             names[n++] = all[i].name;
@@ -350,6 +351,15 @@ static void fill_feature(const struct fake_gpu *g, VkBaseOutStructure *s)
         ((VkPhysicalDeviceCooperativeMatrixFeaturesKHR *)(void *)s)->cooperativeMatrix =
             fake_has(g, DEV_CAP_COOPMAT);
         break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV: {
+        VkPhysicalDeviceCooperativeMatrix2FeaturesNV *f = (void *)s;
+        if (!fake_has(g, DEV_CAP_COOPMAT2)) {
+            fake_wrong("features of VK_NV_cooperative_matrix2 were asked for without it");
+        }
+        f->cooperativeMatrixFlexibleDimensions = !g->coopmat2_rigid;
+        f->cooperativeMatrixReductions = f->cooperativeMatrixConversions = VK_TRUE;
+        break;
+    }
     default:
         fake_wrong("features of struct type %d were asked for", (int)s->sType);
     }

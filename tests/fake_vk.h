@@ -35,6 +35,7 @@ struct fake_gpu {
     enum fake_memory memory;
     uint64_t heap_bytes, heap_budget, heap_usage; /* the last two: VK_EXT_memory_budget */
     uint64_t memory_left;                         /* vkAllocateMemory refuses beyond; 0 = never */
+    bool coopmat2_rigid;                          /* its extension without flexible dimensions */
     bool import_broken;                           /* imports succeed, but the memory is a copy */
 };
 
@@ -92,7 +93,7 @@ struct fake_vk {
     uint8_t *cache_given; /* initial data of the last vkCreatePipelineCache; owned by the fake */
     uint64_t cache_given_bytes;
     uint32_t enabled_extensions; /* of the last vkCreateDevice */
-    bool enabled_fp16, enabled_int8, enabled_storage16;
+    bool enabled_fp16, enabled_int8, enabled_storage16, enabled_coopmat, enabled_coopmat2;
 };
 
 /* A discrete GPU of this number with every capability and a heap of 1 GiB; change what you like. */

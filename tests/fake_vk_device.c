@@ -19,6 +19,44 @@ struct fake_set_layout {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+static bool names_extension(const VkDeviceCreateInfo *info, const char *name)
+{
+    for (uint32_t i = 0; i < info->enabledExtensionCount; i++) {
+        if (strcmp(info->ppEnabledExtensionNames[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is enabled of cooperative matrices is offered, its extension is named, and the second
+ * extension comes with the first. */
+static void check_matrices(const struct fake_gpu *g, const VkDeviceCreateInfo *info)
+{
+    bool one = false, two = false;
+    for (const VkBaseInStructure *s = info->pNext; s != NULL; s = s->pNext) {
+        if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR) {
+            one = ((const VkPhysicalDeviceCooperativeMatrixFeaturesKHR *)(const void *)s)
+                      ->cooperativeMatrix;
+        } else if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV) {
+            const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *f = (const void *)s;
+            two = f->cooperativeMatrixFlexibleDimensions && f->cooperativeMatrixReductions &&
+                  f->cooperativeMatrixConversions;
+            if (f->cooperativeMatrixWorkgroupScope || f->cooperativeMatrixPerElementOperations ||
+                f->cooperativeMatrixTensorAddressing || f->cooperativeMatrixBlockLoads) {
+                fake_wrong("parts of VK_NV_cooperative_matrix2 are enabled that are not there");
+            }
+        }
+    }
+    if ((one && !fake_has(g, DEV_CAP_COOPMAT)) || (two && !fake_has(g, DEV_CAP_COOPMAT2)) ||
+        (two && !one) || one != names_extension(info, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) ||
+        two != names_extension(info, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME)) {
+        fake_wrong("cooperative matrices are enabled without feature or extension");
+    }
+    fake_now->enabled_coopmat = one;
+    fake_now->enabled_coopmat2 = two;
+}
+
 static void check_features(const struct fake_gpu *g, const VkDeviceCreateInfo *info)
 {
     bool fp16 = false, int8 = false, s16 = false, timeline = false;
@@ -40,6 +78,7 @@ static void check_features(const struct fake_gpu *g, const VkDeviceCreateInfo *i
     fake_now->enabled_fp16 = fp16;
     fake_now->enabled_int8 = int8;
     fake_now->enabled_storage16 = s16;
+    check_matrices(g, info);
     fake_now->enabled_extensions = info->enabledExtensionCount;
 }
 
