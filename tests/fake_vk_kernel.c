@@ -12,8 +12,6 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
 /* Numbers of the SPIR-V specification, unified1. */
 enum {
     OP_EXECUTION_MODE = 16,
@@ -308,65 +306,6 @@ fake_CreateComputePipelines(VkDevice device, VkPipelineCache cache, uint32_t n,
     }
     free(r.ids);
     see_pipeline(info, &r);
-    *out = HANDLE(VkPipelineLayout, fake_object(8));
-}
-return result;
-}
-
-/* Threads make pipelines at the same time. */
-static void see_pipeline(const VkComputePipelineCreateInfo *info, const struct reader *r)
-{
-    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo *size = info->stage.pNext;
-    pthread_mutex_lock(&lock);
-    fake_now->required_size = size != NULL ? size->requiredSubgroupSize : 0;
-    fake_now->full_subgroups =
-        (info->stage.flags & VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT) != 0;
-    memcpy(fake_now->local, r->local, sizeof fake_now->local);
-    fake_now->shared = r->shared;
-    fake_now->pipelines++;
-    uint32_t n = ++fake_now->pipelines_running;
-    fake_now->pipelines_at_once = n > fake_now->pipelines_at_once ? n : fake_now->pipelines_at_once;
-    pthread_mutex_unlock(&lock);
-    if (fake_now->pipeline_us != 0) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000L * (long)fake_now->pipeline_us}, NULL);
-    }
-    pthread_mutex_lock(&lock);
-    fake_now->pipelines_running--;
-    pthread_mutex_unlock(&lock);
-}
-
-static VKAPI_ATTR VkResult VKAPI_CALL
-fake_CreateComputePipelines(VkDevice device, VkPipelineCache cache, uint32_t n,
-                            const VkComputePipelineCreateInfo *info, FAULT_ALLOC, VkPipeline *out)
-{
-    (void)cache;
-    (void)n;
-    (void)alloc;
-    VkResult result = fake_fallible("vkCreateComputePipelines", NULL);
-    if (result != VK_SUCCESS) {
-        return result;
-    }
-    const struct fake_module *m = OBJECT(fake_module, info->stage.module);
-    struct reader r = {.specs = info->stage.pSpecializationInfo};
-    r.n_ids = m->n > 3 && m->words[3] != 0 ? m->words[3] : 1;
-    r.ids = calloc(r.n_ids, sizeof *r.ids);
-    if (r.ids == NULL) {
-        return VK_ERROR_OUT_OF_HOST_MEMORY;
-    }
-    read_module(&r, m);
-    if (m->n > HEADER_WORDS) { /* tests of device/ use modules without a body */
-        check_size(((const struct fake_device *)(void *)device)->gpu, &r, &info->stage);
-    }
-    free(r.ids);
-    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo *size = info->stage.pNext;
-    pthread_mutex_lock(&lock);
-    fake_now->required_size = size != NULL ? size->requiredSubgroupSize : 0;
-    fake_now->full_subgroups =
-        (info->stage.flags & VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT) != 0;
-    memcpy(fake_now->local, r.local, sizeof fake_now->local);
-    fake_now->shared = r.shared;
-    fake_now->pipelines++;
-    pthread_mutex_unlock(&lock);
     *out = HANDLE(VkPipeline, fake_object(8));
     return VK_SUCCESS;
 }
