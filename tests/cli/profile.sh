@@ -100,8 +100,9 @@ has "$out" 'y[3,5] is 1.25, not 1.5'
 expect 0 devices -v -o json --device 0
 has "$out" "\"variant\": \"$victim\""
 
-# Without the cache nothing is remembered.
-add "$(printf 'off rope plain')"
+# No kernel is left; without the folder nothing is remembered.
+add 'off rope plain'
+expect 0 run -m "$f16" -p a -n 1 --device 0 --no-cache
 expect 1 run -m "$f16" -p a --device 0
 grep -q 'rope: every kernel that this device could run is switched off' "$err" ||
     fail "no line says that no kernel is left"
