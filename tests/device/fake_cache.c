@@ -356,6 +356,12 @@ static void the_least_recently_used_go(void **state)
     put("pipelines-middle.bin", 60 * MIB, 1);
     use((struct use){.device_id = 6}, NULL);
     assert_false(is_there(own)); /* not read: the oldest */
+    for (char name[] = "pipelines-future-a.bin"; name[17] <= 'e'; name[17]++) {
+        put(name, 60 * MIB, -1000);
+    }
+    use((struct use){0}, NULL);
+    assert_true(is_there(own)); /* just written: it stays though the others are newer */
+    assert_int_equal(look(), 100);
 }
 
 static void too_large_a_cache_is_not_written(void **state)
