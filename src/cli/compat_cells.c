@@ -39,13 +39,18 @@ static void count(struct compat_cell *cell, const json_t *row)
     }
 }
 
-/* By device; within a device in the order in which they came. */
+/* By device, models last; else in the order in which they came. */
+static json_int_t rank(const struct compat_cell *cell)
+{
+    return strcmp(cell->op, "model") == 0 ? INT32_MAX : cell->device;
+}
+
 static void sort(struct compat_cells *cells)
 {
     for (size_t i = 1; i < cells->n; i++) {
         struct compat_cell cell = cells->cells[i];
         size_t at = i;
-        while (at > 0 && cells->cells[at - 1].device > cell.device) {
+        while (at > 0 && rank(&cells->cells[at - 1]) > rank(&cell)) {
             cells->cells[at] = cells->cells[at - 1];
             at--;
         }

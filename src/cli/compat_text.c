@@ -88,6 +88,14 @@ static void print_model(const struct compat *c, const struct compat_cells *cells
     printf("%s", first ? "" : "\n");
 }
 
+static void print_option(const char *name, const char *value)
+{
+    if (value != NULL) {
+        printf(" %s ", name);
+        cli_put_safe(stdout, value);
+    }
+}
+
 static void print_fault(const struct compat *c, const struct compat_cell *cell)
 {
     char text[COMPAT_ROW_TEXT];
@@ -108,11 +116,9 @@ static void print_fault(const struct compat *c, const struct compat_cell *cell)
         printf("%s%lld", i == 0 ? "" : ",", (long long)json_integer_value(device));
     }
     printf(" --op model");
-    if (c->options->model != NULL) {
-        printf(" -m ");
-        cli_put_safe(stdout, c->options->model);
-    }
-    printf("\n");
+    print_option("-m", c->options->model);
+    print_option("--reference", c->options->reference);
+    printf("%s\n", c->options->quick ? " --quick" : "");
 }
 
 int compat_print_text(const struct compat *c)

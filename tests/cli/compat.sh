@@ -94,7 +94,7 @@ sed 's/"last_logits": \[-11/"last_logits": [-12/' models/classics-13m.json >"$fo
 expect 1 compat --op model --quick --device 1 --reference "$folder/wrong.json"
 has "$out" 'FAIL'
 has "$out" 'a logit differs by'
-has "$out" 'quadriga compat --device 1 --op model'
+has "$out" "quadriga compat --device 1 --op model --reference $folder/wrong.json --quick"
 has "$out" '0 passed, 1 failed, 0 skipped'
 
 # A program without its model says so; one beside its share folder finds it.
