@@ -24,6 +24,7 @@ struct query {
     VkPhysicalDeviceVulkan12Properties p12;
     VkPhysicalDeviceSubgroupSizeControlProperties p_size;
     VkPhysicalDeviceMaintenance4Properties p_maintenance4;
+    VkPhysicalDeviceShaderIntegerDotProductProperties p_int_dot;
     VkPhysicalDeviceExternalMemoryHostPropertiesEXT p_import;
 };
 
@@ -93,6 +94,7 @@ static void run_query(const struct dev_instance *inst, struct phys *phys, struct
     q->p12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES;
     q->p_size.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES;
     q->p_maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES;
+    q->p_int_dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES;
     q->p_import.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT;
 
     void **f = &q->features.pNext, **p = &q->props.pNext;
@@ -106,6 +108,7 @@ static void run_query(const struct dev_instance *inst, struct phys *phys, struct
     }
     if (v13 || (phys->exts & EXT_INT_DOT) != 0) {
         chain(f, &q->int_dot);
+        chain(p, &q->p_int_dot);
     }
     if (v13 || (phys->exts & EXT_MAINTENANCE4) != 0) {
         chain(f, &q->maintenance4);
@@ -272,6 +275,8 @@ static void read_limits(const struct query *q, struct phys *phys)
     if ((caps->has & DEV_CAP_HOST_IMPORT) != 0) {
         caps->import_align = (uint32_t)max3(q->p_import.minImportedHostPointerAlignment, 1, 1);
     }
+    caps->int_dot_fast = (caps->has & DEV_CAP_INT_DOT) != 0 &&
+                         q->p_int_dot.integerDotProduct4x8BitPackedSignedAccelerated == VK_TRUE;
     caps->timestamp_ns = caps->timestamp_bits != 0 ? l->timestampPeriod : 0;
     caps->timestamp_bits = caps->timestamp_ns > 0 ? caps->timestamp_bits : 0;
 }
@@ -312,6 +317,14 @@ static void read_memory(const struct dev_instance *inst, struct phys *phys)
         }
     }
     phys->info.heap_bytes = phys->memory.memoryHeaps[phys->device_heap].size;
+    const uint32_t both = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT;
+    for (uint32_t i = 0; i < phys->memory.memoryTypeCount; i++) {
+        const VkMemoryType *type = &phys->memory.memoryTypes[i];
+        uint64_t bytes = phys->memory.memoryHeaps[type->heapIndex].size;
+        if ((type->propertyFlags & both) == both && bytes > phys->info.host_visible_bytes) {
+            phys->info.host_visible_bytes = bytes;
+        }
+    }
 }
 
 static enum dev_type type_of(VkPhysicalDeviceType type)
@@ -409,6 +422,9 @@ struct dev_caps caps_mask(const struct dev_caps *caps, uint32_t off)
     }
     if ((off & DEV_CAP_TEXEL) != 0) {
         out.max_texel_elements = 0;
+    }
+    if ((off & DEV_CAP_INT_DOT) != 0) {
+        out.int_dot_fast = false;
     }
     if ((off & DEV_CAP_COOPMAT) != 0) {
         out.coopmat_m = out.coopmat_n = out.coopmat_k = 0;

@@ -78,8 +78,9 @@ struct dev_caps {
     uint32_t import_align;        /* minImportedHostPointerAlignment, 0 without HOST_IMPORT */
     uint32_t coopmat_m, coopmat_n, coopmat_k; /* a float16 x float16 + float32 shape of subgroup
                                                  scope; 0 without COOPMAT */
-    uint32_t coopmat2;                        /* enum dev_coopmat2 bits; 0 without COOPMAT2 */
-    float timestamp_ns;                       /* nanoseconds per tick, 0 without timestamps */
+    uint32_t coopmat2;  /* enum dev_coopmat2 bits; 0 without COOPMAT2 */
+    bool int_dot_fast;  /* dot products of four packed int8 are said to be faster than without */
+    float timestamp_ns; /* nanoseconds per tick, 0 without timestamps */
     uint32_t timestamp_bits;
 };
 
@@ -91,6 +92,9 @@ struct dev_info {
     uint8_t uuid[16], driver_uuid[16], cache_uuid[16];
     uint64_t heap_bytes; /* the heap weights go to */
     uint64_t free_bytes; /* budget left now; CPU devices: from MemAvailable */
+    /* Of its own memory, what the host can map: heap_bytes with a resizable BAR or shared memory,
+     * a window of 256 MiB on many GPUs, 0 where there is none. */
+    uint64_t host_visible_bytes;
     struct dev_caps caps;
     char quirks[256]; /* names of the rows of quirks.c in force, comma separated; "" if none */
     bool usable;

@@ -94,9 +94,16 @@ struct qd_device_info {
     uint32_t vendor_id, device_id, api_version, driver_version;
     uint8_t uuid[16], driver_uuid[16];
     uint64_t memory_bytes, free_bytes;
-    uint32_t subgroup_size, max_workgroup_invocations;
+    /* Of its own memory, what the host can map: memory_bytes with a resizable BAR or shared memory,
+     * less where there is only a window, 0 where there is none. */
+    uint64_t host_visible_device_bytes;
+    uint32_t subgroup_size, subgroup_min, subgroup_max, max_workgroup_invocations;
     uint32_t shared_bytes;      /* of a workgroup */
     uint64_t max_binding_bytes; /* maxStorageBufferRange */
+    float timestamp_ns;         /* nanoseconds of a tick; 0: no timestamps */
+    uint32_t timestamp_bits;
+    uint32_t coopmat_m, coopmat_n, coopmat_k; /* float16 x float16 + float32; 0: none */
+    bool int_dot_fast; /* dot products of four packed int8 are said to be faster than without */
     /* capabilities */
     bool fp16, int8, int16, storage8, storage16, int_dot, cooperative_matrix, cooperative_matrix2,
         host_import, memory_budget, subgroup_ops;
@@ -134,7 +141,13 @@ struct qd_model_params {
     uint32_t n_seq; /* sequences at once; 0: 1 */
     enum qd_type type_k, type_v; /* of the KV cache; default f16 */
     uint32_t caps_off; /* capabilities to do without, for tests: bits as in device/device.h */
-    bool no_cache;     /* neither read nor write the pipeline cache on disk */
+    /* Names, with commas between them, of what to do without on every device: capabilities ("fp16",
+     * "subgroup", "coopmat"), kernels of all ops ("lanes") or of one ("matmul/lanes"). NULL: of
+     * nothing. An unknown name is QD_BAD_ARGUMENT. */
+    const char *disable;
+    /* Nothing is read from the folder of the caches, nor written: no pipelines, and nothing of what
+     * a self-test or tuning left there. */
+    bool no_cache;
     qd_progress_callback progress;
     void *progress_user;
     /* Called once, with the text of qd_model_plan, before weights load. */

@@ -300,6 +300,10 @@ static void fill_property(const struct fake_gpu *g, VkBaseOutStructure *s)
         ((VkPhysicalDeviceMaintenance4Properties *)(void *)s)->maxBufferSize =
             g->max_allocation / 2;
         break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES:
+        ((VkPhysicalDeviceShaderIntegerDotProductProperties *)(void *)s)
+            ->integerDotProduct4x8BitPackedSignedAccelerated = VK_TRUE;
+        break;
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT:
         ((VkPhysicalDeviceExternalMemoryHostPropertiesEXT *)(void *)s)
             ->minImportedHostPointerAlignment = 4096;

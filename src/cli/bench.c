@@ -175,15 +175,14 @@ static void describe(struct bench *bench)
     size_t at_devices = 0, at_split = 0, at_names = 0, at_shares = 0;
     for (uint32_t d = 0; d < info->n_devices; d++) {
         const char *slash = d == 0 ? "" : "/";
-        struct qd_device_info device = {0};
-        qd_device_get(bench->engine.context, info->device_index[d], &device);
+        qd_device_get(bench->engine.context, info->device_index[d], &setup->device_info[d]);
         at_devices +=
             (size_t)snprintf(setup->devices + at_devices, sizeof setup->devices - at_devices,
                              "%s%u", slash, info->device_index[d]);
         at_split += (size_t)snprintf(setup->split + at_split, sizeof setup->split - at_split,
                                      "%s%u", slash, info->layers[d]);
         at_names += (size_t)snprintf(setup->gpu_info + at_names, sizeof setup->gpu_info - at_names,
-                                     "%s%.120s", d == 0 ? "" : ", ", device.name);
+                                     "%s%.120s", d == 0 ? "" : ", ", setup->device_info[d].name);
     }
     for (uint32_t d = 0; d < bench->options->n_shares; d++) {
         at_shares += (size_t)snprintf(setup->shares + at_shares, sizeof setup->shares - at_shares,

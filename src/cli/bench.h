@@ -21,7 +21,8 @@ struct bench_setup {
     struct qd_model_info info;
     char model[128]; /* shape, DUMMY in it for a dummy */
     char devices[64], split[64], shares[64];
-    char gpu_info[QD_MAX_DEVICES * 128]; /* device names */
+    struct qd_device_info device_info[QD_MAX_DEVICES]; /* of those in use */
+    char gpu_info[QD_MAX_DEVICES * 128];               /* device names */
 };
 
 /* To standard output, in the format asked for. Returns a cli_exit. */

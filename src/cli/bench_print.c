@@ -3,6 +3,7 @@
 #include "cli/bench.h"
 
 #include "cli/csv.h"
+#include "cli/device_json.h"
 #include "cli/json.h"
 #include "cli/term.h"
 
@@ -76,6 +77,13 @@ static json_t *test_json(const struct bench_setup *setup, const struct bench_tes
     cli_json_add(out, "peak_host_bytes", cli_json_uint(test->peak_host_bytes));
     cli_json_add(out, "samples_ns", list_of(test->samples_ns, test->n_samples));
     cli_json_add(out, "samples_ts", rates_of(test));
+    if (setup->options->output == CLI_JSON) {
+        json_t *devices = json_array();
+        for (uint32_t d = 0; d < setup->info.n_devices; d++) {
+            json_array_append_new(devices, cli_device_json(&setup->device_info[d]));
+        }
+        cli_json_add(out, "device_info", devices);
+    }
     return out;
 }
 

@@ -16,6 +16,19 @@ static json_t *uuid_text(const uint8_t uuid[16])
     return json_string(hex);
 }
 
+/* [m, n, k]; null where there is none. */
+static json_t *coopmat_shape(const struct qd_device_info *info)
+{
+    if (info->coopmat_m == 0) {
+        return json_null();
+    }
+    json_t *shape = json_array();
+    json_array_append_new(shape, json_integer(info->coopmat_m));
+    json_array_append_new(shape, json_integer(info->coopmat_n));
+    json_array_append_new(shape, json_integer(info->coopmat_k));
+    return shape;
+}
+
 json_t *cli_device_json(const struct qd_device_info *info)
 {
     json_t *out = json_object();
@@ -41,10 +54,17 @@ json_t *cli_device_json(const struct qd_device_info *info)
     cli_json_add(out, "driver_uuid", uuid_text(info->driver_uuid));
     cli_json_add(out, "memory_bytes", cli_json_uint(info->memory_bytes));
     cli_json_add(out, "free_bytes", cli_json_uint(info->free_bytes));
+    cli_json_add(out, "host_visible_device_bytes", cli_json_uint(info->host_visible_device_bytes));
     cli_json_add(out, "max_binding_bytes", cli_json_uint(info->max_binding_bytes));
     cli_json_add(out, "subgroup_size", json_integer(info->subgroup_size));
+    cli_json_add(out, "subgroup_min", json_integer(info->subgroup_min));
+    cli_json_add(out, "subgroup_max", json_integer(info->subgroup_max));
     cli_json_add(out, "max_workgroup_invocations", json_integer(info->max_workgroup_invocations));
     cli_json_add(out, "shared_bytes", json_integer(info->shared_bytes));
+    cli_json_add(out, "timestamp_ns", json_real((double)info->timestamp_ns));
+    cli_json_add(out, "timestamp_bits", json_integer(info->timestamp_bits));
+    cli_json_add(out, "int_dot_fast", json_boolean(info->int_dot_fast));
+    cli_json_add(out, "coopmat_shape", coopmat_shape(info));
     cli_json_add(out, "quirks", cli_json_text(info->quirks));
     json_t *caps = json_object();
     bool has;

@@ -26,7 +26,7 @@ enum cli_command_bit {
     CLI_ALL = (1 << 7) - 1
 };
 
-enum { CLI_MAX_STOPS = 16 };
+enum { CLI_MAX_STOPS = 16, CLI_MAX_DEVICES = 64 };
 enum cli_output { CLI_TEXT, CLI_JSON, CLI_MARKDOWN, CLI_CSV, CLI_HTML };
 
 /* Strings point into argv. */
@@ -36,6 +36,8 @@ struct cli_options {
     const char *prompt, *file, *logits;
     bool lines, no_bos;
     bool no_display_prompt, ignore_eos, dry_run;
+    bool selftest;
+    const char *disable; /* names, checked; NULL: nothing */
     const char *stops[CLI_MAX_STOPS];
     uint32_t n_stops;
     int64_t n_predict, n_ctx, n_batch;    /* n_ctx, n_batch: 0 is the library's default */
@@ -44,12 +46,14 @@ struct cli_options {
     double temperature, top_p, min_p, repeat_penalty;
     bool has_seed;
     uint64_t seed;
-    uint32_t devices[QD_MAX_DEVICES], n_devices; /* 0: the default devices */
+    uint32_t devices[CLI_MAX_DEVICES], n_devices; /* 0: the default devices */
     double shares[QD_MAX_DEVICES];
     uint32_t n_shares;
     enum qd_split split;
     enum qd_type type_k, type_v;
     enum cli_output output;
+    bool quick, no_model; /* of compat, like the rest */
+    const char *op, *variant, *resume, *baseline, *reference;
 };
 
 struct cli_command {
@@ -79,9 +83,10 @@ enum cli_kind {
     CLI_INT,     /* int64_t, min..max */
     CLI_REAL,    /* double, min..max */
     CLI_SEED,
-    CLI_DEVICE_LIST,
+    CLI_DEVICE_LIST, /* at most max numbers; max 0: QD_MAX_DEVICES */
     CLI_SHARE_LIST,
-    CLI_CHOICE /* an enum: `choices` and the values beside them */
+    CLI_DISABLE, /* names of capabilities and kernels */
+    CLI_CHOICE   /* an enum: `choices` and the values beside them */
 };
 struct cli_choice {
     const char *name;
@@ -102,5 +107,9 @@ const struct cli_option *cli_option_table(void);
 /* Reads `text` as the value of `option`, strictly. False: said. `name`: as the user wrote it. */
 bool cli_value_parse(const struct cli_command *command, const struct cli_option *option,
                      const char *name, const char *text, struct cli_options *out);
+
+/* disable.c: a list of names, each of which must be known. False: said, with the nearest one. */
+bool cli_disable_parse(const struct cli_command *command, const char *option, const char *text,
+                       struct cli_options *out);
 
 #endif

@@ -24,11 +24,8 @@ bool ops_prefs_is_off(const struct ops_prefs *prefs, const char *op, const char 
     return false;
 }
 
-bool ops_prefs_add_off(struct ops_prefs *prefs, const char *op, const char *variant)
+static bool add_off(struct ops_prefs *prefs, const char *op, const char *variant, const char *why)
 {
-    if (op != NULL && ops_prefs_is_off(prefs, op, variant)) {
-        return true;
-    }
     if (!mem_grow((void **)&prefs->off, &prefs->cap_off, prefs->n_off, sizeof *prefs->off)) {
         return false;
     }
@@ -36,7 +33,25 @@ bool ops_prefs_add_off(struct ops_prefs *prefs, const char *op, const char *vari
     memset(off, 0, sizeof *off);
     snprintf(off->op, sizeof off->op, "%s", op != NULL ? op : "");
     snprintf(off->variant, sizeof off->variant, "%s", variant);
+    snprintf(off->why, sizeof off->why, "%s", why);
     return true;
+}
+
+bool ops_prefs_add_off(struct ops_prefs *prefs, const char *op, const char *variant)
+{
+    return (op != NULL && ops_prefs_is_off(prefs, op, variant)) || add_off(prefs, op, variant, "");
+}
+
+bool ops_prefs_add_failed(struct ops_prefs *prefs, const char *op, const char *variant,
+                          const char *why)
+{
+    for (size_t i = 0; i < prefs->n_off; i++) {
+        const struct ops_off *off = &prefs->off[i];
+        if (off->why[0] != '\0' && strcmp(off->op, op) == 0 && strcmp(off->variant, variant) == 0) {
+            return true;
+        }
+    }
+    return add_off(prefs, op, variant, why[0] != '\0' ? why : "no reason is noted");
 }
 
 static struct ops_tuned *find_tuned(const struct ops_prefs *prefs, const char *op,
@@ -72,7 +87,13 @@ uint32_t ops_token_class(uint64_t tokens)
     return tokens <= 1 ? 0 : tokens <= 8 ? 1 : tokens <= 64 ? 2 : 3;
 }
 
-static bool is_candidate(const struct ops_tunable *tunable, uint32_t value)
+const char *ops_token_class_name(uint32_t class)
+{
+    static const char *const names[OPS_TOKEN_CLASSES] = {"1", "2-8", "9-64", "65-"};
+    return class < OPS_TOKEN_CLASSES ? names[class] : "?";
+}
+
+bool ops_tunable_has(const struct ops_tunable *tunable, uint32_t value)
 {
     for (uint32_t i = 0; i < OPS_MAX_VALUES && tunable->values[i] != 0; i++) {
         if (tunable->values[i] == value) {
@@ -89,7 +110,7 @@ bool ops_tuned_get(const struct op_site *site, const struct ops_need *need,
                                                need->quant, ops_token_class(need->tokens));
     uint32_t n = 0;
     while (n < OPS_MAX_TUNABLES && variant->tunables[n].name != NULL) {
-        if (tuned != NULL && !is_candidate(&variant->tunables[n], tuned->values[n])) {
+        if (tuned != NULL && !ops_tunable_has(&variant->tunables[n], tuned->values[n])) {
             return false; /* of another version of this kernel */
         }
         n++;

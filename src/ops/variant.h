@@ -10,6 +10,7 @@
 #define OPS_NAME         24 /* bytes of a name of an op, variant or tile parameter, with the end */
 #define OPS_MAX_TUNABLES 4
 #define OPS_MAX_VALUES   6
+#define OPS_WHY          128 /* bytes of the reason why a variant is off, with the end */
 
 /* A tile parameter that may be chosen by measurement, and its candidates. */
 struct ops_tunable {
@@ -34,6 +35,7 @@ struct ops_variant {
 
 struct ops_off {
     char op[OPS_NAME], variant[OPS_NAME]; /* op "": every op */
+    char why[OPS_WHY]; /* the first fault of its self-test; "": somebody asked for it */
 };
 
 /* Measured best values of a variant's tunables, in their order. */
@@ -44,6 +46,14 @@ struct ops_tuned {
     uint32_t values[OPS_MAX_TUNABLES];
 };
 
+/* The last self-test of a device; the variants that failed it are off. */
+struct ops_selftest {
+    char date[24]; /* "2026-11-24T12:24:04Z"; "": there was none */
+    bool quick;
+    uint64_t seed;
+    uint32_t passed, failed; /* cases */
+};
+
 /* Filled before plans are recorded and only read then. All zero: nothing is preferred. */
 struct ops_prefs {
     const char *forced; /* the only variant allowed, in all ops that are recorded; NULL: any */
@@ -51,18 +61,36 @@ struct ops_prefs {
     size_t n_off, cap_off;
     struct ops_tuned *tuned;
     size_t n_tuned, cap_tuned;
+    struct ops_selftest selftest;
 };
 
 void ops_prefs_finish(struct ops_prefs *prefs);
 /* op NULL: every op. False only when memory is out. */
 bool ops_prefs_add_off(struct ops_prefs *prefs, const char *op, const char *variant);
+/* The same for a variant that failed its self-test; a reason that is known already stays. */
+bool ops_prefs_add_failed(struct ops_prefs *prefs, const char *op, const char *variant,
+                          const char *why);
 /* Replaces what was known for the same op, variant, format and class. */
 bool ops_prefs_add_tuned(struct ops_prefs *prefs, const struct ops_tuned *tuned);
 bool ops_prefs_is_off(const struct ops_prefs *prefs, const char *op, const char *variant);
 
+/* Value is one of the tunable's candidates. */
+bool ops_tunable_has(const struct ops_tunable *tunable, uint32_t value);
+
+/* What to do without: names with commas between them. A capability ("fp16", dev_cap_name) is added
+ * to *caps_off; a variant ("lanes") is off in all ops that have it, "matmul/lanes" in one op; a
+ * name that is both is both. NULL: nothing. False: `error` says why, in one line without names of
+ * options; what was added before stays. */
+bool ops_disable_parse(const char *list, uint32_t *caps_off, struct ops_prefs *prefs, char *error,
+                       size_t error_bytes);
+/* Every name that may be in such a list, one at a time; false behind the last. */
+bool ops_disable_name(uint32_t index, char *out, size_t out_bytes);
+
 /* Classes of token counts that share tuned values: 1, 2 to 8, 9 to 64, more. */
 #define OPS_TOKEN_CLASSES 4
 uint32_t ops_token_class(uint64_t tokens);
+/* "1", "2-8", "9-64", "65-" */
+const char *ops_token_class_name(uint32_t class);
 
 /* ---- choice ---- */
 

@@ -35,6 +35,7 @@ static void add_device(const struct run_model *model, uint32_t d, struct str *ou
                mib(device->weight_bytes), mib(device->kv_bytes), mib(device->work_bytes),
                mib(device->weight_bytes + device->kv_bytes + device->work_bytes),
                mib(dev_get_budget(device->dev)), dev_get_info(device->dev)->name);
+    run_prefs_describe(model, d, out);
 }
 
 static void add_nodes(const struct run_model *model, struct str *out)

@@ -79,6 +79,11 @@ static enum run_status open_devices(struct run_model *model, const struct run_pa
     if (status != RUN_OK) {
         return status;
     }
+    uint32_t caps_off;
+    status = run_prefs_caps(model, params, &caps_off);
+    if (status != RUN_OK) {
+        return status;
+    }
     char cache[512];
     bool cached = !params->no_cache && os_cache_dir(cache, sizeof cache);
     uint64_t shader_hash = cached ? ops_shader_hash() : 0;
@@ -101,18 +106,21 @@ static enum run_status open_devices(struct run_model *model, const struct run_pa
         device->dev =
             dev_open(model->inst,
                      &(struct dev_open_params){.index = index[i],
-                                               .caps_off = params->caps_off,
+                                               .caps_off = caps_off,
                                                .sharers = count_sharers(model->inst, index, n, i),
                                                .cache_dir = cached ? cache : NULL,
                                                .shader_hash = shader_hash});
         if (device->dev == NULL) {
             return RUN_NO_DEVICE;
         }
+        model->n_devices = i + 1;
         device->index = index[i];
         device->share = share[i];
+        if (!run_prefs_init(model, params, i, cached ? cache : NULL)) {
+            return RUN_OUT_OF_MEMORY;
+        }
         device->lanes = ops_weight_lanes(dev_get_caps(device->dev), &device->prefs);
         set_rates(device);
-        model->n_devices = i + 1;
     }
     return RUN_OK;
 }
@@ -400,7 +408,7 @@ static enum run_status init(struct run_model *model, const struct run_params *pa
     if (!place(model, params->split) || !find_used(model, used) || !account(model, used)) {
         return RUN_OUT_OF_MEMORY;
     }
-    if (!create_exchange(model)) {
+    if (!run_prefs_check(model) || !create_exchange(model)) {
         return RUN_ERROR;
     }
     if (params->on_plan != NULL) {

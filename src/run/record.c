@@ -3,12 +3,14 @@
  * RUN_SUBMIT_NS. Which kernel runs a node is the op's decision. */
 #include "run/run.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Where the tensors of one plan lie on one device. */
 struct site_map {
     struct arena arena;
     struct op_place *places; /* [n_tensors] */
+    struct str kernels;      /* of the plan's nodes: " matmul/lanes, add/plain," */
 };
 
 static bool set_place(struct site_map *map, uint32_t tensor, struct dev_buf *buf, uint64_t offset,
@@ -158,13 +160,28 @@ static bool record_step_copy(const struct run_slot *slot, uint32_t d, struct dev
            dev_cmd_copy(cmd, slot->step[d], 0, slot->step_host[d], 0, bytes);
 }
 
+static void note_kernel(struct str *kernels, const struct op *op, const struct op_used *used)
+{
+    char name[2 * OPS_NAME + 4];
+    snprintf(name, sizeof name, " %s/%s,", op->name, used->variant != NULL ? used->variant : "");
+    if (strstr(str_get(kernels), name) == NULL) {
+        str_printf(kernels, "%s", name);
+    }
+}
+
 /* Gets every kernel of the plan that this device lacks, without recording anything, and has them
  * made on several threads. */
 static bool make_kernels(const struct run_model *model, const struct plan *plan, uint32_t d,
-                         const struct site_map *map, struct log *log)
+                         struct site_map *map, struct log *log)
 {
     struct dev *dev = model->devices[d].dev;
-    struct op_site site = {.dev = dev, .plan = plan, .places = map->places, .log = log};
+    struct op_used used = {0};
+    struct op_site site = {.dev = dev,
+                           .plan = plan,
+                           .places = map->places,
+                           .log = log,
+                           .prefs = &model->devices[d].prefs,
+                           .used = &used};
     site.cmd = dev_cmd_create(dev);
     if (site.cmd == NULL) {
         return false;
@@ -175,6 +192,7 @@ static bool make_kernels(const struct run_model *model, const struct plan *plan,
         const struct plan_node *node = &plan->nodes[i];
         if (node->kind != PLAN_BORDER && on_device(plan, node, d)) {
             ok = node->op->record(&site, node);
+            note_kernel(&map->kernels, node->op, &used);
         }
     }
     ok = ok && dev_cmd_end(site.cmd);
@@ -239,6 +257,7 @@ static void *record_device(void *arg)
     struct recorder *r = arg;
     struct site_map map;
     arena_init(&map.arena);
+    str_init(&map.kernels);
     map.places = arena_alloc(&map.arena, r->rec->plan.n_tensors, sizeof *map.places);
     r->ok = map.places != NULL;
     for (uint32_t id = 0; id < r->rec->plan.n_tensors && r->ok; id++) {
@@ -247,6 +266,13 @@ static void *record_device(void *arg)
     r->ok = r->ok &&
             make_kernels(r->session->model, &r->rec->plan, r->device, &map, r->session->log) &&
             record_part(r->session, r->slot, r->rec, r->device, &map);
+    if (r->ok && r->slot->number == 0) {
+        const struct run_device *device = &r->session->model->devices[r->device];
+        log_debug(r->session->log, "device %u (%s): kernels of a step of %u tokens:%s",
+                  device->index, dev_get_info(device->dev)->name, r->rec->n_tokens,
+                  str_get(&map.kernels));
+    }
+    str_finish(&map.kernels);
     arena_finish(&map.arena);
     return NULL;
 }

@@ -2,6 +2,7 @@
  *
  *     model.c     file or dummy shape -> hyper-parameters, vocabulary, devices, placement
  *     weights.c   mmap -> repack -> staging -> device buffers
+ *     prefs.c     what a device's kernels are chosen by: its profile, what is switched off
  *     plans.c     the passes, for a given number of tokens
  *     record.c    a plan -> commands per device, cut where a submission would take too long
  *     kv.c        which block of the KV cache belongs to which sequence
@@ -54,7 +55,8 @@ struct run_params {
     uint32_t n_ctx, n_batch, n_seq; /* 0: default */
     enum plan_elem k_type, v_type;
     uint32_t caps_off;
-    bool no_cache; /* no pipeline cache on disk */
+    const char *disable; /* as for ops_disable_parse, on every device; NULL: nothing */
+    bool no_cache;       /* nothing is read from the folder of the caches, nor written to it */
     bool (*progress)(void *user, uint64_t done, uint64_t total);
     void *progress_user;
     void (*on_plan)(void *user, const char *text); /* once, before weights load */
@@ -110,6 +112,18 @@ void run_model_finish(struct run_model *model);
 uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens);
 /* Where border `from` -> `from + 1` of a slot lies in the arena. */
 uint64_t run_border_offset(const struct run_model *model, uint32_t slot, uint32_t from);
+
+/* prefs.c: caps_off of the params with those of `disable`. */
+enum run_status run_prefs_caps(const struct run_model *model, const struct run_params *params,
+                               uint32_t *caps_off);
+/* Fills devices[d].prefs from the profile in `dir` (NULL: none) and `disable`, and says what is
+ * not used. */
+bool run_prefs_init(struct run_model *model, const struct run_params *params, uint32_t d,
+                    const char *dir);
+/* Every op of the plans has a kernel left on its device; else one line says which has none. */
+bool run_prefs_check(const struct run_model *model);
+/* What is off or tuned on device d, a line; nothing where nothing is. */
+void run_prefs_describe(const struct run_model *model, uint32_t d, struct str *out);
 
 /* weights.c: creates the segments' buffers and fills them. `used[d][w]`: weight w is on device d.
  */

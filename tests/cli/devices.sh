@@ -11,7 +11,9 @@ has "$out" 'opened by default'
 expect 0 devices -o json
 "$check" index:integer name:string type:string is_gpu:boolean usable:boolean \
     opened_by_default:boolean driver:string api_version:string uuid:string memory_bytes:integer \
-    free_bytes:integer max_binding_bytes:integer subgroup_size:integer capabilities:object \
+    free_bytes:integer host_visible_device_bytes:integer max_binding_bytes:integer \
+    subgroup_size:integer subgroup_min:integer subgroup_max:integer timestamp_ns:real \
+    timestamp_bits:integer int_dot_fast:boolean capabilities:object driver_uuid:string \
     <"$out" 2>>"$err" || fail "$(tail -n 1 "$err")"
 
 fields='n_prompt:integer n_gen:integer n_depth:integer avg_ns:integer stddev_ns:integer
@@ -19,15 +21,17 @@ fields='n_prompt:integer n_gen:integer n_depth:integer avg_ns:integer stddev_ns:
     model_type:string model_size:integer model_n_params:integer n_batch:integer type_k:string
     type_v:string split_mode:string devices:string split:string exchanges:integer
     exchanged_bytes:integer ttft_ns:integer peak_device_bytes:array peak_host_bytes:integer
-    dummy:boolean test_time:string'
+    dummy:boolean test_time:string device_info:array'
 expect 0 bench -m "$q4" -p 8 -n 2 -r 2 -o json
 # shellcheck disable=SC2086
 "$check" $fields <"$out" 2>>"$err" || fail "$(tail -n 1 "$err")"
 has "$out" '"n_prompt": 8'
 has "$out" '"n_gen": 2'
+has "$out" '"timestamp_ns": '
 grep -q DUMMY "$out" && fail "a real model marked DUMMY"
 expect 0 bench -m "$q4" -p 8 -n 0 -r 2 -d 5 -o csv --device 0,0
 [ "$(wc -l <"$out")" -eq 2 ] || fail "not a head and one row"
+grep -q device_info "$out" && fail "device_info in CSV"
 head -n 1 "$out" | grep -q ',n_prompt,n_gen,n_depth,.*,avg_ts,stddev_ts,ttft_ns,' ||
     fail "fields of the head"
 expect 0 bench -m "$q4" -p 8 -n 2 -r 2 -d 5 --device 0,0 -ts 1,2

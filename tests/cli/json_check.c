@@ -1,6 +1,8 @@
-/* Reads a JSON array of objects from standard input and checks that each has the fields named as
- * arguments, NAME:TYPE. Prints the first thing that is wrong. */
+/* Reads a JSON array of objects from standard input, or with a first argument .NAME such an array
+ * or object inside an object, and checks that each has the fields named as arguments, NAME:TYPE. A
+ * type may be one of several: string,null. Prints the first thing that is wrong. */
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +19,13 @@ static int check_field(const json_t *object, size_t i, const char *field)
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)(colon != NULL ? colon - field : 0), field);
     const char *type = type_of(json_object_get(object, name));
-    if (colon == NULL || strcmp(type, colon + 1) != 0) {
+    bool right = false;
+    for (const char *t = colon != NULL ? colon + 1 : ""; *t != '\0' && !right;) {
+        size_t bytes = strcspn(t, ",");
+        right = strlen(type) == bytes && memcmp(t, type, bytes) == 0;
+        t += bytes + (t[bytes] == ',');
+    }
+    if (!right) {
         fprintf(stderr, "entry %zu: %s is %s\n", i, field, type);
         return 1;
     }
@@ -28,6 +36,12 @@ int main(int argc, char **argv)
 {
     json_error_t error;
     json_t *list = json_loadf(stdin, JSON_REJECT_DUPLICATES, &error);
+    if (list != NULL && argc > 1 && argv[1][0] == '.') {
+        json_t *root = list, *part = json_object_get(root, argv[1] + 1);
+        list = json_is_object(part) ? json_pack("[O]", part) : json_incref(part);
+        json_decref(root);
+        argv++, argc--;
+    }
     if (!json_is_array(list) || json_array_size(list) == 0) {
         fprintf(stderr, "not a JSON array with entries: line %d: %s\n", error.line, error.text);
         json_decref(list);

@@ -31,6 +31,7 @@ static void reads_caps(void **state)
                      DEV_COOPMAT2_FLEXIBLE | DEV_COOPMAT2_REDUCE | DEV_COOPMAT2_CONVERT);
     assert_int_equal(caps->timestamp_bits, 48);
     assert_true(caps->timestamp_ns == 2.0f);
+    assert_true(caps->int_dot_fast);
     fake_finish(&f);
 }
 
@@ -57,6 +58,7 @@ static void reads_a_poor_device(void **state)
     assert_int_equal(caps->max_texel_elements, 0);
     assert_int_equal(caps->import_align, 0);
     assert_int_equal(caps->timestamp_bits, 0);
+    assert_false(caps->int_dot_fast);
     struct dev *dev = fake_open(&f, 0);
     assert_int_equal(f.fake.enabled_extensions, 0);
     assert_false(f.fake.enabled_fp16);
@@ -92,6 +94,23 @@ static void reads_matrices_in_part(void **state)
         assert_int_equal(f.fake.enabled_coopmat, i != 0);
         assert_false(f.fake.enabled_coopmat2);
         dev_close(dev);
+    }
+    fake_finish(&f);
+}
+
+/* What of its memory the host can map. */
+static void reads_mapped_memory(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    fake_init(&f, 3);
+    f.fake.gpus[0].memory = FAKE_UNIFIED;
+    f.fake.gpus[1].memory = FAKE_DISCRETE;
+    f.fake.gpus[2].memory = FAKE_REBAR;
+    assert_true(fake_open_instance(&f));
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct dev_info *info = dev_instance_info(f.inst, i);
+        assert_int_equal(info->host_visible_bytes, i == 1 ? 0 : info->heap_bytes);
     }
     fake_finish(&f);
 }
@@ -279,6 +298,7 @@ int main(void)
         cmocka_unit_test(reads_caps),
         cmocka_unit_test(reads_a_poor_device),
         cmocka_unit_test(reads_matrices_in_part),
+        cmocka_unit_test(reads_mapped_memory),
         cmocka_unit_test(masks_imply),
         cmocka_unit_test(applies_quirks),
         cmocka_unit_test(chooses_subgroup_sizes),
