@@ -107,7 +107,8 @@ void compat_model_run(struct compat *c);
 
 /* An old report; NULL: said. */
 json_t *compat_baseline_open(const char *path);
-/* {"baseline", "versions", "drivers", "status", "appeared", "vanished", "grown"} */
+/* {"baseline", "baseline_quick", "versions", "drivers", "status", "grown", "appeared", "vanished"};
+ * old rows that these options leave out are not compared. */
 json_t *compat_baseline_compare(const struct compat *c, const json_t *report);
 void compat_baseline_print(const json_t *changes, bool markdown);
 

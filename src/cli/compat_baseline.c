@@ -163,8 +163,24 @@ static void compare_row(const json_t *now, const json_t *old, const char *key, j
     }
 }
 
+/* A run with these options would have this row of an old report. */
+static bool is_in_scope(const struct compat *c, const json_t *row, const json_t *map)
+{
+    const struct cli_options *o = c->options;
+    const char *op = compat_text(row, "op");
+    bool model = strcmp(op, "model") == 0;
+    char index[32];
+    snprintf(index, sizeof index, "%lld",
+             (long long)json_integer_value(json_object_get(row, "device")));
+    return (model ? compat_wants_model(c) : compat_wants_ops(c)) &&
+           (o->op == NULL || strcmp(o->op, op) == 0) &&
+           (o->variant == NULL || strcmp(o->variant, compat_text(row, "variant")) == 0) &&
+           (o->n_devices == 0 || json_object_get(map, index) != NULL);
+}
+
+/* Where one run was quick and the other was not, rows come and go for that alone. */
 static void compare_rows(const struct compat *c, const json_t *old, const json_t *map,
-                         json_t *changes)
+                         bool was_quick, json_t *changes)
 {
     json_t *index = json_object(), *row;
     char key[COMPAT_ROW_TEXT];
@@ -172,22 +188,27 @@ static void compare_rows(const struct compat *c, const json_t *old, const json_t
     size_t i;
     json_array_foreach(old, i, row)
     {
-        make_key(row, map, key, sizeof key);
-        json_object_set(index, key, row);
+        if (is_in_scope(c, row, map)) {
+            make_key(row, map, key, sizeof key);
+            json_object_set(index, key, row);
+        }
     }
     json_array_foreach(c->rows, i, row)
     {
         make_key(row, NULL, key, sizeof key);
         const json_t *before = json_object_get(index, key);
-        if (before == NULL) {
+        if (before == NULL && was_quick == c->options->quick) {
             json_array_append_new(json_object_get(changes, "appeared"), describe(row, key));
-        } else {
+        } else if (before != NULL) {
             compare_row(row, before, key, changes);
             json_object_del(index, key);
         }
     }
     json_object_foreach(index, left, row)
     {
+        if (was_quick != c->options->quick) {
+            break;
+        }
         json_array_append_new(json_object_get(changes, "vanished"), describe(row, left));
     }
     json_decref(index);
@@ -206,7 +227,9 @@ json_t *compat_baseline_compare(const struct compat *c, const json_t *report)
         cli_json_add(changes, lists[i], json_array());
     }
     json_t *map = map_devices(c, report, changes);
-    compare_rows(c, json_object_get(report, "rows"), map, changes);
+    bool was_quick = json_is_true(json_object_get(report, "quick"));
+    cli_json_add(changes, "baseline_quick", json_boolean(was_quick));
+    compare_rows(c, json_object_get(report, "rows"), map, was_quick, changes);
     json_decref(map);
     return changes;
 }
@@ -230,7 +253,8 @@ static void print_change(const json_t *change)
     const json_t *old = json_object_get(change, "old"), *now = json_object_get(change, "new");
     const char *field = compat_text(change, "field"), *why = compat_text(change, "why");
     printf("%lld ", (long long)json_integer_value(json_object_get(change, "device")));
-    const char *what = strchr(compat_text(change, "what"), ' ');
+    const char *key = compat_text(change, "what"); /* "1 rope/plain", "old 1 rope/plain" */
+    const char *what = strchr(key + (strncmp(key, "old ", 4) == 0 ? 4 : 0), ' ');
     cli_put_safe(stdout, what != NULL ? what + 1 : compat_text(change, "name"));
     if (now != NULL) {
         printf(": %s%s", field, *field != '\0' ? " " : "");

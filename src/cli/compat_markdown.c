@@ -53,7 +53,9 @@ static void print_device(const json_t *facts, const struct compat_cells *cells)
     bool first = true;
     print_facts(facts);
     for (size_t i = 0; i < cells->n; i++) {
-        if (cells->cells[i].device != device || strcmp(cells->cells[i].op, "model") == 0) {
+        const char *op = cells->cells[i].op;
+        if (cells->cells[i].device != device || strcmp(op, "model") == 0 ||
+            strcmp(op, "device") == 0) {
             continue;
         }
         printf("%s", first ? "| op | variant | result | runs | failed | unfit | worst NMSE | "

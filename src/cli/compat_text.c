@@ -25,6 +25,12 @@ static void print_device(const json_t *facts)
     }
 }
 
+/* "not usable" stands beside its name already. */
+static bool is_device(const struct compat_cell *cell)
+{
+    return strcmp(cell->op, "device") == 0;
+}
+
 static bool is_model(const struct compat_cell *cell)
 {
     return strcmp(cell->op, "model") == 0;
@@ -50,7 +56,7 @@ static void print_matrix(const struct compat_cells *cells, json_int_t device)
     bool first = true;
     for (size_t i = 0; i < cells->n; i++) {
         const struct compat_cell *cell = &cells->cells[i];
-        if (cell->device != device || is_model(cell)) {
+        if (cell->device != device || is_model(cell) || is_device(cell)) {
             continue;
         }
         if (first) {

@@ -166,6 +166,10 @@ cp "$out" "$folder/old.json"
 expect 0 compat --op rope --device 0 --baseline "$folder/old.json"
 has "$out" 'changes since'
 sed -n '/changes since/,$p' "$out" | grep -q '^  none$' || fail "changes where there are none"
+expect 0 compat --op rope --quick --device 0 --baseline "$folder/all.json"
+sed -n '/changes since/,$p' "$out" | grep -q '^  none$' || fail "changes in rows that were not run"
+expect 0 compat --op rope --quick --device 0 --baseline "$folder/old.json"
+sed -n '/changes since/,$p' "$out" | grep -q '^  none$' || fail "changes of a quick run"
 awk '/"driver_info"/ { sub(/: ".*"/, ": \"Older 1.0\"") }
     /"status": "pass"/ && !done { sub(/pass/, "fail"); done = 1 }
     /"nmse": [0-9.]*e/ && ++n == 3 { sub(/: .*,/, ": 1e-300,") }
