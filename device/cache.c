@@ -1,12 +1,14 @@
 /* The pipeline cache on disk. Drivers accept damaged bytes without a word, so the file has a
- * header of ours with the device, the driver and a hash of everything; whatever does not match is
- * a miss, and the driver never sees it. Written to a temporary file and renamed. */
+ * header of ours with the device, the driver, the shaders and a hash of everything; whatever does
+ * not match is a miss, and the driver never sees it. Written to a temporary file and renamed. Which
+ * files have to go is cache_trim.c's. */
 #include "device/internal.h"
 
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CACHE_VERSION 1u
-#define CACHE_LARGEST (64u << 20)
+#define CACHE_VERSION 2u
+#define CACHE_LARGEST (64u << 20)  /* of one file */
+#define CACHE_ALL     (256u << 20) /* of all of ours in the folder */
 
 /* On disk in the byte order of the machine; another order makes another magic number. No padding:
  * every member is a multiple of 8 with its neighbours. */
@@ -25,6 +28,7 @@ struct cache_header {
     uint32_t driver_id, driver_version;
     uint32_t api_version, pointer_bytes;
     uint8_t cache_uuid[16], driver_uuid[16];
+    uint64_t shader_hash;
     uint64_t payload_bytes;
     uint64_t hash; /* of the header with hash 0, then the payload */
 };
@@ -40,6 +44,7 @@ static struct cache_header make_header(const struct dev *dev, const uint8_t *dat
                              .driver_version = info->driver_version,
                              .api_version = info->api_version,
                              .pointer_bytes = sizeof(void *),
+                             .shader_hash = dev->kernels.shader_hash,
                              .payload_bytes = bytes};
     memcpy(h.cache_uuid, info->cache_uuid, 16);
     memcpy(h.driver_uuid, info->driver_uuid, 16);
@@ -47,10 +52,11 @@ static struct cache_header make_header(const struct dev *dev, const uint8_t *dat
     return h;
 }
 
-static bool read_all(int fd, uint8_t *data, size_t bytes)
+static bool read_all(int fd, void *data, size_t bytes)
 {
+    uint8_t *p = data;
     for (size_t done = 0; done < bytes;) {
-        ssize_t n = read(fd, data + done, bytes - done);
+        ssize_t n = read(fd, p + done, bytes - done);
         if (n <= 0) {
             return false;
         }
@@ -72,60 +78,95 @@ static bool write_all(int fd, const void *data, size_t bytes)
     return true;
 }
 
-/* The payload, NULL for a miss. */
-static uint8_t *read_file(const struct dev *dev, const char *path, size_t *bytes)
+/* The payload and its hash, or NULL and why it is a miss. */
+static uint8_t *read_payload(const struct dev *dev, int fd, size_t *bytes, uint64_t *hash,
+                             const char **why)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        return NULL;
-    }
-    uint8_t *data = NULL;
     struct cache_header h;
     struct stat st;
-    bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > (off_t)sizeof h &&
-              st.st_size <= (off_t)CACHE_LARGEST && read_all(fd, (uint8_t *)&h, sizeof h);
-    ok = ok && h.payload_bytes == (uint64_t)st.st_size - sizeof h;
-    if (ok) {
-        *bytes = (size_t)h.payload_bytes;
-        data = mem_alloc(*bytes, 1);
-        ok = data != NULL && read_all(fd, data, *bytes);
-    }
-    close(fd);
-    if (ok) {
-        const struct cache_header want = make_header(dev, data, *bytes);
-        ok = memcmp(&h, &want, sizeof h) == 0;
-    }
-    if (!ok) {
-        log_debug(dev->log, "pipeline cache %s: not for this device, or damaged: ignored", path);
-        mem_free(data);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        *why = "not a file";
         return NULL;
+    }
+    if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        *why = "another user owns it or may write it";
+        return NULL;
+    }
+    *why = "damaged, or of another device, driver or build";
+    if (st.st_size <= (off_t)sizeof h || st.st_size > (off_t)CACHE_LARGEST ||
+        !read_all(fd, &h, sizeof h) || h.payload_bytes != (uint64_t)st.st_size - sizeof h) {
+        return NULL;
+    }
+    *bytes = (size_t)h.payload_bytes;
+    uint8_t *data = mem_alloc(*bytes, 1);
+    if (data != NULL && read_all(fd, data, *bytes)) {
+        const struct cache_header want = make_header(dev, data, *bytes);
+        if (memcmp(&h, &want, sizeof h) == 0) {
+            *hash = h.hash;
+            futimens(fd, NULL); /* used now: the last to be removed for room */
+            return data;
+        }
+    }
+    mem_free(data);
+    return NULL;
+}
+
+static uint8_t *read_file(struct dev *dev, size_t *bytes)
+{
+    struct kernels *k = &dev->kernels;
+    const char *why = "there is none";
+    uint8_t *data = NULL;
+    int fd = open(k->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0) {
+        data = read_payload(dev, fd, bytes, &k->file_hash, &why);
+        close(fd);
+    } else if (errno != ENOENT) {
+        why = strerror(errno);
+    }
+    if (data != NULL) {
+        log_info(dev->log, "device %u (%s): pipeline cache: hit, %zu bytes: %s", dev->info.index,
+                 dev->info.name, *bytes, k->path);
+    } else {
+        log_info(dev->log, "device %u (%s): pipeline cache: miss, %s: %s", dev->info.index,
+                 dev->info.name, why, k->path);
     }
     return data;
 }
 
-/* One file per kind of device and driver, so that several do not overwrite each other. */
-static char *make_path(const struct dev *dev, const char *dir)
+static void print_hex(struct str *text, const uint8_t *bytes, int n)
 {
+    for (int i = 0; i < n; i++) {
+        str_printf(text, "%02x", bytes[i]);
+    }
+    str_printf(text, "-");
+}
+
+/* One file per kind of device, driver and build, so that several do not overwrite each other. */
+static char *make_path(const struct dev *dev, const char *folder)
+{
+    const struct dev_info *info = &dev->info;
     struct str text;
     str_init(&text);
-    str_printf(&text, "%s/pipelines-%08x-%08x-", dir, dev->info.vendor_id, dev->info.device_id);
-    for (int i = 0; i < 16; i++) {
-        str_printf(&text, "%02x", dev->info.cache_uuid[i]);
-    }
-    str_printf(&text, ".bin");
+    str_printf(&text, "%s/" CACHE_PREFIX "%08x-%08x-", folder, info->vendor_id, info->device_id);
+    print_hex(&text, info->driver_uuid, 16);
+    print_hex(&text, info->cache_uuid, 16);
+    str_printf(&text, "%08x-%016llx" CACHE_SUFFIX, info->driver_version,
+               (unsigned long long)dev->kernels.shader_hash);
     char *path = text.failed ? NULL : mem_strdup(str_get(&text));
     str_finish(&text);
     return path;
 }
 
-void cache_open(struct dev *dev, const char *dir)
+void cache_open(struct dev *dev, const struct dev_open_params *params)
 {
     struct kernels *k = &dev->kernels;
     size_t bytes = 0;
     uint8_t *data = NULL;
-    if (dir != NULL) {
-        k->path = make_path(dev, dir);
-        data = k->path != NULL ? read_file(dev, k->path, &bytes) : NULL;
+    k->shader_hash = params->shader_hash;
+    if (params->cache_dir != NULL) {
+        k->folder = mem_strdup(params->cache_dir);
+        k->path = k->folder != NULL ? make_path(dev, k->folder) : NULL;
+        data = k->path != NULL ? read_file(dev, &bytes) : NULL;
     }
     VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
                                       .initialDataSize = data != NULL ? bytes : 0,
@@ -134,6 +175,7 @@ void cache_open(struct dev *dev, const char *dir)
     if (result != VK_SUCCESS && data != NULL) {
         info.initialDataSize = 0;
         info.pInitialData = NULL;
+        k->file_hash = 0;
         result = dev->vk.CreatePipelineCache(dev->handle, &info, NULL, &k->cache);
     }
     if (result != VK_SUCCESS) {
@@ -144,7 +186,7 @@ void cache_open(struct dev *dev, const char *dir)
     mem_free(data);
 }
 
-static bool write_file(const struct dev *dev, const char *path, const uint8_t *data, size_t bytes)
+static bool write_file(const struct cache_header *h, const char *path, const uint8_t *data)
 {
     struct str temp;
     str_init(&temp);
@@ -152,8 +194,7 @@ static bool write_file(const struct dev *dev, const char *path, const uint8_t *d
     int fd = temp.failed ? -1 : mkstemp(temp.text); /* mode 0600 */
     bool ok = fd >= 0;
     if (ok) {
-        const struct cache_header h = make_header(dev, data, bytes);
-        ok = write_all(fd, &h, sizeof h) && write_all(fd, data, bytes);
+        ok = write_all(fd, h, sizeof *h) && write_all(fd, data, (size_t)h->payload_bytes);
         ok = close(fd) == 0 && ok;
         ok = ok && rename(temp.text, path) == 0;
         if (!ok) {
@@ -164,20 +205,39 @@ static bool write_file(const struct dev *dev, const char *path, const uint8_t *d
     return ok;
 }
 
+static void save_data(struct dev *dev, const uint8_t *data, size_t bytes)
+{
+    struct kernels *k = &dev->kernels;
+    const struct cache_header h = make_header(dev, data, bytes);
+    if (h.hash == k->file_hash) {
+        return; /* every pipeline came out of the file */
+    }
+    if (!write_file(&h, k->path, data)) {
+        log_debug(dev->log, "pipeline cache %s could not be written: %s", k->path, strerror(errno));
+        return;
+    }
+    log_debug(dev->log, "pipeline cache %s: %zu bytes written", k->path, bytes);
+    cache_trim(dev, k->folder, strrchr(k->path, '/') + 1, CACHE_ALL);
+}
+
 void cache_save(struct dev *dev)
 {
     struct kernels *k = &dev->kernels;
     size_t bytes = 0;
     if (k->path == NULL || k->cache == VK_NULL_HANDLE || !k->dirty || atomic_load(&dev->lost) ||
         dev->vk.GetPipelineCacheData(dev->handle, k->cache, &bytes, NULL) != VK_SUCCESS ||
-        bytes == 0 || bytes > CACHE_LARGEST - sizeof(struct cache_header)) {
+        bytes == 0) {
+        return;
+    }
+    if (bytes > CACHE_LARGEST - sizeof(struct cache_header)) {
+        log_debug(dev->log, "pipeline cache %s: %zu bytes are too many for a file", k->path, bytes);
         return;
     }
     uint8_t *data = mem_alloc(bytes, 1);
     if (data != NULL &&
         dev->vk.GetPipelineCacheData(dev->handle, k->cache, &bytes, data) == VK_SUCCESS &&
-        bytes != 0 && !write_file(dev, k->path, data, bytes)) {
-        log_debug(dev->log, "pipeline cache %s could not be written", k->path);
+        bytes != 0) {
+        save_data(dev, data, bytes);
     }
     mem_free(data);
 }

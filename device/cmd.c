@@ -90,15 +90,33 @@ static bool is_recording(struct dev_cmd *cmd, const char *what)
     return cmd->state == CMD_RECORDING; /* a failed one has said why */
 }
 
-bool dev_cmd_begin(struct dev_cmd *cmd)
+static bool restart(struct dev_cmd *cmd, bool dry)
 {
-    struct dev *dev = cmd->dev;
-    if (!dev_wait(dev, cmd->value)) {
+    if (!dev_wait(cmd->dev, cmd->value)) {
         return fail_cmd(cmd);
     }
     cmd->state = CMD_EMPTY;
+    cmd->dry = dry;
     cmd->bound = VK_NULL_HANDLE;
     cmd->n_dispatches = cmd->n_barriers = 0;
+    return true;
+}
+
+bool dev_cmd_begin_dry(struct dev_cmd *cmd)
+{
+    if (!restart(cmd, true)) {
+        return false;
+    }
+    cmd->state = CMD_RECORDING;
+    return true;
+}
+
+bool dev_cmd_begin(struct dev_cmd *cmd)
+{
+    struct dev *dev = cmd->dev;
+    if (!restart(cmd, false)) {
+        return false;
+    }
     const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
                                            .flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT};
     if (!dev_check(dev, dev->vk.ResetCommandPool(dev->handle, cmd->pool, 0),
@@ -145,6 +163,13 @@ bool dev_cmd_dispatch(struct dev_cmd *cmd, const struct dev_dispatch *d)
     }
     struct span spans[DEV_MAX_BINDINGS];
     if (!bind_check(dev, d)) {
+        return fail_cmd(cmd);
+    }
+    if (cmd->dry) {
+        cmd->n_dispatches++;
+        return true;
+    }
+    if (!kernel_ensure(dev, d->kernel)) {
         return fail_cmd(cmd);
     }
     for (uint32_t i = 0; i < d->n_binds; i++) {
@@ -201,7 +226,7 @@ bool dev_cmd_copy(struct dev_cmd *cmd, struct dev_buf *dst, uint64_t dst_offset,
         log_error(cmd->dev->log, "copy within buffer %s: the ranges overlap", dst->name);
         return fail_cmd(cmd);
     }
-    if (bytes == 0) {
+    if (bytes == 0 || cmd->dry) {
         return true;
     }
     const struct span spans[2] = {{src, src_offset, src_offset + bytes, DEV_READ},
@@ -228,7 +253,7 @@ bool dev_cmd_fill(struct dev_cmd *cmd, struct dev_buf *dst, uint64_t offset, uin
                   dst->name, (unsigned long long)offset, (unsigned long long)bytes);
         return fail_cmd(cmd);
     }
-    if (bytes == 0) {
+    if (bytes == 0 || cmd->dry) {
         return true;
     }
     const struct span span = {dst, offset, offset + bytes, DEV_WRITE};
@@ -244,6 +269,10 @@ bool dev_cmd_end(struct dev_cmd *cmd)
     struct dev *dev = cmd->dev;
     if (!is_recording(cmd, "end")) {
         return false;
+    }
+    if (cmd->dry) {
+        cmd->state = CMD_EMPTY;
+        return true;
     }
     barrier(cmd, WORK, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
     if (!dev_check(dev, dev->vk.EndCommandBuffer(cmd->handle), "vkEndCommandBuffer")) {

@@ -41,9 +41,21 @@ enum dev_cap {
     DEV_CAP_COOPMAT = 1 << 8,
     DEV_CAP_HOST_IMPORT = 1 << 9, /* VK_EXT_external_memory_host */
     DEV_CAP_SUBGROUP_CONTROL = 1 << 10,
-    DEV_CAP_BUDGET = 1 << 11, /* VK_EXT_memory_budget */
-    DEV_CAP_CPU = 1 << 12,    /* being a CPU: masked, CPU variants are not chosen */
-    DEV_CAP_TEXEL = 1 << 13,  /* uniform texel buffers (R32G32B32A32) of at least 2^24 elements */
+    DEV_CAP_BUDGET = 1 << 11,   /* VK_EXT_memory_budget */
+    DEV_CAP_CPU = 1 << 12,      /* being a CPU: masked, CPU variants are not chosen */
+    DEV_CAP_TEXEL = 1 << 13,    /* uniform texel buffers (R32G32B32A32) of at least 2^24 elements */
+    DEV_CAP_COOPMAT2 = 1 << 14, /* VK_NV_cooperative_matrix2, at least its flexible dimensions */
+};
+
+/* Parts of VK_NV_cooperative_matrix2, each of which a device may have or not. */
+enum dev_coopmat2 {
+    DEV_COOPMAT2_WORKGROUP = 1 << 0, /* matrices of workgroup scope */
+    DEV_COOPMAT2_FLEXIBLE = 1 << 1,  /* dimensions that are multiples of a granularity */
+    DEV_COOPMAT2_REDUCE = 1 << 2,
+    DEV_COOPMAT2_CONVERT = 1 << 3, /* between uses and component types */
+    DEV_COOPMAT2_PER_ELEMENT = 1 << 4,
+    DEV_COOPMAT2_TENSOR = 1 << 5, /* loads and stores by tensor layouts */
+    DEV_COOPMAT2_BLOCK_LOADS = 1 << 6,
 };
 
 /* "subgroup", "fp16" ...: the name of one bit, as options and reports use it; "?" for others. */
@@ -66,6 +78,7 @@ struct dev_caps {
     uint32_t import_align;        /* minImportedHostPointerAlignment, 0 without HOST_IMPORT */
     uint32_t coopmat_m, coopmat_n, coopmat_k; /* a float16 x float16 + float32 shape of subgroup
                                                  scope; 0 without COOPMAT */
+    uint32_t coopmat2;                        /* enum dev_coopmat2 bits; 0 without COOPMAT2 */
     float timestamp_ns;                       /* nanoseconds per tick, 0 without timestamps */
     uint32_t timestamp_bits;
 };
@@ -118,7 +131,8 @@ struct dev_open_params {
     uint32_t caps_off;     /* enum dev_cap bits to do without (also the ones they imply) */
     uint32_t sharers;      /* logical devices that will share this heap, this one included; 0 = 1 */
     uint64_t budget;       /* bytes this dev may allocate; 0 = its share of the free bytes */
-    const char *cache_dir; /* folder for the pipeline cache; NULL = none */
+    const char *cache_dir; /* folder for the pipeline cache; NULL = no file is read or written */
+    uint64_t shader_hash;  /* of all shaders that may come; a cache with another one is not read */
 };
 
 struct dev *dev_open(struct dev_instance *inst, const struct dev_open_params *params);
@@ -203,6 +217,16 @@ struct dev_kernel_params {
  * time. Owned by the dev; do not free. */
 struct dev_kernel *dev_kernel_get(struct dev *dev, const struct dev_kernel_params *params);
 
+/* Many kernels at once. Between begin and end dev_kernel_get checks its params and notes the kernel
+ * without making it; end makes the noted ones on up to `n_threads` threads, of which the caller's
+ * is one. A noted kernel serves dry recordings (dev_cmd_begin_dry); a real recording that
+ * dispatches one, of any thread, makes it first. Every begin has its end, with n_threads 0 to make
+ * nothing. Brackets of several threads may overlap: an end makes what was noted so far. False: one
+ * line names a kernel that could not be made. Kernels stay valid pointers; getting or dispatching
+ * one that was not made tries again. */
+void dev_kernels_begin(struct dev *dev);
+bool dev_kernels_end(struct dev *dev, uint32_t n_threads);
+
 /* ---- commands ---- */
 
 enum dev_access { DEV_READ = 1, DEV_WRITE = 2, DEV_READ_WRITE = 3 };
@@ -232,6 +256,9 @@ void dev_cmd_destroy(struct dev_cmd *cmd); /* not while a submission of it is pe
  * visible to the host. begin again re-records (not while pending). An ended cmd may be submitted
  * again and again, also while an earlier submission of it is pending. */
 bool dev_cmd_begin(struct dev_cmd *cmd);
+/* A recording of which nothing is kept: the verbs check and dev_cmd_count counts. After its end the
+ * cmd is as it was created, and not fit to be submitted. */
+bool dev_cmd_begin_dry(struct dev_cmd *cmd);
 bool dev_cmd_dispatch(struct dev_cmd *cmd, const struct dev_dispatch *dispatch);
 bool dev_cmd_copy(struct dev_cmd *cmd, struct dev_buf *dst, uint64_t dst_offset,
                   struct dev_buf *src, uint64_t src_offset, uint64_t bytes);

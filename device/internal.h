@@ -30,6 +30,7 @@ enum phys_ext {
     EXT_COOPMAT = 1 << 4,
     EXT_MAINTENANCE4 = 1 << 5,
     EXT_PORTABILITY = 1 << 6,
+    EXT_COOPMAT2 = 1 << 7,
 };
 
 /* What a row of quirks.c may switch off besides capabilities. */
@@ -76,6 +77,9 @@ const char *vk_result_name(VkResult result);
 /* validate.c */
 bool validate_available(const struct loader *loader, struct log *log);
 VkDebugUtilsMessengerCreateInfoEXT validate_messenger(struct dev_instance *inst);
+/* For layers with VK_EXT_layer_settings. */
+VkLayerSettingsCreateInfoEXT validate_settings(const void *next);
+#define VALIDATE_LAYER "VK_LAYER_KHRONOS_validation"
 /* validate_known.c: true for a message that is a known bug of the layer. */
 bool validate_known(const char *vuid, const char *text);
 
@@ -151,6 +155,9 @@ struct dev_kernel {
     uint32_t values[DEV_MAX_SPECS]; /* of shader->spec_ids */
     uint32_t asked_size;            /* dev_kernel_params.subgroup_size */
     uint32_t subgroup_size;         /* required, 0: none */
+    bool full;                      /* full subgroups required */
+    bool noted;                     /* to be made at dev_kernels_end; kernels.lock */
+    atomic_bool made;               /* what follows is there, and does not change any more */
     uint32_t n_storage, n_texel;
     VkDescriptorSetLayout set_layout;
     VkPipelineLayout layout;
@@ -162,9 +169,12 @@ struct dev_kernel {
 struct kernels {
     pthread_mutex_t lock;
     struct dev_kernel *buckets[KERNEL_BUCKETS];
+    uint32_t brackets; /* dev_kernels_begin without its end */
     VkPipelineCache cache;
-    char *path; /* of the cache file; NULL = none */
-    bool dirty; /* a pipeline was made since the file was read */
+    char *folder, *path;  /* of the cache file; NULL = none */
+    uint64_t shader_hash; /* part of the file's key */
+    uint64_t file_hash;   /* of the file that was read; 0: none */
+    bool dirty;           /* a pipeline was made since the file was read */
 };
 
 struct dev {
@@ -222,10 +232,22 @@ void transfer_finish(struct dev *dev);
 
 /* kernel.c */
 void kernels_finish(struct dev *dev);
+/* Makes a kernel that was only noted. False: logged. */
+bool kernel_ensure(struct dev *dev, struct dev_kernel *kernel);
+/* pipeline.c: under kernels.lock. Sets made. Returns the threads that worked; 0: one or more could
+ * not be made, the first of them is logged. */
+uint32_t pipeline_make(struct dev *dev, struct dev_kernel *const *kernels, uint32_t n,
+                       uint32_t n_threads);
+void pipeline_destroy(struct dev *dev, struct dev_kernel *kernel);
 /* cache.c: all failures are misses. */
-void cache_open(struct dev *dev, const char *dir);
+void cache_open(struct dev *dev, const struct dev_open_params *params);
 void cache_save(struct dev *dev);
 void cache_close(struct dev *dev);
+/* cache_trim.c: removes the least recently used files of ours while they take more than `cap`
+ * bytes together, but not `keep` (a name in the folder); and temporary files that were left. */
+void cache_trim(const struct dev *dev, const char *folder, const char *keep, uint64_t cap);
+#define CACHE_PREFIX "pipelines-"
+#define CACHE_SUFFIX ".bin"
 
 /* ---- commands ---- */
 
@@ -237,6 +259,11 @@ struct bind_view {
 };
 
 /* Descriptor sets and texel views of one recording. */
+/* cache_trim.c: removes the least recently used files of ours while they take more than `cap`
+ * bytes together, but not `keep` (a name in the folder); and temporary files that were left. */
+void cache_trim(const struct dev *dev, const char *folder, const char *keep, uint64_t cap);
+#define CACHE_PREFIX "pipelines-"
+#define CACHE_SUFFIX ".bin"
 struct binder {
     VkDescriptorPool *pools;
     size_t n_pools, cap_pools;
@@ -254,6 +281,7 @@ struct dev_cmd {
     VkCommandPool pool;
     VkCommandBuffer handle;
     enum cmd_state state;
+    bool dry;
     struct hazard hazard;
     VkPipelineStageFlags stages; /* used since the last barrier */
     struct binder binder;

@@ -1,27 +1,14 @@
-/* SPIR-V and spec values become a pipeline, once per device. Kernels are kept until the device is
- * closed. The cache on disk is cache.c. */
+/* The kernels of a device: a table by shader, spec values and subgroup size, kept until the device
+ * is closed. Their pipelines are made by pipeline.c, at once or at the end of a bracket. */
 #include "device/internal.h"
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/os.h"
 
 #include <string.h>
 
 #define SPIRV_MAGIC 0x07230203u
-
-static void free_kernel(struct dev *dev, struct dev_kernel *kernel)
-{
-    if (kernel->pipeline != VK_NULL_HANDLE) {
-        dev->vk.DestroyPipeline(dev->handle, kernel->pipeline, NULL);
-    }
-    if (kernel->layout != VK_NULL_HANDLE) {
-        dev->vk.DestroyPipelineLayout(dev->handle, kernel->layout, NULL);
-    }
-    if (kernel->set_layout != VK_NULL_HANDLE) {
-        dev->vk.DestroyDescriptorSetLayout(dev->handle, kernel->set_layout, NULL);
-    }
-    mem_free(kernel);
-}
 
 void kernels_finish(struct dev *dev)
 {
@@ -29,7 +16,8 @@ void kernels_finish(struct dev *dev)
         while (dev->kernels.buckets[i] != NULL) {
             struct dev_kernel *kernel = dev->kernels.buckets[i];
             dev->kernels.buckets[i] = kernel->next;
-            free_kernel(dev, kernel);
+            pipeline_destroy(dev, kernel);
+            mem_free(kernel);
         }
     }
 }
@@ -108,95 +96,21 @@ static bool resolve_size(const struct dev *dev, const struct dev_kernel_params *
     return fits;
 }
 
-static bool make_layouts(struct dev *dev, struct dev_kernel *kernel)
+static struct dev_kernel *find_kernel(struct dev_kernel *first,
+                                      const struct dev_kernel_params *params,
+                                      const uint32_t *values)
 {
-    const struct dev_shader *s = kernel->shader;
-    VkDescriptorSetLayoutBinding bindings[DEV_MAX_BINDINGS];
-    for (uint32_t i = 0; i < s->n_bindings; i++) {
-        bool storage = s->bind_kinds[i] == DEV_BIND_STORAGE;
-        kernel->n_storage += storage ? 1 : 0;
-        kernel->n_texel += storage ? 0 : 1;
-        bindings[i] = (VkDescriptorSetLayoutBinding){
-            .binding = i,
-            .descriptorType = storage ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
-                                      : VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER,
-            .descriptorCount = 1,
-            .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
+    while (first != NULL &&
+           (first->shader != params->shader || first->asked_size != params->subgroup_size ||
+            memcmp(first->values, values, sizeof first->values) != 0)) {
+        first = first->next;
     }
-    const VkDescriptorSetLayoutCreateInfo set = {
-        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-        .bindingCount = s->n_bindings,
-        .pBindings = bindings};
-    if (!dev_check(dev,
-                   dev->vk.CreateDescriptorSetLayout(dev->handle, &set, NULL, &kernel->set_layout),
-                   "vkCreateDescriptorSetLayout")) {
-        return false;
-    }
-    const VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
-                                      .size = s->push_bytes};
-    const VkPipelineLayoutCreateInfo layout = {.sType =
-                                                   VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-                                               .setLayoutCount = 1,
-                                               .pSetLayouts = &kernel->set_layout,
-                                               .pushConstantRangeCount = s->push_bytes != 0 ? 1 : 0,
-                                               .pPushConstantRanges = &push};
-    return dev_check(dev, dev->vk.CreatePipelineLayout(dev->handle, &layout, NULL, &kernel->layout),
-                     "vkCreatePipelineLayout");
+    return first;
 }
 
-static VkResult create_pipeline(struct dev *dev, struct dev_kernel *kernel, VkShaderModule module,
-                                bool full)
-{
-    const struct dev_shader *s = kernel->shader;
-    VkSpecializationMapEntry entries[DEV_MAX_SPECS];
-    for (uint32_t i = 0; i < s->n_specs; i++) {
-        entries[i] = (VkSpecializationMapEntry){s->spec_ids[i], i * 4, 4};
-    }
-    const VkSpecializationInfo specs = {.mapEntryCount = s->n_specs,
-                                        .pMapEntries = entries,
-                                        .dataSize = (size_t)s->n_specs * 4,
-                                        .pData = kernel->values};
-    VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
-        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
-        .requiredSubgroupSize = kernel->subgroup_size};
-    const VkComputePipelineCreateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                  .pNext = kernel->subgroup_size != 0 ? &size : NULL,
-                  .flags = full ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0u,
-                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                  .module = module,
-                  .pName = "main",
-                  .pSpecializationInfo = s->n_specs != 0 ? &specs : NULL},
-        .layout = kernel->layout,
-        .basePipelineIndex = -1};
-    return dev->vk.CreateComputePipelines(dev->handle, dev->kernels.cache, 1, &info, NULL,
-                                          &kernel->pipeline);
-}
-
-static bool make_pipeline(struct dev *dev, struct dev_kernel *kernel, bool full)
-{
-    const struct dev_shader *s = kernel->shader;
-    const VkShaderModuleCreateInfo code = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                           .codeSize = s->n_words * 4,
-                                           .pCode = s->words};
-    VkShaderModule module;
-    if (!dev_check(dev, dev->vk.CreateShaderModule(dev->handle, &code, NULL, &module), s->name)) {
-        return false;
-    }
-    VkResult result = create_pipeline(dev, kernel, module, full);
-    dev->vk.DestroyShaderModule(dev->handle, module, NULL);
-    if (!dev_check(dev, result, s->name)) {
-        kernel->pipeline = VK_NULL_HANDLE;
-        return false;
-    }
-    dev->kernels.dirty = true;
-    dev_set_name(dev, VK_OBJECT_TYPE_PIPELINE, (uint64_t)kernel->pipeline, s->name);
-    return true;
-}
-
-static struct dev_kernel *make_kernel(struct dev *dev, const struct dev_kernel_params *params,
-                                      const uint32_t *values, uint32_t size)
+static struct dev_kernel *add_kernel(struct dev *dev, const struct dev_kernel_params *params,
+                                     const uint32_t *values, uint32_t size,
+                                     struct dev_kernel **bucket)
 {
     struct dev_kernel *kernel = mem_alloc(1, sizeof *kernel);
     if (kernel == NULL) {
@@ -204,15 +118,15 @@ static struct dev_kernel *make_kernel(struct dev *dev, const struct dev_kernel_p
         return NULL;
     }
     kernel->shader = params->shader;
+    kernel->asked_size = params->subgroup_size;
     kernel->subgroup_size = size;
     memcpy(kernel->values, values, sizeof kernel->values);
     /* who asks for a size relies on every lane being there */
-    bool full = params->subgroup_size != 0 && size != 0 && dev->phys->full_subgroups &&
-                (dev->phys->tune & TUNE_NO_FULL_SUBGROUPS) == 0;
-    if (!make_layouts(dev, kernel) || !make_pipeline(dev, kernel, full)) {
-        free_kernel(dev, kernel);
-        return NULL;
-    }
+    kernel->full = params->subgroup_size != 0 && size != 0 && dev->phys->full_subgroups &&
+                   (dev->phys->tune & TUNE_NO_FULL_SUBGROUPS) == 0;
+    atomic_init(&kernel->made, false);
+    kernel->next = *bucket;
+    *bucket = kernel;
     return kernel;
 }
 
@@ -230,20 +144,95 @@ struct dev_kernel *dev_kernel_get(struct dev *dev, const struct dev_kernel_param
     struct kernels *k = &dev->kernels;
     struct dev_kernel **bucket = &k->buckets[hash % KERNEL_BUCKETS];
     pthread_mutex_lock(&k->lock);
-    struct dev_kernel *kernel = *bucket;
-    while (kernel != NULL &&
-           (kernel->shader != params->shader || kernel->asked_size != params->subgroup_size ||
-            memcmp(kernel->values, values, sizeof values) != 0)) {
-        kernel = kernel->next;
-    }
+    struct dev_kernel *kernel = find_kernel(*bucket, params, values);
     if (kernel == NULL) {
-        kernel = make_kernel(dev, params, values, size);
-        if (kernel != NULL) {
-            kernel->asked_size = params->subgroup_size;
-            kernel->next = *bucket;
-            *bucket = kernel;
+        kernel = add_kernel(dev, params, values, size, bucket);
+    }
+    if (kernel != NULL && !atomic_load(&kernel->made)) {
+        kernel->noted = k->brackets != 0;
+        if (!kernel->noted && pipeline_make(dev, &kernel, 1, 1) == 0) {
+            kernel = NULL;
         }
     }
     pthread_mutex_unlock(&k->lock);
     return kernel;
+}
+
+bool kernel_ensure(struct dev *dev, struct dev_kernel *kernel)
+{
+    if (atomic_load(&kernel->made)) {
+        return true;
+    }
+    pthread_mutex_lock(&dev->kernels.lock);
+    bool ok = atomic_load(&kernel->made) || pipeline_make(dev, &kernel, 1, 1) != 0;
+    pthread_mutex_unlock(&dev->kernels.lock);
+    return ok;
+}
+
+void dev_kernels_begin(struct dev *dev)
+{
+    pthread_mutex_lock(&dev->kernels.lock);
+    dev->kernels.brackets++;
+    pthread_mutex_unlock(&dev->kernels.lock);
+}
+
+/* Counts the noted kernels that are still to be made; puts them into `out` if that is not NULL. */
+static uint32_t list_noted(const struct kernels *k, struct dev_kernel **out)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < KERNEL_BUCKETS; i++) {
+        for (struct dev_kernel *kernel = k->buckets[i]; kernel != NULL; kernel = kernel->next) {
+            if (kernel->noted && !atomic_load(&kernel->made)) {
+                if (out != NULL) {
+                    out[n] = kernel;
+                }
+                n++;
+            }
+        }
+    }
+    return n;
+}
+
+/* A kernel that failed, or whose bracket was given up, must not be tried by the next bracket. */
+static void forget_noted(struct kernels *k)
+{
+    for (uint32_t i = 0; i < KERNEL_BUCKETS; i++) {
+        for (struct dev_kernel *kernel = k->buckets[i]; kernel != NULL; kernel = kernel->next) {
+            kernel->noted = false;
+        }
+    }
+}
+
+static bool make_noted(struct dev *dev, uint32_t n_threads)
+{
+    uint32_t n = list_noted(&dev->kernels, NULL);
+    if (n == 0 || n_threads == 0 || atomic_load(&dev->lost)) {
+        return !atomic_load(&dev->lost);
+    }
+    struct dev_kernel **list = mem_alloc(n, sizeof(struct dev_kernel *));
+    if (list == NULL) {
+        log_error(dev->log, "out of memory for a list of %u kernels", n);
+        return false;
+    }
+    uint64_t begin = os_clock_ns();
+    list_noted(&dev->kernels, list);
+    uint32_t used = pipeline_make(dev, list, n, n_threads);
+    mem_free(list);
+    if (used != 0) {
+        log_info(dev->log, "device %u (%s): %u pipelines on %u threads in %.1f ms", dev->info.index,
+                 dev->info.name, n, used, (double)(os_clock_ns() - begin) * 1e-6);
+    }
+    return used != 0;
+}
+
+bool dev_kernels_end(struct dev *dev, uint32_t n_threads)
+{
+    pthread_mutex_lock(&dev->kernels.lock);
+    bool ok = make_noted(dev, n_threads);
+    dev->kernels.brackets--;
+    if (dev->kernels.brackets == 0) {
+        forget_noted(&dev->kernels);
+    }
+    pthread_mutex_unlock(&dev->kernels.lock);
+    return ok;
 }

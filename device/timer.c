@@ -38,7 +38,8 @@ bool dev_cmd_timers(struct dev_cmd *cmd, uint32_t count)
 
 void dev_cmd_timestamp(struct dev_cmd *cmd, uint32_t slot)
 {
-    if (cmd->state == CMD_RECORDING && cmd->queries != VK_NULL_HANDLE && slot < cmd->n_queries) {
+    if (cmd->state == CMD_RECORDING && !cmd->dry && cmd->queries != VK_NULL_HANDLE &&
+        slot < cmd->n_queries) {
         cmd->dev->vk.CmdWriteTimestamp(cmd->handle, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
                                        cmd->queries, slot);
     }

@@ -98,8 +98,8 @@ struct qd_device_info {
     uint32_t shared_bytes;      /* of a workgroup */
     uint64_t max_binding_bytes; /* maxStorageBufferRange */
     /* capabilities */
-    bool fp16, int8, int16, storage8, storage16, int_dot, cooperative_matrix, host_import,
-        memory_budget, subgroup_ops;
+    bool fp16, int8, int16, storage8, storage16, int_dot, cooperative_matrix, cooperative_matrix2,
+        host_import, memory_budget, subgroup_ops;
 };
 
 QD_API uint32_t qd_device_count(const qd_context *context);
@@ -134,6 +134,7 @@ struct qd_model_params {
     uint32_t n_seq; /* sequences at once; 0: 1 */
     enum qd_type type_k, type_v; /* of the KV cache; default f16 */
     uint32_t caps_off; /* capabilities to do without, for tests: bits as in device/device.h */
+    bool no_cache;     /* neither read nor write the pipeline cache on disk */
     qd_progress_callback progress;
     void *progress_user;
     /* Called once, with the text of qd_model_plan, before weights load. */

@@ -147,7 +147,11 @@ void add_quad(quant_words words[MAX], int j, uint i)
             part[at] += w[r].x * v.x;
             part[at] += w[r].y * v.y;
             part[at] += w[r].z * v.z;
+#ifdef PLANT_ARITHMETIC
+            part[at] += w[r].w * v.z;
+#else
             part[at] += w[r].w * v.w;
+#endif
         }
     }
 }

@@ -28,12 +28,16 @@ void main()
         sum += v * v;
     }
     sums[lane] = sum;
+#ifndef PLANT_BARRIER
     barrier();
+#endif
     for (uint step = WG / 2u; step > 0u; step /= 2u) {
         if (lane < step) {
             sums[lane] += sums[lane + step];
         }
+#ifndef PLANT_BARRIER
         barrier();
+#endif
     }
     float scale = 1.0 / sqrt(sums[0] / float(p.cols) + p.eps);
     if (row < p.rows) {

@@ -15,7 +15,10 @@ void main()
     uint first = group * 256u + gl_LocalInvocationID.x;
     for (uint k = 0u; k < 4u; k++) {
         uint i = first + k * 64u;
-        if (i < p.count) {
+#ifndef PLANT_BOUNDS
+        if (i < p.count)
+#endif
+        {
             float g = gate.v[i];
             y.v[i] = g / (1.0 + exp(-g)) * up.v[i];
         }

@@ -69,6 +69,7 @@ enum qd_status qd_model_load(qd_context *context, const struct qd_model_params *
         .k_type = cache_type(params->type_k),
         .v_type = cache_type(params->type_v),
         .caps_off = params->caps_off,
+        .no_cache = params->no_cache,
         .progress = params->progress,
         .progress_user = params->progress_user,
         .on_plan = params->on_plan,

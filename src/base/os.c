@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,8 +173,17 @@ uint64_t os_clock_ns(void)
 
 uint32_t os_core_count(void)
 {
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t set;
+    int mine = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+    long n = mine > 0 ? mine : sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (uint32_t)n : 1;
+}
+
+uint32_t os_thread_share(uint32_t sharers)
+{
+    enum { MOST = 16 };
+    uint32_t n = os_core_count() / (sharers != 0 ? sharers : 1);
+    return n < 1 ? 1 : n > MOST ? MOST : n;
 }
 
 bool os_cache_dir(char *out, size_t out_bytes)

@@ -31,7 +31,9 @@ uint64_t os_mem_available(void); /* bytes: MemAvailable of /proc/meminfo; 0 when
 uint64_t os_mem_total(void);     /* bytes */
 uint64_t os_peak_rss(void);      /* bytes: highest resident set of this process so far (VmHWM) */
 uint64_t os_clock_ns(void);      /* monotonic */
-uint32_t os_core_count(void);
+uint32_t os_core_count(void);    /* those this process may run on */
+/* Threads for each of `sharers` parties that work at once: cores / sharers, 1 to 16. */
+uint32_t os_thread_share(uint32_t sharers);
 /* Folder for caches ($QUADRIGA_CACHE, else $XDG_CACHE_HOME/quadriga, else ~/.cache/quadriga),
  * created with mode 0700; false when there is none. */
 bool os_cache_dir(char *out, size_t out_bytes);

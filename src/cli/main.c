@@ -76,7 +76,8 @@ static int dispatch(int argc, char **argv)
         if (!is_last(argc, argv, 1)) {
             return CLI_USAGE;
         }
-        printf("quadriga %s\n", qd_version());
+        printf("quadriga %s%s%s\n", qd_version(), *QD_PLANT != '\0' ? ", planted faults: " : "",
+               QD_PLANT);
         return CLI_DONE;
     }
     const struct cli_command *command = find(name);

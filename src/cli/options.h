@@ -31,7 +31,7 @@ enum cli_output { CLI_TEXT, CLI_JSON, CLI_MARKDOWN, CLI_CSV, CLI_HTML };
 
 /* Strings point into argv. */
 struct cli_options {
-    bool help, verbose;
+    bool help, verbose, no_cache;
     const char *model, *dummy;
     const char *prompt, *file, *logits;
     bool lines, no_bos;

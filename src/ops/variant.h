@@ -102,6 +102,9 @@ uint32_t ops_weight_lanes(const struct dev_caps *caps, const struct ops_prefs *p
 /* The bind of a one-segment tensor. */
 struct dev_bind ops_bind(const struct op_site *site, uint32_t tensor, enum dev_access access);
 
+/* Of the words of every shader in this build: what the cache of pipelines is keyed by. */
+uint64_t ops_shader_hash(void);
+
 /* Table of all ops, by name; generated from the files in src/ops. NULL when not there. */
 const struct op *ops_find(const char *name);
 const struct op *const *ops_list(uint32_t *count);

@@ -80,7 +80,9 @@ static enum run_status open_devices(struct run_model *model, const struct run_pa
         return status;
     }
     char cache[512];
-    bool cached = os_cache_dir(cache, sizeof cache);
+    bool cached = !params->no_cache && os_cache_dir(cache, sizeof cache);
+    uint64_t shader_hash = cached ? ops_shader_hash() : 0;
+    model->n_compile = os_thread_share(n);
     for (uint32_t i = 0; i < n; i++) {
         if (index[i] >= dev_instance_count(model->inst)) {
             log_error(model->log, "device %u: there are %u devices", index[i],
@@ -101,7 +103,8 @@ static enum run_status open_devices(struct run_model *model, const struct run_pa
                      &(struct dev_open_params){.index = index[i],
                                                .caps_off = params->caps_off,
                                                .sharers = count_sharers(model->inst, index, n, i),
-                                               .cache_dir = cached ? cache : NULL});
+                                               .cache_dir = cached ? cache : NULL,
+                                               .shader_hash = shader_hash});
         if (device->dev == NULL) {
             return RUN_NO_DEVICE;
         }

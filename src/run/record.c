@@ -158,6 +158,31 @@ static bool record_step_copy(const struct run_slot *slot, uint32_t d, struct dev
            dev_cmd_copy(cmd, slot->step[d], 0, slot->step_host[d], 0, bytes);
 }
 
+/* Gets every kernel of the plan that this device lacks, without recording anything, and has them
+ * made on several threads. */
+static bool make_kernels(const struct run_model *model, const struct plan *plan, uint32_t d,
+                         const struct site_map *map, struct log *log)
+{
+    struct dev *dev = model->devices[d].dev;
+    struct op_site site = {.dev = dev, .plan = plan, .places = map->places, .log = log};
+    site.cmd = dev_cmd_create(dev);
+    if (site.cmd == NULL) {
+        return false;
+    }
+    dev_kernels_begin(dev);
+    bool ok = dev_cmd_begin_dry(site.cmd);
+    for (size_t i = 0; i < plan->n_nodes && ok; i++) {
+        const struct plan_node *node = &plan->nodes[i];
+        if (node->kind != PLAN_BORDER && on_device(plan, node, d)) {
+            ok = node->op->record(&site, node);
+        }
+    }
+    ok = ok && dev_cmd_end(site.cmd);
+    ok = dev_kernels_end(dev, ok ? model->n_compile : 0) && ok;
+    dev_cmd_destroy(site.cmd);
+    return ok;
+}
+
 static bool record_part(struct run_session *session, const struct run_slot *slot,
                         struct run_recording *rec, uint32_t d, struct site_map *map)
 {
@@ -219,12 +244,14 @@ static void *record_device(void *arg)
     for (uint32_t id = 0; id < r->rec->plan.n_tensors && r->ok; id++) {
         r->ok = place_tensor(r->session, r->slot, &r->rec->plan, id, r->device, &map);
     }
-    r->ok = r->ok && record_part(r->session, r->slot, r->rec, r->device, &map);
+    r->ok = r->ok &&
+            make_kernels(r->session->model, &r->rec->plan, r->device, &map, r->session->log) &&
+            record_part(r->session, r->slot, r->rec, r->device, &map);
     arena_finish(&map.arena);
     return NULL;
 }
 
-/* All devices at once: the first recording of a device compiles its kernels. */
+/* All devices at once: the first recording on a device has its kernels made. */
 static bool record_devices(struct run_session *session, const struct run_slot *slot,
                            struct run_recording *rec)
 {

@@ -54,6 +54,7 @@ struct run_params {
     uint32_t n_ctx, n_batch, n_seq; /* 0: default */
     enum plan_elem k_type, v_type;
     uint32_t caps_off;
+    bool no_cache; /* no pipeline cache on disk */
     bool (*progress)(void *user, uint64_t done, uint64_t total);
     void *progress_user;
     void (*on_plan)(void *user, const char *text); /* once, before weights load */
@@ -94,6 +95,7 @@ struct run_model {
     struct dev_exchange *exchange; /* NULL with one device */
     uint64_t border_bytes;         /* of one border in the arena: n_batch x n_embd x 4 */
     uint32_t n_flight;             /* steps in flight at once, at most RUN_MAX_SLOTS */
+    uint32_t n_compile;            /* threads that make pipelines, of each device */
     enum plan_elem k_type, v_type;
     bool plan_only;
     uint64_t load_ns;

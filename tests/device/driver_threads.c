@@ -1,5 +1,5 @@
 /* On the machine's driver: waits that begin before the submission they wait for, submissions and
- * transfers from several threads at once. */
+ * transfers from several threads at once, kernels made on several threads. */
 #include "driver.h"
 
 #include <pthread.h>
@@ -122,11 +122,68 @@ static void works_from_threads(void **state)
     fixture_finish(&f);
 }
 
+#define KERNELS 8
+
+/* Kernels made together on several threads compute what those made one by one do. */
+static void kernels_made_together(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    for (uint32_t n_threads = 0; n_threads <= 4; n_threads += 2) { /* 0: one by one */
+        struct dev *dev = fixture_open(&f, 0, 0);
+        struct dev_kernel *kernels[KERNELS];
+        struct dev_buf *bufs[3];
+        uint32_t in[N], out[N], n = N;
+        for (uint32_t i = 0; i < N; i++) {
+            in[i] = i * 3 + 1;
+        }
+        for (int i = 0; i < 3; i++) {
+            bufs[i] = make_buf(dev, "buf", sizeof in, DEV_MEM_DEVICE);
+        }
+        assert_true(dev_upload(dev, bufs[0], 0, in, sizeof in));
+        assert_true(dev_fill(dev, bufs[1], 0, sizeof in, 5));
+        struct dev_cmd *cmd = dev_cmd_create(dev);
+        if (n_threads != 0) {
+            dev_kernels_begin(dev);
+            assert_true(dev_cmd_begin_dry(cmd));
+        }
+        for (uint32_t k = 0; k < KERNELS; k++) {
+            kernels[k] = get_add(dev, k + 1);
+            struct dev_dispatch d = add_dispatch(kernels[k], bufs[0], bufs[1], bufs[2], &n);
+            assert_true(n_threads == 0 || dev_cmd_dispatch(cmd, &d));
+        }
+        if (n_threads != 0) {
+            assert_int_equal(dev_cmd_count(cmd), KERNELS);
+            assert_true(dev_cmd_end(cmd));
+            assert_true(dev_kernels_end(dev, n_threads));
+        }
+        for (uint32_t k = 0; k < KERNELS; k++) {
+            struct dev_dispatch d = add_dispatch(kernels[k], bufs[0], bufs[1], bufs[2], &n);
+            assert_ptr_equal(get_add(dev, k + 1), kernels[k]);
+            assert_true(dev_cmd_begin(cmd) && dev_cmd_dispatch(cmd, &d) && dev_cmd_end(cmd));
+            run_cmd(dev, cmd);
+            assert_true(dev_download(dev, bufs[2], 0, out, sizeof out));
+            for (uint32_t i = 0; i < N; i++) {
+                assert_int_equal(out[i], in[i] * (k + 1) + 5);
+            }
+        }
+        dev_cmd_destroy(cmd);
+        for (int i = 0; i < 3; i++) {
+            dev_buf_destroy(bufs[i]);
+        }
+        dev_close(dev);
+    }
+    assert_int_equal(f.errors, 0);
+    fixture_finish(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits_before_submission),
         cmocka_unit_test(works_from_threads),
+        cmocka_unit_test(kernels_made_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
