@@ -285,6 +285,23 @@ uint64_t dev_submit(struct dev *dev, struct dev_cmd *cmd);
 bool dev_wait(struct dev *dev, uint64_t value);
 bool dev_poll(struct dev *dev, uint64_t value); /* true when reached */
 
+/* One way of the host to see that a submission is done. The engine has dev_wait; these are its
+ * parts, and fences, to be measured side by side. One waiter belongs to one thread at a time. */
+enum dev_wait_mode {
+    DEV_FENCE_WAIT,    /* vkWaitForFences */
+    DEV_FENCE_POLL,    /* vkGetFenceStatus again and again */
+    DEV_TIMELINE_WAIT, /* vkWaitSemaphores */
+    DEV_TIMELINE_POLL, /* vkGetSemaphoreCounterValue again and again */
+};
+struct dev_waiter;
+struct dev_waiter *dev_waiter_create(struct dev *dev, enum dev_wait_mode mode);
+/* Before the commands it ran: after a failed run it waits for the device. */
+void dev_waiter_destroy(struct dev_waiter *waiter);
+/* Submits an ended cmd and returns when the host has seen that it is done; `ns` (may be NULL) is
+ * the time from before the submission to then. Fence modes submit without the timeline. False on
+ * loss or after 60 s. */
+bool dev_waiter_run(struct dev_waiter *waiter, struct dev_cmd *cmd, uint64_t *ns);
+
 /* ---- exchange: host memory that several devices see ---- */
 
 /* One arena of `bytes` in host memory. Devices that can import it (VK_EXT_external_memory_host,

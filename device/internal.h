@@ -201,6 +201,15 @@ bool dev_check(struct dev *dev, VkResult result, const char *what);
 uint64_t submit_commands(struct dev *dev, VkCommandBuffer commands);
 /* Waits for everything submitted so far. */
 bool submit_drain(struct dev *dev);
+#define WAIT_LIMIT_NS 60000000000ull /* then a submission counts as hung */
+
+/* waiter.c */
+struct dev_waiter {
+    struct dev *dev;
+    enum dev_wait_mode mode;
+    VkFence fence; /* of the fence modes */
+    bool failed;   /* a submission was not seen to end, or the fence is of no more use */
+};
 
 /* memory.c */
 void memory_init(struct dev *dev, uint64_t budget);

@@ -3,8 +3,7 @@
 
 #include "base/os.h"
 
-#define WAIT_LIMIT_NS 60000000000ull
-#define POLL_NS       100000ull /* about twice what a blocked thread takes to wake up */
+#define POLL_NS 100000ull /* about twice what a blocked thread takes to wake up */
 
 bool dev_check(struct dev *dev, VkResult result, const char *what)
 {

@@ -41,6 +41,11 @@
     X(DestroySemaphore, true)                                                                      \
     X(GetSemaphoreCounterValue, true)                                                              \
     X(WaitSemaphores, true)                                                                        \
+    X(CreateFence, true)                                                                           \
+    X(DestroyFence, true)                                                                          \
+    X(ResetFences, true)                                                                           \
+    X(WaitForFences, true)                                                                         \
+    X(GetFenceStatus, true)                                                                        \
     X(AllocateMemory, true)                                                                        \
     X(FreeMemory, true)                                                                            \
     X(MapMemory, true)                                                                             \

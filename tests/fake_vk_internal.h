@@ -1,6 +1,6 @@
 /* Shared by the files of the fake: fake_vk.c (instance and physical devices), fake_vk_device.c
  * (objects of a device), fake_vk_kernel.c (pipelines), fake_vk_queue.c (command buffers and
- * submission). */
+ * submission), fake_vk_fence.c. */
 #ifndef QUADRIGA_TESTS_FAKE_VK_INTERNAL_H
 #define QUADRIGA_TESTS_FAKE_VK_INTERNAL_H
 
@@ -63,6 +63,8 @@ void fake_free(const void *object);
 PFN_vkVoidFunction fake_device_function(const char *name);
 PFN_vkVoidFunction fake_kernel_function(const char *name);
 PFN_vkVoidFunction fake_queue_function(const char *name);
+PFN_vkVoidFunction fake_fence_function(const char *name);
+void fake_fence_signal(VkFence fence); /* none: VK_NULL_HANDLE */
 bool fake_is_missing(const char *name);
 bool fake_has(const struct fake_gpu *gpu, uint32_t cap);
 

@@ -267,8 +267,6 @@ static void carry_out(const struct fake_command *c)
 static VKAPI_ATTR VkResult VKAPI_CALL fake_QueueSubmit(VkQueue queue, uint32_t n,
                                                        const VkSubmitInfo *info, VkFence fence)
 {
-    (void)queue;
-    (void)fence;
     VkResult result = fake_fallible("vkQueueSubmit", queue);
     if (result != VK_SUCCESS) {
         return result;
@@ -279,15 +277,18 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_QueueSubmit(VkQueue queue, uint32_t n
     if (n != 1 || info->commandBufferCount != 1 || !b->ready) {
         fake_wrong("a submission of a command buffer that is not ready");
     }
-    uint64_t *value = value_of(info->pSignalSemaphores[0]);
-    if (timeline->pSignalSemaphoreValues[0] <= *value) {
+    uint64_t *value = timeline != NULL ? value_of(info->pSignalSemaphores[0]) : NULL;
+    if (timeline != NULL && timeline->pSignalSemaphoreValues[0] <= *value) {
         fake_wrong("a timeline that does not grow");
     }
     for (uint32_t i = 0; i < b->n && !fake_now->stalled; i++) {
         carry_out(&b->commands[i]);
     }
-    if (!fake_now->stalled) {
+    if (!fake_now->stalled && timeline != NULL) {
         *value = timeline->pSignalSemaphoreValues[0];
+    }
+    if (!fake_now->stalled) {
+        fake_fence_signal(fence);
     }
     fake_now->submits++;
     pthread_mutex_unlock(&queue_lock);
@@ -346,5 +347,5 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_WaitSemaphores(VkDevice device,
 PFN_vkVoidFunction fake_queue_function(const char *name)
 {
     QUEUE_FUNCTIONS(FAKE_FIND)
-    return NULL;
+    return fake_fence_function(name);
 }

@@ -58,6 +58,16 @@
     X(WaitSemaphores, FAULT_MEMORY | FAULT_LOST, device,                                           \
       (VkDevice device, const VkSemaphoreWaitInfo *info, uint64_t timeout),                        \
       (device, info, timeout))                                                                     \
+    X(CreateFence, FAULT_MEMORY, device,                                                           \
+      (VkDevice device, const VkFenceCreateInfo *info, FAULT_ALLOC, VkFence *out),                 \
+      (device, info, alloc, out))                                                                  \
+    X(ResetFences, FAULT_DEVICE, device, (VkDevice device, uint32_t n, const VkFence *fences),     \
+      (device, n, fences))                                                                         \
+    X(WaitForFences, FAULT_MEMORY | FAULT_LOST, device,                                            \
+      (VkDevice device, uint32_t n, const VkFence *fences, VkBool32 all, uint64_t timeout),        \
+      (device, n, fences, all, timeout))                                                           \
+    X(GetFenceStatus, FAULT_MEMORY | FAULT_LOST, device,                                           \
+      (VkDevice device, VkFence fence), (device, fence))                                           \
     X(AllocateMemory, FAULT_MEMORY, device,                                                        \
       (VkDevice device, const VkMemoryAllocateInfo *info, FAULT_ALLOC, VkDeviceMemory *out),       \
       (device, info, alloc, out))                                                                  \

@@ -27,7 +27,8 @@ struct bench_row {
     double share;       /* of the device's own ceiling that bounds it, 0..1; below 0: unknown */
     char limit[24];     /* name of that ceiling; "" */
     bool passed;        /* the result was checked and is right */
-    char why[160];      /* when it is not, or when nothing could be run: the reason */
+    bool skipped;       /* the device has no such thing: nothing was run, and no failure */
+    char why[160];      /* when skipped or not passed: the reason */
 };
 
 /* Called for each row as soon as it is measured; false ends the run. */

@@ -50,6 +50,18 @@ static bool open_all(struct life *l, const struct life_params *params)
     return true;
 }
 
+/* Two ways to see the end of a submission by fence. */
+static bool run_fences(struct life *l)
+{
+    bool ok = true;
+    for (int mode = DEV_FENCE_WAIT; mode <= DEV_FENCE_POLL && ok; mode++) {
+        struct dev_waiter *w = dev_waiter_create(l->devs[0], (enum dev_wait_mode)mode);
+        ok = w != NULL && dev_waiter_run(w, l->cmd, NULL);
+        dev_waiter_destroy(w);
+    }
+    return ok;
+}
+
 static bool work(struct life *l, const struct life_params *params)
 {
     l->plain = params->plain;
@@ -86,7 +98,7 @@ static bool work(struct life *l, const struct life_params *params)
         return false;
     }
     l->damaged = l->damaged || memcmp(data, back, 64) != 0;
-    return dev_fill(dev, l->bufs[0], 0, 64, 5) && life_record(l);
+    return dev_fill(dev, l->bufs[0], 0, 64, 5) && life_record(l) && run_fences(l);
 }
 
 bool life_run(struct life *l, const struct life_params *params)
