@@ -25,7 +25,7 @@ static size_t whole_bytes;
 struct use {
     const char *dir; /* NULL: `folder` */
     bool no_dir, no_kernel;
-    uint32_t vendor_id, device_id, driver_version;
+    uint32_t vendor_id, device_id, driver_version, subgroup_size;
     uint8_t driver_uuid, cache_uuid;
     uint64_t shader_hash, cache_bytes;
     const char *line; /* part of a line that must be logged */
@@ -40,6 +40,7 @@ static uint64_t use(struct use u, uint8_t given[4096])
     g->vendor_id += u.vendor_id;
     g->device_id += u.device_id;
     g->driver_version += u.driver_version;
+    g->subgroup_size += u.subgroup_size;
     g->driver_uuid[15] = u.driver_uuid;
     g->cache_uuid[15] = u.cache_uuid;
     f.fake.cache_bytes = u.cache_bytes;
@@ -190,8 +191,8 @@ static void every_part_of_the_key_counts(void **state)
 {
     (void)state;
     const struct use other[] = {
-        {.vendor_id = 1},  {.device_id = 1},   {.driver_version = 1},      {.driver_uuid = 1},
-        {.cache_uuid = 1}, {.shader_hash = 1}, {.shader_hash = 1ull << 63}};
+        {.vendor_id = 1},  {.device_id = 1},   {.driver_version = 1},       {.driver_uuid = 1},
+        {.cache_uuid = 1}, {.shader_hash = 1}, {.shader_hash = 1ull << 63}, {.subgroup_size = 32}};
     const uint32_t n = sizeof other / sizeof *other;
     for (uint32_t i = 0; i < n; i++) {
         assert_int_equal(use(other[i], NULL), 0);
