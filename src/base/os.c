@@ -179,6 +179,27 @@ uint32_t os_core_count(void)
     return n > 0 ? (uint32_t)n : 1;
 }
 
+uint64_t os_cache_bytes(void)
+{
+    uint64_t largest = 0;
+    for (uint32_t i = 0; i < 8; i++) {
+        char path[80], line[32] = "", *end;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%u/size", i);
+        FILE *in = fopen(path, "re");
+        if (in == NULL) {
+            break;
+        }
+        char *got = fgets(line, sizeof line, in);
+        fclose(in);
+        uint64_t bytes = got != NULL ? strtoull(line, &end, 10) : 0;
+        if (got != NULL) {
+            bytes *= *end == 'K' ? 1u << 10 : *end == 'M' ? 1u << 20 : 1;
+        }
+        largest = bytes > largest ? bytes : largest;
+    }
+    return largest;
+}
+
 uint32_t os_thread_share(uint32_t sharers)
 {
     enum { MOST = 16 };

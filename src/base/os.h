@@ -34,6 +34,7 @@ uint64_t os_clock_ns(void);      /* monotonic */
 uint32_t os_core_count(void);    /* those this process may run on */
 /* Threads for each of `sharers` parties that work at once: cores / sharers, 1 to 16. */
 uint32_t os_thread_share(uint32_t sharers);
+uint64_t os_cache_bytes(void); /* of the largest cache of core 0; 0 when unknown */
 /* Folder for caches ($QUADRIGA_CACHE, else $XDG_CACHE_HOME/quadriga, else ~/.cache/quadriga),
  * created with mode 0700; false when there is none. */
 bool os_cache_dir(char *out, size_t out_bytes);

@@ -87,7 +87,8 @@ static void set_defaults(const struct cli_command *command, struct cli_options *
     *out = (struct cli_options){
         .n_predict = command->bit == CLI_BENCH ? 32 : -1,
         .n_prompt = 128,
-        .n_repeats = 5,
+        .n_repeats = command->bit == CLI_BENCH ? 5 : 0,
+        .time_limit = 200,
         .temperature = 0.8,
         .top_k = 40,
         .top_p = 0.95,
@@ -95,7 +96,7 @@ static void set_defaults(const struct cli_command *command, struct cli_options *
         .repeat_penalty = 1.0,
         .type_k = QD_TYPE_F16,
         .type_v = QD_TYPE_F16,
-        .output = command->bit == CLI_BENCH ? CLI_MARKDOWN : CLI_TEXT,
+        .output = (command->bit & (CLI_BENCH | CLI_MICROBENCH)) != 0 ? CLI_MARKDOWN : CLI_TEXT,
     };
 }
 
@@ -106,6 +107,10 @@ bool cli_options_parse(const struct cli_command *command, int n, char **args,
     for (int i = 0; i < n; i++) {
         const char *arg = args[i];
         if (arg[0] != '-' || arg[1] == '\0') {
+            if (command->bit == CLI_MICROBENCH && out->group == NULL) {
+                out->group = arg;
+                continue;
+            }
             cli_error("%s: unexpected argument '%s' (quadriga %s --help)", command->name, arg,
                       command->name);
             return false;

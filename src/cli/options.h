@@ -2,7 +2,7 @@
  *
  * Matching is exact: a long name may take its value as --name=value, a short one only as the next
  * argument. A value is the next argument whatever it looks like ("-n -1"). The last one counts,
- * except for -r of run, which adds up. */
+ * except for -r of run, which adds up. Only microbench takes an argument that is no option, one. */
 #ifndef QUADRIGA_CLI_OPTIONS_H
 #define QUADRIGA_CLI_OPTIONS_H
 
@@ -32,6 +32,12 @@ enum cli_output { CLI_TEXT, CLI_JSON, CLI_MARKDOWN, CLI_CSV, CLI_HTML };
 /* Strings point into argv. */
 struct cli_options {
     bool help, verbose, no_cache;
+    const char *group; /* of microbench: its one argument that is no option; NULL */
+    const char *type, *shape, *plot;
+    const char *variant; /* of microbench and compat */
+    bool warm, tune;
+    bool quick; /* of microbench and compat */
+    double time_limit;
     const char *model, *dummy;
     const char *prompt, *file, *logits;
     bool lines, no_bos;
@@ -52,8 +58,8 @@ struct cli_options {
     enum qd_split split;
     enum qd_type type_k, type_v;
     enum cli_output output;
-    bool quick, no_model; /* of compat, like the rest */
-    const char *op, *variant, *resume, *baseline, *reference;
+    bool no_model; /* of compat, like the rest */
+    const char *op, *resume, *baseline, *reference;
 };
 
 struct cli_command {

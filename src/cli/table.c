@@ -143,6 +143,75 @@ static const struct cli_option options[] = {
      .min = 1,
      .max = 10000,
      .help = "repetitions of each test (default 5)"},
+    {.names = {"--type"},
+     .value = "TYPE",
+     .kind = CLI_STRING,
+     .commands = CLI_MICROBENCH,
+     .offset = AT(type),
+     .help = "weight format: f32, f16, q8_0, q4_k or q6_k; attention takes f16 or f32, of its "
+             "cache (default: all; f16 for attention)"},
+    {.names = {"--shape"},
+     .value = "MxNxK",
+     .kind = CLI_STRING,
+     .commands = CLI_MICROBENCH,
+     .offset = AT(shape),
+     .help = "gemm, gemv: rows M, tokens N, columns K; attention: heads M, or M/G over G KV "
+             "heads, tokens N, KV entries K; norm: 1 x tokens x columns; rope: heads x tokens x "
+             "head size; copy: M N K floats. Needs a group (default: those of LLaMA 7B, 13B, "
+             "30B, 70B and Qwen2.5 7B)"},
+    {.names = {"--variant"},
+     .value = "NAME",
+     .kind = CLI_STRING,
+     .commands = CLI_MICROBENCH,
+     .offset = AT(variant),
+     .help = "kernel variant; all: each one that the device supports (default: the one that the "
+             "engine chooses)"},
+    {.names = {"-r", "--repetitions"},
+     .value = "N",
+     .kind = CLI_INT,
+     .commands = CLI_MICROBENCH,
+     .offset = AT(n_repeats),
+     .min = 1,
+     .max = 10000,
+     .help = "samples of each row (default: 10, fewer, but at least 3, where they take longer "
+             "than half a second)"},
+    {.names = {"--warm"},
+     .kind = CLI_FLAG,
+     .commands = CLI_MICROBENCH,
+     .offset = AT(warm),
+     .help = "one set of inputs, which stays in the caches as far as it fits (default: runs "
+             "rotate through more memory than the caches hold)"},
+    {.names = {"--quick"},
+     .kind = CLI_FLAG,
+     .commands = CLI_MICROBENCH,
+     .offset = AT(quick),
+     .help = "a few shapes of LLaMA 7B and, without --type, F16 and Q4_K only"},
+    {.names = {"--tune"},
+     .kind = CLI_FLAG,
+     .commands = CLI_MICROBENCH,
+     .offset = AT(tune),
+     .help = "in place of measuring: try the tile parameters of the kernels that the engine "
+             "chooses (gemv, gemm, attention, norm) and keep the best in the device's profile, "
+             "where the engine finds them"},
+    {.names = {"--plot"},
+     .value = "FILE.svg",
+     .kind = CLI_STRING,
+     .commands = CLI_MICROBENCH,
+     .offset = AT(plot),
+     .help = "also draw a roofline per device, with each kernel as a point (needs gnuplot)"},
+    {.names = {"--time-limit"},
+     .value = "S",
+     .kind = CLI_REAL,
+     .commands = CLI_MICROBENCH,
+     .offset = AT(time_limit),
+     .max = 1e6,
+     .help = "no row begins after S seconds, what was left out is said; 0: no limit (default "
+             "200)"},
+    {.names = {"--seed"},
+     .value = "SEED",
+     .kind = CLI_SEED,
+     .commands = CLI_MICROBENCH,
+     .help = "seed of inputs and of what is checked; -1: a random one (default 1)"},
     {.names = {"-c", "--ctx-size"},
      .value = "N",
      .kind = CLI_INT,
@@ -226,6 +295,11 @@ static const struct cli_option options[] = {
     {.names = {"-dev", "--device"},
      .value = "LIST",
      .kind = CLI_DEVICE_LIST,
+     .commands = CLI_MICROBENCH,
+     .help = "devices by number, measured one after the other: 0,1 (default: up to four GPUs)"},
+    {.names = {"-dev", "--device"},
+     .value = "LIST",
+     .kind = CLI_DEVICE_LIST,
      .commands = CLI_RUN | CLI_BENCH,
      .help = "devices by number, in the order of the layers: 0,1,2,3. A repeated number is a "
              "logical device of its own (default: up to four GPUs)"},
@@ -270,7 +344,7 @@ static const struct cli_option options[] = {
     {.names = {"-o", "--output"},
      .value = "FORMAT",
      .kind = CLI_CHOICE,
-     .commands = CLI_BENCH,
+     .commands = CLI_BENCH | CLI_MICROBENCH,
      .offset = AT(output),
      .choices = bench_formats,
      .help = "format (default md)"},
@@ -315,7 +389,7 @@ static const struct cli_option options[] = {
      .help = "also the log"},
     {.names = {"--no-cache"},
      .kind = CLI_FLAG,
-     .commands = CLI_RUN | CLI_BENCH,
+     .commands = CLI_RUN | CLI_BENCH | CLI_MICROBENCH,
      .offset = AT(no_cache),
      .help =
          "compile every kernel anew, and use nothing that a self-test or tuning left: the folder "
@@ -349,6 +423,12 @@ static const struct cli_command commands[] = {
      "Checks that every kernel and the demo model compute the same on every device here: against "
      "oracles, a stored reference, and each other. Exit code 1 on any failure.",
      cli_compat},
+    {"microbench", CLI_MICROBENCH,
+     "[gemm|gemv|attention|norm|rope|copy|ceiling|dispatch|submit|exchange|all] [options]",
+     "Measures kernels by themselves: time, rates, and the share of this device's own ceilings, "
+     "which are measured first; what a dispatch, a submission and a hop between devices cost. "
+     "Every result is checked; a wrong one is marked and makes the exit code 1.",
+     cli_microbench},
     {0},
 };
 
