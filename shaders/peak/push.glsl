@@ -4,7 +4,7 @@ layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 
 layout(push_constant) uniform push_block
 {
-    uint count;  /* elements to read or copy: a multiple of 4 times the invocations */
+    uint count;  /* elements to read or copy: a multiple of 8 times the invocations */
     uint repeat; /* of the loop of an arithmetic kernel */
     float a, b;
 }

@@ -30,11 +30,11 @@ struct bench_device {
     uint32_t index;
     struct dev_buf *memory; /* grows, see bench_memory */
     struct dev_cmd *cmds[BENCH_CMDS];
-    uint64_t rotate;  /* bytes that runs go through in turn */
-    uint64_t cache;   /* last-level cache; 0: not known */
-    uint64_t end_ns;  /* no row begins later; 0: no limit */
-    double most_flop; /* of one run of a default shape; 0: no limit */
-    bool cpu;         /* a CPU device, and not to be taken for another */
+    uint64_t rotate;              /* bytes that runs go through in turn */
+    uint64_t cache;               /* last-level cache; 0: not known */
+    uint64_t end_ns;              /* no row begins later; 0: no limit */
+    double most_flop, most_bytes; /* of one run of a default shape; 0: no limit */
+    bool cpu;                     /* a CPU device, and not to be taken for another */
     bool gpu_clock;
     struct bench_ceilings ceilings;
     struct ops_prefs prefs; /* of the device's profile */

@@ -71,11 +71,11 @@ static const struct {
     const char *name;
     const struct bench_kind *kind;
 } groups[] = {
-    {BENCH_GEMV, "gemv", &bench_kind_matmul},
-    {BENCH_GEMM, "gemm", &bench_kind_matmul},
-    {BENCH_ATTENTION, "attention", &bench_kind_attention},
     {BENCH_NORM, "norm", &bench_kind_norm},
     {BENCH_ROPE, "rope", &bench_kind_rope},
+    {BENCH_ATTENTION, "attention", &bench_kind_attention},
+    {BENCH_GEMV, "gemv", &bench_kind_matmul},
+    {BENCH_GEMM, "gemm", &bench_kind_matmul},
 };
 
 bool bench_variant_known(uint32_t asked, const char *name)
@@ -198,10 +198,19 @@ static double least_flop(const struct bench_kind *kind, const struct bench_shape
     return kind == &bench_kind_attention ? 256 * all : kind == &bench_kind_matmul ? all : 0;
 }
 
+static double least_bytes(const struct bench_case *c)
+{
+    const struct bench_shape *s = &c->shape;
+    return c->kind == &bench_kind_matmul ? (double)s->m * (double)quant_row_bytes(c->quant, s->k)
+           : c->kind == &bench_kind_attention ? 0
+                                              : 8.0 * s->m * s->n * s->k;
+}
+
 /* One default shape, unless it is too large for a CPU device or no time is left. */
 static bool run_default(struct bench_device *bd, struct bench_case *c, const char *group)
 {
-    bool large = bd->most_flop > 0 && least_flop(c->kind, &c->shape) > bd->most_flop;
+    bool large = bd->most_flop > 0 && (least_flop(c->kind, &c->shape) > bd->most_flop ||
+                                       least_bytes(c) > bd->most_bytes);
     if (large || !bench_goes_on(bd)) {
         bd->skipped[large ? 0 : 1]++;
         bd->totals->left_out++;

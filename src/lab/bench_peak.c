@@ -36,7 +36,8 @@ struct launch {
     uint32_t groups, local;
 };
 static const struct launch gpu_launches[] = {{512, 256}, {1024, 256}, {2048, 128}, {4096, 256}};
-static const struct launch cpu_launches[] = {{4, 16}, {16, 64}, {128, 64}};
+/* Invocations run a subgroup at a time, each to its end: local 0 is one subgroup. */
+static const struct launch cpu_launches[] = {{8, 0}, {64, 0}, {16, 64}};
 
 /* One kernel in one launch size. */
 struct attempt {
@@ -96,6 +97,10 @@ static bool get_kernel(struct attempt *t)
     }
     struct dev_kernel_params params = {
         .shader = peak->shader, .n_specs = 1, .specs = {{PEAK_SPEC_LOCAL_SIZE, t->launch.local}}};
+    if (peak->kind != PEAK_MATH) {
+        params.specs[params.n_specs].id = PEAK_SPEC_IN_PARTS;
+        params.specs[params.n_specs++].value = t->bd->cpu;
+    }
     for (uint32_t i = 0; i < peak->n_specs; i++) {
         params.specs[params.n_specs].id = i + 1;
         params.specs[params.n_specs++].value = peak->specs[i];
@@ -142,7 +147,7 @@ static bool set_amount(struct attempt *t)
     }
     t->n_parts = (uint32_t)(t->bd->rotate / (t->peak->kind == PEAK_COPY ? 2 : 1) / t->part);
     t->amount = (double)t->part * (t->peak->kind == PEAK_COPY ? 2 : 1);
-    return t->n_parts != 0 && invocations * 4 * t->peak->width <= t->part &&
+    return t->n_parts != 0 && invocations * 8 * t->peak->width <= t->part &&
            (t->peak->kind == PEAK_COPY || invocations <= MOST_READERS);
 }
 
@@ -311,6 +316,7 @@ static bool find_best(struct bench_device *bd, struct dev_buf *buf,
                                 .buf = buf,
                                 .repeat = 1,
                                 .result_at = bd->rotate};
+            t.launch.local = t.launch.local != 0 ? t.launch.local : caps->subgroup_size;
             if (!set_amount(&t)) {
                 continue; /* a workgroup or a result too large for this device */
             }

@@ -13,7 +13,8 @@
 #define MIB          (1ull << 20)
 #define GPU_ROTATE   (512 * MIB) /* Vulkan does not tell cache sizes; above any GPU's */
 #define LEAST_ROTATE (64 * MIB)
-#define CPU_FLOP     0.3e9 /* of one run of a default shape on a CPU device */
+#define CPU_FLOP     1.1e9 /* of one run of a default shape on a CPU device, */
+#define CPU_BYTES    128e6 /* and of what it reads and writes */
 
 void bench_note(struct bench_device *bd, const char *fmt, ...)
 {
@@ -129,6 +130,7 @@ bool bench_device_open(struct bench_device *bd, struct dev_instance *inst, uint3
     bd->cpu = (caps->has & DEV_CAP_CPU) != 0;
     bd->gpu_clock = caps->timestamp_bits != 0 && !bd->cpu;
     bd->most_flop = bd->cpu ? CPU_FLOP : 0;
+    bd->most_bytes = bd->cpu ? CPU_BYTES : 0;
     for (uint32_t i = 0; i < BENCH_CMDS; i++) {
         bd->cmds[i] = dev_cmd_create(bd->dev);
         if (bd->cmds[i] == NULL || !dev_cmd_timers(bd->cmds[i], 2)) {
@@ -169,9 +171,9 @@ static void conclude(struct bench_device *bd)
 {
     if (bd->skipped[0] != 0) {
         bench_note(bd,
-                   "device %u: %u default shapes of more than %.1f GFLOP were left out on a CPU "
-                   "device; --shape runs any",
-                   bd->index, bd->skipped[0], bd->most_flop / 1e9);
+                   "device %u: %u default shapes of more than %.1f GFLOP or %.0f MB were left out "
+                   "on a CPU device; --shape runs any",
+                   bd->index, bd->skipped[0], bd->most_flop / 1e9, bd->most_bytes / 1e6);
     }
     if (bd->skipped[1] != 0) {
         bench_note(bd, "device %u: %u default shapes were left out: no time left (--time-limit)",
@@ -186,9 +188,12 @@ static void run_device(struct bench_device *bd, uint64_t begin_ns, uint32_t numb
     double part = p->seconds * 1e9 * (number + 1) / p->n_devices;
     bd->end_ns = p->seconds > 0 ? begin_ns + (uint64_t)part : 0;
     introduce(bd);
-    bool goes_on = bench_ceilings_measure(bd) && bench_kernels(bd, p->groups);
+    bool goes_on = bench_ceilings_measure(bd);
     if (goes_on && (p->groups & BENCH_COPY) != 0) {
-        bench_copies(bd);
+        goes_on = bench_copies(bd);
+    }
+    if (goes_on) {
+        bench_kernels(bd, p->groups);
     }
     if (dev_is_lost(bd->dev)) {
         struct bench_row row = bench_row_init(bd, "device", "lost");
