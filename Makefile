@@ -24,4 +24,4 @@ test: all
 	@ctest --test-dir $(BUILD) --output-on-failure -j2
 
 clean:
-	rm -rf $(BUILD) build-clang build-sanitize
+	rm -rf $(BUILD) build-clang build-sanitize build-coverage build-planted build-swiftshader

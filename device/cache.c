@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CACHE_VERSION 2u
+#define CACHE_VERSION 3u
 #define CACHE_LARGEST (64u << 20)  /* of one file */
 #define CACHE_ALL     (256u << 20) /* of all of ours in the folder */
 
@@ -27,6 +27,7 @@ struct cache_header {
     uint32_t vendor_id, device_id;
     uint32_t driver_id, driver_version;
     uint32_t api_version, pointer_bytes;
+    uint32_t subgroup_size, spare; /* lavapipe's vector width is its environment's choice */
     uint8_t cache_uuid[16], driver_uuid[16];
     uint64_t shader_hash;
     uint64_t payload_bytes;
@@ -44,6 +45,7 @@ static struct cache_header make_header(const struct dev *dev, const uint8_t *dat
                              .driver_version = info->driver_version,
                              .api_version = info->api_version,
                              .pointer_bytes = sizeof(void *),
+                             .subgroup_size = dev->phys->info.caps.subgroup_size,
                              .shader_hash = dev->kernels.shader_hash,
                              .payload_bytes = bytes};
     memcpy(h.cache_uuid, info->cache_uuid, 16);
@@ -150,8 +152,8 @@ static char *make_path(const struct dev *dev, const char *folder)
     str_printf(&text, "%s/" CACHE_PREFIX "%08x-%08x-", folder, info->vendor_id, info->device_id);
     print_hex(&text, info->driver_uuid, 16);
     print_hex(&text, info->cache_uuid, 16);
-    str_printf(&text, "%08x-%016llx" CACHE_SUFFIX, info->driver_version,
-               (unsigned long long)dev->kernels.shader_hash);
+    str_printf(&text, "%08x-%u-%016llx" CACHE_SUFFIX, info->driver_version,
+               dev->phys->info.caps.subgroup_size, (unsigned long long)dev->kernels.shader_hash);
     char *path = text.failed ? NULL : mem_strdup(str_get(&text));
     str_finish(&text);
     return path;

@@ -16,6 +16,7 @@ static const struct {
     {DEV_CAP_STORAGE16, "storage16"},
     {DEV_CAP_INT_DOT, "int_dot"},
     {DEV_CAP_COOPMAT, "coopmat"},
+    {DEV_CAP_COOPMAT2, "coopmat2"},
     {DEV_CAP_HOST_IMPORT, "host_import"},
     {DEV_CAP_SUBGROUP_CONTROL, "subgroup_control"},
     {DEV_CAP_BUDGET, "budget"},

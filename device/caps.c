@@ -17,6 +17,7 @@ struct query {
     VkPhysicalDeviceShaderIntegerDotProductFeatures int_dot;
     VkPhysicalDeviceMaintenance4Features maintenance4;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV coopmat2;
 
     VkPhysicalDeviceProperties2 props;
     VkPhysicalDeviceVulkan11Properties p11;
@@ -38,19 +39,24 @@ static bool read_extensions(const struct dev_instance *inst, struct phys *phys)
         {VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, EXT_SIZE_CONTROL},
         {VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME, EXT_INT_DOT},
         {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, EXT_COOPMAT},
+        {VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME, EXT_COOPMAT2},
         {VK_KHR_MAINTENANCE_4_EXTENSION_NAME, EXT_MAINTENANCE4},
         {VK_KHR_PORTABILITY_SUBSET_EXTENSION_NAME, EXT_PORTABILITY},
     };
     uint32_t n = 0;
-    if (inst->vk.EnumerateDeviceExtensionProperties(phys->handle, NULL, &n, NULL) != VK_SUCCESS) {
-        return true; /* none that can be used */
-    }
+    VkResult result = inst->vk.EnumerateDeviceExtensionProperties(phys->handle, NULL, &n, NULL);
     VkExtensionProperties *ext = mem_alloc(n != 0 ? n : 1, sizeof *ext);
     if (ext == NULL) {
         log_error(inst->log, "out of memory for %u extensions of %s", n, phys->info.name);
         return false;
     }
-    if (inst->vk.EnumerateDeviceExtensionProperties(phys->handle, NULL, &n, ext) < 0) {
+    if (result >= 0) {
+        result = inst->vk.EnumerateDeviceExtensionProperties(phys->handle, NULL, &n, ext);
+    }
+    if (result < 0) {
+        log_warn(inst->log,
+                 "%s is used without extensions: vkEnumerateDeviceExtensionProperties: %s",
+                 phys->info.name, vk_result_name(result));
         n = 0;
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -82,6 +88,7 @@ static void run_query(const struct dev_instance *inst, struct phys *phys, struct
     q->int_dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES;
     q->maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES;
     q->coopmat.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
+    q->coopmat2.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV;
     q->props.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
     q->p11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES;
     q->p12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES;
@@ -109,6 +116,9 @@ static void run_query(const struct dev_instance *inst, struct phys *phys, struct
     }
     if ((phys->exts & EXT_COOPMAT) != 0) {
         chain(f, &q->coopmat);
+    }
+    if ((phys->exts & EXT_COOPMAT2) != 0) {
+        chain(f, &q->coopmat2);
     }
     if ((phys->exts & EXT_HOST_IMPORT) != 0) {
         chain(p, &q->p_import);
@@ -153,6 +163,27 @@ static bool read_coopmat(const struct dev_instance *inst, const struct phys *phy
         }
     }
     return false;
+}
+
+static uint32_t read_coopmat2(const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *f)
+{
+    const struct {
+        VkBool32 present;
+        uint32_t part;
+    } parts[] = {
+        {f->cooperativeMatrixWorkgroupScope, DEV_COOPMAT2_WORKGROUP},
+        {f->cooperativeMatrixFlexibleDimensions, DEV_COOPMAT2_FLEXIBLE},
+        {f->cooperativeMatrixReductions, DEV_COOPMAT2_REDUCE},
+        {f->cooperativeMatrixConversions, DEV_COOPMAT2_CONVERT},
+        {f->cooperativeMatrixPerElementOperations, DEV_COOPMAT2_PER_ELEMENT},
+        {f->cooperativeMatrixTensorAddressing, DEV_COOPMAT2_TENSOR},
+        {f->cooperativeMatrixBlockLoads, DEV_COOPMAT2_BLOCK_LOADS},
+    };
+    uint32_t out = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        out |= parts[i].present != VK_FALSE ? parts[i].part : 0u;
+    }
+    return (out & DEV_COOPMAT2_FLEXIBLE) != 0 ? out : 0;
 }
 
 static void read_subgroup(const struct query *q, struct phys *phys)
@@ -203,6 +234,8 @@ static void read_features(const struct dev_instance *inst, const struct query *q
     if ((phys->exts & EXT_COOPMAT) != 0 && q->coopmat.cooperativeMatrix == VK_TRUE &&
         q->v12.vulkanMemoryModel == VK_TRUE && read_coopmat(inst, phys, caps)) {
         caps->has |= DEV_CAP_COOPMAT;
+        caps->coopmat2 = read_coopmat2(&q->coopmat2);
+        caps->has |= caps->coopmat2 != 0 ? DEV_CAP_COOPMAT2 : 0u;
     }
     if (q->props.properties.limits.maxTexelBufferElements >= 1u << 24 &&
         texel_format(inst, phys, VK_FORMAT_R32G32B32A32_UINT) &&
@@ -377,6 +410,9 @@ struct dev_caps caps_mask(const struct dev_caps *caps, uint32_t off)
     if ((off & DEV_CAP_FP16) != 0) {
         off |= DEV_CAP_COOPMAT;
     }
+    if ((off & DEV_CAP_COOPMAT) != 0) {
+        off |= DEV_CAP_COOPMAT2;
+    }
     out.has &= ~off;
     if ((off & DEV_CAP_SUBGROUP_CONTROL) != 0) {
         out.subgroup_min = out.subgroup_max = out.subgroup_size;
@@ -392,6 +428,9 @@ struct dev_caps caps_mask(const struct dev_caps *caps, uint32_t off)
     }
     if ((off & DEV_CAP_COOPMAT) != 0) {
         out.coopmat_m = out.coopmat_n = out.coopmat_k = 0;
+    }
+    if ((off & DEV_CAP_COOPMAT2) != 0) {
+        out.coopmat2 = 0;
     }
     return out;
 }

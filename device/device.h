@@ -41,9 +41,21 @@ enum dev_cap {
     DEV_CAP_COOPMAT = 1 << 8,
     DEV_CAP_HOST_IMPORT = 1 << 9, /* VK_EXT_external_memory_host */
     DEV_CAP_SUBGROUP_CONTROL = 1 << 10,
-    DEV_CAP_BUDGET = 1 << 11, /* VK_EXT_memory_budget */
-    DEV_CAP_CPU = 1 << 12,    /* being a CPU: masked, CPU variants are not chosen */
-    DEV_CAP_TEXEL = 1 << 13,  /* uniform texel buffers (R32G32B32A32) of at least 2^24 elements */
+    DEV_CAP_BUDGET = 1 << 11,   /* VK_EXT_memory_budget */
+    DEV_CAP_CPU = 1 << 12,      /* being a CPU: masked, CPU variants are not chosen */
+    DEV_CAP_TEXEL = 1 << 13,    /* uniform texel buffers (R32G32B32A32) of at least 2^24 elements */
+    DEV_CAP_COOPMAT2 = 1 << 14, /* VK_NV_cooperative_matrix2, at least its flexible dimensions */
+};
+
+/* Parts of VK_NV_cooperative_matrix2, each of which a device may have or not. */
+enum dev_coopmat2 {
+    DEV_COOPMAT2_WORKGROUP = 1 << 0, /* matrices of workgroup scope */
+    DEV_COOPMAT2_FLEXIBLE = 1 << 1,  /* dimensions that are multiples of a granularity */
+    DEV_COOPMAT2_REDUCE = 1 << 2,
+    DEV_COOPMAT2_CONVERT = 1 << 3, /* between uses and component types */
+    DEV_COOPMAT2_PER_ELEMENT = 1 << 4,
+    DEV_COOPMAT2_TENSOR = 1 << 5, /* loads and stores by tensor layouts */
+    DEV_COOPMAT2_BLOCK_LOADS = 1 << 6,
 };
 
 /* "subgroup", "fp16" ...: the name of one bit, as options and reports use it; "?" for others. */
@@ -66,6 +78,7 @@ struct dev_caps {
     uint32_t import_align;        /* minImportedHostPointerAlignment, 0 without HOST_IMPORT */
     uint32_t coopmat_m, coopmat_n, coopmat_k; /* a float16 x float16 + float32 shape of subgroup
                                                  scope; 0 without COOPMAT */
+    uint32_t coopmat2;                        /* enum dev_coopmat2 bits; 0 without COOPMAT2 */
     bool int_dot_fast;  /* dot products of four packed int8 are said to be faster than without */
     float timestamp_ns; /* nanoseconds per tick, 0 without timestamps */
     uint32_t timestamp_bits;

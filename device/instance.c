@@ -52,7 +52,7 @@ static bool check_version(struct dev_instance *inst)
 
 static bool create_handle(struct dev_instance *inst)
 {
-    static const char *const layer = "VK_LAYER_KHRONOS_validation";
+    static const char *const layer = VALIDATE_LAYER;
     const char *names[4];
     uint32_t n = 0;
     VkInstanceCreateFlags flags = 0;
@@ -63,13 +63,18 @@ static bool create_handle(struct dev_instance *inst)
     const VkValidationFeatureEnableEXT enable =
         VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
     VkDebugUtilsMessengerCreateInfoEXT messenger = validate_messenger(inst);
-    const VkValidationFeaturesEXT features = {.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
-                                              .pNext = &messenger,
-                                              .enabledValidationFeatureCount = 1,
-                                              .pEnabledValidationFeatures = &enable};
+    VkValidationFeaturesEXT features = {.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
+                                        .pNext = &messenger,
+                                        .enabledValidationFeatureCount = 1,
+                                        .pEnabledValidationFeatures = &enable};
+    const VkLayerSettingsCreateInfoEXT settings = validate_settings(&messenger);
     if (inst->validate) {
         names[n++] = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
         names[n++] = VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME;
+        if (has_extension(&inst->loader, layer, VK_EXT_LAYER_SETTINGS_EXTENSION_NAME)) {
+            names[n++] = VK_EXT_LAYER_SETTINGS_EXTENSION_NAME;
+            features.pNext = &settings;
+        }
     }
     const VkApplicationInfo app = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
                                    .pApplicationName = "quadriga",

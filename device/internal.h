@@ -30,6 +30,7 @@ enum phys_ext {
     EXT_COOPMAT = 1 << 4,
     EXT_MAINTENANCE4 = 1 << 5,
     EXT_PORTABILITY = 1 << 6,
+    EXT_COOPMAT2 = 1 << 7,
 };
 
 /* What a row of quirks.c may switch off besides capabilities. */
@@ -76,6 +77,9 @@ const char *vk_result_name(VkResult result);
 /* validate.c */
 bool validate_available(const struct loader *loader, struct log *log);
 VkDebugUtilsMessengerCreateInfoEXT validate_messenger(struct dev_instance *inst);
+/* For layers with VK_EXT_layer_settings. */
+VkLayerSettingsCreateInfoEXT validate_settings(const void *next);
+#define VALIDATE_LAYER "VK_LAYER_KHRONOS_validation"
 /* validate_known.c: true for a message that is a known bug of the layer. */
 bool validate_known(const char *vuid, const char *text);
 

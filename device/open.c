@@ -14,6 +14,7 @@ struct enable {
     VkPhysicalDeviceSubgroupSizeControlFeatures size_control;
     VkPhysicalDeviceShaderIntegerDotProductFeatures int_dot;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV coopmat2;
     const char *names[8];
     uint32_t n_names;
 };
@@ -49,9 +50,23 @@ static void enable_extensions(const struct dev *dev, struct enable *e)
     if (has(dev, DEV_CAP_COOPMAT)) {
         e->names[e->n_names++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
     }
+    if (has(dev, DEV_CAP_COOPMAT2)) {
+        e->names[e->n_names++] = VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME;
+    }
     if ((phys->exts & EXT_PORTABILITY) != 0) {
         e->names[e->n_names++] = VK_KHR_PORTABILITY_SUBSET_EXTENSION_NAME;
     }
+}
+
+static void enable_coopmat2(uint32_t parts, VkPhysicalDeviceCooperativeMatrix2FeaturesNV *f)
+{
+    f->cooperativeMatrixWorkgroupScope = (parts & DEV_COOPMAT2_WORKGROUP) != 0;
+    f->cooperativeMatrixFlexibleDimensions = (parts & DEV_COOPMAT2_FLEXIBLE) != 0;
+    f->cooperativeMatrixReductions = (parts & DEV_COOPMAT2_REDUCE) != 0;
+    f->cooperativeMatrixConversions = (parts & DEV_COOPMAT2_CONVERT) != 0;
+    f->cooperativeMatrixPerElementOperations = (parts & DEV_COOPMAT2_PER_ELEMENT) != 0;
+    f->cooperativeMatrixTensorAddressing = (parts & DEV_COOPMAT2_TENSOR) != 0;
+    f->cooperativeMatrixBlockLoads = (parts & DEV_COOPMAT2_BLOCK_LOADS) != 0;
 }
 
 static void enable_features(const struct dev *dev, struct enable *e)
@@ -63,6 +78,7 @@ static void enable_features(const struct dev *dev, struct enable *e)
     e->size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES;
     e->int_dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES;
     e->coopmat.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
+    e->coopmat2.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV;
 
     e->features.features.shaderInt16 = has(dev, DEV_CAP_INT16);
     e->v11.storageBuffer16BitAccess = has(dev, DEV_CAP_STORAGE16);
@@ -85,6 +101,10 @@ static void enable_features(const struct dev *dev, struct enable *e)
     if (has(dev, DEV_CAP_COOPMAT)) {
         e->coopmat.cooperativeMatrix = VK_TRUE;
         add(e, &e->coopmat);
+    }
+    if (has(dev, DEV_CAP_COOPMAT2)) {
+        enable_coopmat2(dev->info.caps.coopmat2, &e->coopmat2);
+        add(e, &e->coopmat2);
     }
     enable_extensions(dev, e);
 }

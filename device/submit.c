@@ -73,24 +73,39 @@ static void raise_reached(struct dev *dev, uint64_t value)
     }
 }
 
-/* Asks the driver; false when the value is not reached or the device is lost. */
-static bool ask(struct dev *dev, uint64_t value)
-{
-    uint64_t now = 0;
-    if (!dev_check(dev, dev->vk.GetSemaphoreCounterValue(dev->handle, dev->timeline, &now),
-                   "vkGetSemaphoreCounterValue")) {
-        return false;
-    }
-    raise_reached(dev, now);
-    return now >= value;
-}
-
 bool dev_poll(struct dev *dev, uint64_t value)
 {
     if (atomic_load(&dev->lost)) {
         return false;
     }
-    return atomic_load(&dev->reached) >= value || ask(dev, value);
+    uint64_t now = 0;
+    if (atomic_load(&dev->reached) < value) {
+        VkResult result = dev->vk.GetSemaphoreCounterValue(dev->handle, dev->timeline, &now);
+        if (!dev_check(dev, result, "vkGetSemaphoreCounterValue")) {
+            return false;
+        }
+        raise_reached(dev, now);
+    }
+    return atomic_load(&dev->reached) >= value;
+}
+
+/* Asks the driver again and again for a short time. A failure to answer is no failure of the work:
+ * the wait that follows decides. */
+static bool poll_briefly(struct dev *dev, uint64_t value)
+{
+    uint64_t end = os_clock_ns() + POLL_NS, now = 0;
+    VkResult result;
+    do {
+        result = dev->vk.GetSemaphoreCounterValue(dev->handle, dev->timeline, &now);
+        if (result == VK_SUCCESS && now >= value) {
+            raise_reached(dev, now);
+            return true;
+        }
+    } while (result == VK_SUCCESS && !atomic_load(&dev->lost) && os_clock_ns() < end);
+    if (result == VK_ERROR_DEVICE_LOST) {
+        dev_check(dev, result, "vkGetSemaphoreCounterValue");
+    }
+    return false;
 }
 
 bool dev_wait(struct dev *dev, uint64_t value)
@@ -101,13 +116,8 @@ bool dev_wait(struct dev *dev, uint64_t value)
     if (atomic_load(&dev->reached) >= value) {
         return true;
     }
-    if (dev->info.type != DEV_CPU) {
-        uint64_t end = os_clock_ns() + POLL_NS;
-        do {
-            if (ask(dev, value)) {
-                return true;
-            }
-        } while (!atomic_load(&dev->lost) && os_clock_ns() < end);
+    if (dev->info.type != DEV_CPU && poll_briefly(dev, value)) {
+        return true;
     }
     if (atomic_load(&dev->lost)) {
         return false;

@@ -27,11 +27,10 @@ static bool has_layer(const struct loader *loader, const char *name)
 
 bool validate_available(const struct loader *loader, struct log *log)
 {
-    if (has_layer(loader, "VK_LAYER_KHRONOS_validation")) {
+    if (has_layer(loader, VALIDATE_LAYER)) {
         return true;
     }
-    log_error(log, "the layer VK_LAYER_KHRONOS_validation was not found: install "
-                   "vulkan-validationlayers");
+    log_error(log, "the layer " VALIDATE_LAYER " was not found: install vulkan-validationlayers");
     return false;
 }
 
@@ -59,5 +58,23 @@ VkDebugUtilsMessengerCreateInfoEXT validate_messenger(struct dev_instance *inst)
         .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
         .pfnUserCallback = message,
         .pUserData = inst,
+    };
+}
+
+/* Newer layers leave what shaders read and write out of synchronization validation unless they are
+ * asked, and then see no missing barrier between two dispatches. */
+VkLayerSettingsCreateInfoEXT validate_settings(const void *next)
+{
+    static const VkBool32 on = VK_TRUE;
+    static const VkLayerSettingEXT settings[] = {
+        {VALIDATE_LAYER, "validate_sync", VK_LAYER_SETTING_TYPE_BOOL32_EXT, 1, &on},
+        {VALIDATE_LAYER, "syncval_shader_accesses_heuristic", VK_LAYER_SETTING_TYPE_BOOL32_EXT, 1,
+         &on},
+    };
+    return (VkLayerSettingsCreateInfoEXT){
+        .sType = VK_STRUCTURE_TYPE_LAYER_SETTINGS_CREATE_INFO_EXT,
+        .pNext = next,
+        .settingCount = sizeof settings / sizeof settings[0],
+        .pSettings = settings,
     };
 }

@@ -105,8 +105,8 @@ struct qd_device_info {
     uint32_t coopmat_m, coopmat_n, coopmat_k; /* float16 x float16 + float32; 0: none */
     bool int_dot_fast; /* dot products of four packed int8 are said to be faster than without */
     /* capabilities */
-    bool fp16, int8, int16, storage8, storage16, int_dot, cooperative_matrix, host_import,
-        memory_budget, subgroup_ops;
+    bool fp16, int8, int16, storage8, storage16, int_dot, cooperative_matrix, cooperative_matrix2,
+        host_import, memory_budget, subgroup_ops;
 };
 
 QD_API uint32_t qd_device_count(const qd_context *context);

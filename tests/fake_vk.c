@@ -12,19 +12,32 @@
 struct fake_vk *fake_now;
 static pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
 
-VkResult fake_fallible(const char *name, bool can_lose)
+VkResult fake_fallible(const char *name, void *lost_with)
 {
     struct fake_vk *f = fake_now;
+    struct fake_device *device = lost_with;
     VkResult result = VK_SUCCESS;
+    uint32_t function = fault_find(name);
+    if (function == FAULT_COUNT) {
+        fake_wrong("%s is not in the table of fault.h", name);
+        return VK_SUCCESS;
+    }
+    bool can_lose = (fault_legal(function) & FAULT_LOST) != 0;
     pthread_mutex_lock(&fake_lock);
-    if (f->lost && can_lose) {
+    f->calls_of[function]++;
+    if ((f->lost || (device != NULL && device->lost)) && can_lose) {
         result = VK_ERROR_DEVICE_LOST;
-    } else if (f->fail_with != VK_ERROR_DEVICE_LOST || can_lose) {
+    } else if (f->only != NULL ? strcmp(f->only, name) == 0
+                               : f->fail_with != VK_ERROR_DEVICE_LOST || can_lose) {
         f->calls++;
         if (f->calls == f->fail_at) {
-            f->failed_in = name;
-            f->lost = f->fail_with == VK_ERROR_DEVICE_LOST;
+            f->failed_in = fault_name(function);
             result = f->fail_with;
+            bool lost = result == VK_ERROR_DEVICE_LOST && can_lose;
+            if (lost && device != NULL) {
+                device->lost = true;
+            }
+            f->lost = f->lost || (lost && device == NULL);
         }
     }
     pthread_mutex_unlock(&fake_lock);
@@ -39,7 +52,9 @@ void fake_wrong(const char *fmt, ...)
     vfprintf(stderr, fmt, args);
     fprintf(stderr, "\n");
     va_end(args);
+    pthread_mutex_lock(&fake_lock);
     fake_now->wrong++;
+    pthread_mutex_unlock(&fake_lock);
 }
 
 void *fake_object(size_t bytes)
@@ -70,6 +85,11 @@ bool fake_has(const struct fake_gpu *gpu, uint32_t cap)
     return (gpu->caps & cap) != 0;
 }
 
+bool fake_is_missing(const char *name)
+{
+    return fake_now->missing != NULL && strcmp(fake_now->missing, name) == 0;
+}
+
 struct fake_gpu fake_vk_gpu(uint32_t number)
 {
     struct fake_gpu gpu = {.name = "Fake GPU",
@@ -87,7 +107,11 @@ struct fake_gpu fake_vk_gpu(uint32_t number)
                            .max_storage_range = 1u << 27,
                            .max_texels = 1u << 26,
                            .storage_align = 64,
+                           .texel_align = 16,
                            .max_push = 128,
+                           .max_invocations = 256,
+                           .max_groups = 65535,
+                           .max_shared = 32768,
                            .max_allocation = 1ull << 30,
                            .memory = FAKE_DISCRETE,
                            .heap_bytes = 1ull << 30,
@@ -117,7 +141,7 @@ static uint32_t copy_names(const char *const *names, uint32_t n, uint32_t *count
 static VKAPI_ATTR VkResult VKAPI_CALL fake_EnumerateInstanceVersion(uint32_t *version)
 {
     *version = fake_now->loader_version != 0 ? fake_now->loader_version : VK_API_VERSION_1_3;
-    return fake_fallible("vkEnumerateInstanceVersion", false);
+    return fake_fallible("vkEnumerateInstanceVersion", NULL);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_EnumerateInstanceExtensionProperties(
@@ -125,15 +149,19 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_EnumerateInstanceExtensionProperties(
 {
     static const char *const names[] = {"VK_KHR_portability_enumeration", "VK_EXT_debug_utils"};
     copy_names(names, layer == NULL ? 2 : 0, count, props);
-    return fake_fallible("vkEnumerateInstanceExtensionProperties", false);
+    return fake_fallible("vkEnumerateInstanceExtensionProperties", NULL);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL
 fake_EnumerateInstanceLayerProperties(uint32_t *count, VkLayerProperties *props)
 {
-    (void)props;
-    *count = 0;
-    return fake_fallible("vkEnumerateInstanceLayerProperties", false);
+    uint32_t n = fake_now->validation ? 1 : 0;
+    if (props != NULL && *count >= n && n != 0) {
+        props[0] = (VkLayerProperties){.specVersion = VK_API_VERSION_1_3};
+        snprintf(props[0].layerName, sizeof props[0].layerName, "VK_LAYER_KHRONOS_validation");
+    }
+    *count = n;
+    return fake_fallible("vkEnumerateInstanceLayerProperties", NULL);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateInstance(const VkInstanceCreateInfo *info,
@@ -145,7 +173,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateInstance(const VkInstanceCreate
         return VK_ERROR_INCOMPATIBLE_DRIVER;
     }
     fake_now->portability = (info->flags & VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR) != 0;
-    VkResult result = fake_fallible("vkCreateInstance", false);
+    VkResult result = fake_fallible("vkCreateInstance", NULL);
     if (result == VK_SUCCESS) {
         *out = fake_object(8);
     }
@@ -172,7 +200,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_EnumeratePhysicalDevices(VkInstance i
         }
     }
     *count = n;
-    return fake_fallible("vkEnumeratePhysicalDevices", false);
+    return fake_fallible("vkEnumeratePhysicalDevices", NULL);
 }
 
 static const struct fake_gpu *gpu_of(VkPhysicalDevice physical)
@@ -194,14 +222,15 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_EnumerateDeviceExtensionProperties(
                {DEV_CAP_HOST_IMPORT, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME},
                {DEV_CAP_SUBGROUP_CONTROL, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME},
                {DEV_CAP_INT_DOT, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME},
-               {DEV_CAP_COOPMAT, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME}};
+               {DEV_CAP_COOPMAT, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME},
+               {DEV_CAP_COOPMAT2, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (fake_has(g, all[i].cap)) {
             names[n++] = all[i].name;
         }
     }
     copy_names(names, n, count, props);
-    return fake_fallible("vkEnumerateDeviceExtensionProperties", false);
+    return fake_fallible("vkEnumerateDeviceExtensionProperties", NULL);
 }
 
 static VKAPI_ATTR void VKAPI_CALL fake_GetPhysicalDeviceProperties(VkPhysicalDevice physical,
@@ -216,18 +245,18 @@ static VKAPI_ATTR void VKAPI_CALL fake_GetPhysicalDeviceProperties(VkPhysicalDev
     memcpy(p->pipelineCacheUUID, g->cache_uuid, 16);
     snprintf(p->deviceName, sizeof p->deviceName, "%s", g->name);
     VkPhysicalDeviceLimits *l = &p->limits;
-    l->maxComputeWorkGroupInvocations = 256;
+    l->maxComputeWorkGroupInvocations = g->max_invocations;
     for (int i = 0; i < 3; i++) {
-        l->maxComputeWorkGroupSize[i] = 256;
-        l->maxComputeWorkGroupCount[i] = 65535;
+        l->maxComputeWorkGroupSize[i] = i < 2 ? g->max_invocations : 64;
+        l->maxComputeWorkGroupCount[i] = g->max_groups;
     }
-    l->maxComputeSharedMemorySize = 32768;
+    l->maxComputeSharedMemorySize = g->max_shared;
     l->maxPushConstantsSize = g->max_push;
     l->maxPerStageDescriptorStorageBuffers = 8;
     l->maxStorageBufferRange = g->max_storage_range;
     l->maxTexelBufferElements = fake_has(g, DEV_CAP_TEXEL) ? g->max_texels : 65536;
     l->minStorageBufferOffsetAlignment = g->storage_align;
-    l->minTexelBufferOffsetAlignment = 16;
+    l->minTexelBufferOffsetAlignment = g->texel_align;
     l->timestampPeriod = 2.0f;
 }
 
@@ -326,6 +355,15 @@ static void fill_feature(const struct fake_gpu *g, VkBaseOutStructure *s)
         ((VkPhysicalDeviceCooperativeMatrixFeaturesKHR *)(void *)s)->cooperativeMatrix =
             fake_has(g, DEV_CAP_COOPMAT);
         break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV: {
+        VkPhysicalDeviceCooperativeMatrix2FeaturesNV *f = (void *)s;
+        if (!fake_has(g, DEV_CAP_COOPMAT2)) {
+            fake_wrong("features of VK_NV_cooperative_matrix2 were asked for without it");
+        }
+        f->cooperativeMatrixFlexibleDimensions = !g->coopmat2_rigid;
+        f->cooperativeMatrixReductions = f->cooperativeMatrixConversions = VK_TRUE;
+        break;
+    }
     default:
         fake_wrong("features of struct type %d were asked for", (int)s->sType);
     }
@@ -417,16 +455,48 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPhysicalDeviceCooperativeMatrixPro
         props[0].scope = VK_SCOPE_SUBGROUP_KHR;
     }
     *count = 1;
-    return VK_SUCCESS;
+    return fake_fallible("vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR", NULL);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateDebugUtilsMessengerEXT(
+    VkInstance instance, const VkDebugUtilsMessengerCreateInfoEXT *info,
+    const VkAllocationCallbacks *alloc, VkDebugUtilsMessengerEXT *out)
+{
+    (void)instance;
+    (void)alloc;
+    VkResult result = fake_fallible("vkCreateDebugUtilsMessengerEXT", NULL);
+    if (result == VK_SUCCESS) {
+        fake_now->messenger = *info;
+        *out = HANDLE(VkDebugUtilsMessengerEXT, fake_object(8));
+    }
+    return result;
+}
+
+static VKAPI_ATTR void VKAPI_CALL fake_DestroyDebugUtilsMessengerEXT(
+    VkInstance instance, VkDebugUtilsMessengerEXT messenger, const VkAllocationCallbacks *alloc)
+{
+    (void)instance;
+    (void)alloc;
+    fake_free((const void *)(uintptr_t)messenger);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL
+fake_SetDebugUtilsObjectNameEXT(VkDevice device, const VkDebugUtilsObjectNameInfoEXT *info)
+{
+    (void)device;
+    if (info->objectHandle == 0 || info->pObjectName == NULL) {
+        fake_wrong("a name for nothing");
+    }
+    return fake_fallible("vkSetDebugUtilsObjectNameEXT", NULL);
 }
 
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_proc(VkInstance instance, const char *name)
 {
     (void)instance;
-#define FIND(fn, needed)                   FAKE_FIND(fn)
-#define fake_CreateDebugUtilsMessengerEXT  NULL
-#define fake_DestroyDebugUtilsMessengerEXT NULL
-#define fake_SetDebugUtilsObjectNameEXT    NULL
+    if (fake_is_missing(name) || (!fake_now->validation && strstr(name, "DebugUtils") != NULL)) {
+        return NULL;
+    }
+#define FIND(fn, needed) FAKE_FIND(fn)
     VKFN_GLOBAL(FIND)
     VKFN_INSTANCE(FIND)
 #undef FIND

@@ -1,5 +1,5 @@
-/* The fake's logical devices: memory, buffers, descriptors and pipelines; see fake_vk.h. Command
- * buffers and the queue are in fake_vk_queue.c. */
+/* The fake's logical devices: memory, buffers, descriptors; see fake_vk.h. Shaders and
+ * pipelines are in fake_vk_kernel.c, command buffers and the queue in fake_vk_queue.c. */
 #include "fake_vk_internal.h"
 
 #include "device/device.h"
@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct fake_set_pool {
     uint32_t sets, storage, texel; /* left */
@@ -18,12 +17,45 @@ struct fake_set_layout {
     uint32_t storage, texel;
 };
 
-struct fake_device {
-    const struct fake_gpu *gpu;
-    uint64_t memory_used;
-};
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool names_extension(const VkDeviceCreateInfo *info, const char *name)
+{
+    for (uint32_t i = 0; i < info->enabledExtensionCount; i++) {
+        if (strcmp(info->ppEnabledExtensionNames[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is enabled of cooperative matrices is offered, its extension is named, and the second
+ * extension comes with the first. */
+static void check_matrices(const struct fake_gpu *g, const VkDeviceCreateInfo *info)
+{
+    bool one = false, two = false;
+    for (const VkBaseInStructure *s = info->pNext; s != NULL; s = s->pNext) {
+        if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR) {
+            one = ((const VkPhysicalDeviceCooperativeMatrixFeaturesKHR *)(const void *)s)
+                      ->cooperativeMatrix;
+        } else if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV) {
+            const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *f = (const void *)s;
+            two = f->cooperativeMatrixFlexibleDimensions && f->cooperativeMatrixReductions &&
+                  f->cooperativeMatrixConversions;
+            if (f->cooperativeMatrixWorkgroupScope || f->cooperativeMatrixPerElementOperations ||
+                f->cooperativeMatrixTensorAddressing || f->cooperativeMatrixBlockLoads) {
+                fake_wrong("parts of VK_NV_cooperative_matrix2 are enabled that are not there");
+            }
+        }
+    }
+    if ((one && !fake_has(g, DEV_CAP_COOPMAT)) || (two && !fake_has(g, DEV_CAP_COOPMAT2)) ||
+        (two && !one) || one != names_extension(info, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) ||
+        two != names_extension(info, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME)) {
+        fake_wrong("cooperative matrices are enabled without feature or extension");
+    }
+    fake_now->enabled_coopmat = one;
+    fake_now->enabled_coopmat2 = two;
+}
 
 static void check_features(const struct fake_gpu *g, const VkDeviceCreateInfo *info)
 {
@@ -46,6 +78,7 @@ static void check_features(const struct fake_gpu *g, const VkDeviceCreateInfo *i
     fake_now->enabled_fp16 = fp16;
     fake_now->enabled_int8 = int8;
     fake_now->enabled_storage16 = s16;
+    check_matrices(g, info);
     fake_now->enabled_extensions = info->enabledExtensionCount;
 }
 
@@ -55,7 +88,7 @@ VKAPI_ATTR VkResult VKAPI_CALL fake_CreateDevice(VkPhysicalDevice physical,
 {
     (void)alloc;
     check_features((const struct fake_gpu *)(void *)physical, info);
-    VkResult result = fake_fallible("vkCreateDevice", true);
+    VkResult result = fake_fallible("vkCreateDevice", NULL);
     if (result == VK_SUCCESS) {
         struct fake_device *device = fake_object(sizeof *device);
         device->gpu = (const struct fake_gpu *)(void *)physical;
@@ -83,7 +116,7 @@ static VKAPI_ATTR void VKAPI_CALL fake_GetDeviceQueue(VkDevice device, uint32_t 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_DeviceWaitIdle(VkDevice device)
 {
     (void)device;
-    return fake_fallible("vkDeviceWaitIdle", true);
+    return fake_fallible("vkDeviceWaitIdle", device);
 }
 
 /* Most objects are nothing but alive. */
@@ -94,7 +127,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_DeviceWaitIdle(VkDevice device)
         (void)device;                                                                              \
         (void)info;                                                                                \
         (void)alloc;                                                                               \
-        VkResult result = fake_fallible("vkCreate" #Name, false);                                  \
+        VkResult result = fake_fallible("vkCreate" #Name, NULL);                                   \
         if (result == VK_SUCCESS) {                                                                \
             *out = HANDLE(Type, fake_object(8));                                                   \
         }                                                                                          \
@@ -111,12 +144,9 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_DeviceWaitIdle(VkDevice device)
     }
 
 PLAIN_OBJECT(Semaphore, VkSemaphore, VkSemaphoreCreateInfo)
-PLAIN_OBJECT(ShaderModule, VkShaderModule, VkShaderModuleCreateInfo)
-PLAIN_OBJECT(PipelineLayout, VkPipelineLayout, VkPipelineLayoutCreateInfo)
 PLAIN_OBJECT(QueryPool, VkQueryPool, VkQueryPoolCreateInfo)
 PLAIN_DESTROY(DescriptorSetLayout, VkDescriptorSetLayout)
 PLAIN_DESTROY(DescriptorPool, VkDescriptorPool)
-PLAIN_DESTROY(Pipeline, VkPipeline)
 PLAIN_DESTROY(PipelineCache, VkPipelineCache)
 PLAIN_DESTROY(BufferView, VkBufferView)
 
@@ -129,7 +159,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_AllocateMemory(VkDevice device,
 {
     (void)alloc;
     struct fake_device *d = (struct fake_device *)(void *)device;
-    VkResult result = fake_fallible("vkAllocateMemory", false);
+    VkResult result = fake_fallible("vkAllocateMemory", NULL);
     if (result != VK_SUCCESS) {
         return result;
     }
@@ -177,7 +207,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_MapMemory(VkDevice device, VkDeviceMe
     (void)size;
     (void)flags;
     *out = OBJECT(fake_memory_object, memory)->data + offset;
-    return fake_fallible("vkMapMemory", false);
+    return fake_fallible("vkMapMemory", NULL);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateBuffer(VkDevice device,
@@ -187,7 +217,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateBuffer(VkDevice device,
 {
     (void)device;
     (void)alloc;
-    VkResult result = fake_fallible("vkCreateBuffer", false);
+    VkResult result = fake_fallible("vkCreateBuffer", NULL);
     if (result == VK_SUCCESS) {
         struct fake_buffer *b = fake_object(sizeof *b);
         b->bytes = info->size;
@@ -233,7 +263,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_BindBufferMemory(VkDevice device, VkB
     (void)device;
     struct fake_buffer *b = OBJECT(fake_buffer, buffer);
     struct fake_memory_object *m = OBJECT(fake_memory_object, memory);
-    VkResult result = fake_fallible("vkBindBufferMemory", false);
+    VkResult result = fake_fallible("vkBindBufferMemory", NULL);
     if (result != VK_SUCCESS) {
         return result;
     }
@@ -260,14 +290,18 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateBufferView(VkDevice device,
                                                             const VkAllocationCallbacks *alloc,
                                                             VkBufferView *out)
 {
-    (void)device;
     (void)alloc;
+    const struct fake_gpu *g = ((const struct fake_device *)(void *)device)->gpu;
     const struct fake_buffer *b = OBJECT(fake_buffer, info->buffer);
-    if (info->offset % 16 != 0 || info->range % 16 != 0 || info->offset + info->range > b->bytes) {
+    if (!fake_has(g, DEV_CAP_TEXEL) || info->range / 16 > g->max_texels) {
+        fake_wrong("a view of %llu bytes is beyond texel buffers", (unsigned long long)info->range);
+    }
+    if (info->offset % g->texel_align != 0 || info->range % 16 != 0 ||
+        info->offset + info->range > b->bytes) {
         fake_wrong("a view of bytes %llu + %llu", (unsigned long long)info->offset,
                    (unsigned long long)info->range);
     }
-    VkResult result = fake_fallible("vkCreateBufferView", false);
+    VkResult result = fake_fallible("vkCreateBufferView", NULL);
     if (result == VK_SUCCESS) {
         *out = HANDLE(VkBufferView, fake_object(8));
     }
@@ -284,10 +318,10 @@ fake_GetMemoryHostPointerPropertiesEXT(VkDevice device, VkExternalMemoryHandleTy
         fake_wrong("import of host memory without the extension or the alignment");
     }
     props->memoryTypeBits = g->memory == FAKE_UNIFIED ? 1u : 4u;
-    return fake_fallible("vkGetMemoryHostPointerPropertiesEXT", false);
+    return fake_fallible("vkGetMemoryHostPointerPropertiesEXT", NULL);
 }
 
-/* ---- descriptors and pipelines ---- */
+/* ---- descriptors and the pipeline cache ---- */
 
 static VKAPI_ATTR VkResult VKAPI_CALL
 fake_CreateDescriptorSetLayout(VkDevice device, const VkDescriptorSetLayoutCreateInfo *info,
@@ -295,7 +329,7 @@ fake_CreateDescriptorSetLayout(VkDevice device, const VkDescriptorSetLayoutCreat
 {
     (void)device;
     (void)alloc;
-    VkResult result = fake_fallible("vkCreateDescriptorSetLayout", false);
+    VkResult result = fake_fallible("vkCreateDescriptorSetLayout", NULL);
     if (result == VK_SUCCESS) {
         struct fake_set_layout *l = fake_object(sizeof *l);
         for (uint32_t i = 0; i < info->bindingCount; i++) {
@@ -314,7 +348,7 @@ fake_CreateDescriptorPool(VkDevice device, const VkDescriptorPoolCreateInfo *inf
 {
     (void)device;
     (void)alloc;
-    VkResult result = fake_fallible("vkCreateDescriptorPool", false);
+    VkResult result = fake_fallible("vkCreateDescriptorPool", NULL);
     if (result == VK_SUCCESS) {
         struct fake_set_pool *p = fake_object(sizeof *p);
         p->all[0] = p->sets = info->maxSets;
@@ -335,7 +369,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_ResetDescriptorPool(VkDevice device,
     p->sets = p->all[0];
     p->storage = p->all[1];
     p->texel = p->all[2];
-    return fake_fallible("vkResetDescriptorPool", false);
+    return fake_fallible("vkResetDescriptorPool", NULL);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_AllocateDescriptorSets(
@@ -344,7 +378,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_AllocateDescriptorSets(
     (void)device;
     struct fake_set_pool *p = OBJECT(fake_set_pool, info->descriptorPool);
     const struct fake_set_layout *l = OBJECT(fake_set_layout, info->pSetLayouts[0]);
-    VkResult result = fake_fallible("vkAllocateDescriptorSets", false);
+    VkResult result = fake_fallible("vkAllocateDescriptorSets", NULL);
     if (result != VK_SUCCESS) {
         return result;
     }
@@ -377,49 +411,13 @@ static VKAPI_ATTR void VKAPI_CALL fake_UpdateDescriptorSets(VkDevice device, uin
     }
 }
 
-/* Threads make pipelines at the same time. */
-static void see_pipeline(const VkComputePipelineCreateInfo *info)
-{
-    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo *size = info->stage.pNext;
-    pthread_mutex_lock(&lock);
-    fake_now->required_size = size != NULL ? size->requiredSubgroupSize : 0;
-    fake_now->full_subgroups =
-        (info->stage.flags & VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT) != 0;
-    fake_now->pipelines++;
-    uint32_t n = ++fake_now->pipelines_running;
-    fake_now->pipelines_at_once = n > fake_now->pipelines_at_once ? n : fake_now->pipelines_at_once;
-    pthread_mutex_unlock(&lock);
-    if (fake_now->pipeline_us != 0) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000L * (long)fake_now->pipeline_us}, NULL);
-    }
-    pthread_mutex_lock(&lock);
-    fake_now->pipelines_running--;
-    pthread_mutex_unlock(&lock);
-}
-
-static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateComputePipelines(
-    VkDevice device, VkPipelineCache cache, uint32_t n, const VkComputePipelineCreateInfo *info,
-    const VkAllocationCallbacks *alloc, VkPipeline *out)
-{
-    (void)device;
-    (void)cache;
-    (void)n;
-    (void)alloc;
-    VkResult result = fake_fallible("vkCreateComputePipelines", false);
-    if (result == VK_SUCCESS) {
-        see_pipeline(info);
-        *out = HANDLE(VkPipeline, fake_object(8));
-    }
-    return result;
-}
-
 static VKAPI_ATTR VkResult VKAPI_CALL
 fake_CreatePipelineCache(VkDevice device, const VkPipelineCacheCreateInfo *info,
                          const VkAllocationCallbacks *alloc, VkPipelineCache *out)
 {
     (void)device;
     (void)alloc;
-    VkResult result = fake_fallible("vkCreatePipelineCache", false);
+    VkResult result = fake_fallible("vkCreatePipelineCache", NULL);
     if (result == VK_SUCCESS) {
         free(fake_now->cache_given);
         fake_now->cache_given = NULL;
@@ -446,7 +444,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPipelineCacheData(VkDevice device,
     } else {
         *bytes = fake_now->cache_bytes != 0 ? fake_now->cache_bytes : 100;
     }
-    return fake_fallible("vkGetPipelineCacheData", false);
+    return fake_fallible("vkGetPipelineCacheData", NULL);
 }
 
 #define DEVICE_FUNCTIONS(X)                                                                        \
@@ -464,14 +462,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPipelineCacheData(VkDevice device,
     X(BindBufferMemory)                                                                            \
     X(CreateBufferView)                                                                            \
     X(DestroyBufferView)                                                                           \
-    X(CreateShaderModule)                                                                          \
-    X(DestroyShaderModule)                                                                         \
     X(CreateDescriptorSetLayout)                                                                   \
     X(DestroyDescriptorSetLayout)                                                                  \
-    X(CreatePipelineLayout)                                                                        \
-    X(DestroyPipelineLayout)                                                                       \
-    X(CreateComputePipelines)                                                                      \
-    X(DestroyPipeline)                                                                             \
     X(CreatePipelineCache)                                                                         \
     X(DestroyPipelineCache)                                                                        \
     X(GetPipelineCacheData)                                                                        \
@@ -487,11 +479,11 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPipelineCacheData(VkDevice device,
 PFN_vkVoidFunction fake_device_function(const char *name)
 {
     DEVICE_FUNCTIONS(FAKE_FIND)
-    return fake_queue_function(name);
+    return fake_kernel_function(name);
 }
 
 VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL fake_GetDeviceProcAddr(VkDevice device, const char *name)
 {
     (void)device;
-    return fake_device_function(name);
+    return fake_is_missing(name) ? NULL : fake_device_function(name);
 }

@@ -1,5 +1,6 @@
 /* Shared by the files of the fake: fake_vk.c (instance and physical devices), fake_vk_device.c
- * (objects of a device), fake_vk_queue.c (command buffers and submission), fake_vk_fence.c. */
+ * (objects of a device), fake_vk_kernel.c (pipelines), fake_vk_queue.c (command buffers and
+ * submission), fake_vk_fence.c. */
 #ifndef QUADRIGA_TESTS_FAKE_VK_INTERNAL_H
 #define QUADRIGA_TESTS_FAKE_VK_INTERNAL_H
 
@@ -19,6 +20,13 @@
         return (PFN_vkVoidFunction)typed;                                                          \
     }
 
+/* Also the handle of its queue. */
+struct fake_device {
+    const struct fake_gpu *gpu;
+    uint64_t memory_used;
+    bool lost;
+};
+
 struct fake_memory_object {
     uint64_t bytes;
     uint8_t *data, *owned; /* owned: to free; differs from data for imports */
@@ -33,6 +41,7 @@ struct fake_buffer {
 };
 
 struct fake_cmd_buffer {
+    const struct fake_gpu *gpu;
     uint32_t n, cap;
     struct fake_command *commands;
     bool recording, ready;
@@ -45,15 +54,18 @@ struct fake_pool {
 
 extern struct fake_vk *fake_now;
 
-/* The result of a call that can fail: VK_SUCCESS unless it is its turn. */
-VkResult fake_fallible(const char *name, bool can_lose);
+/* The result of a call that can fail: VK_SUCCESS unless it is its turn, or its device is lost.
+ * `lost_with`: the device, where the call may find it lost; NULL: none. */
+VkResult fake_fallible(const char *name, void *lost_with);
 void fake_wrong(const char *fmt, ...);
 void *fake_object(size_t bytes); /* counted */
 void fake_free(const void *object);
 PFN_vkVoidFunction fake_device_function(const char *name);
+PFN_vkVoidFunction fake_kernel_function(const char *name);
 PFN_vkVoidFunction fake_queue_function(const char *name);
 PFN_vkVoidFunction fake_fence_function(const char *name);
 void fake_fence_signal(VkFence fence); /* none: VK_NULL_HANDLE */
+bool fake_is_missing(const char *name);
 bool fake_has(const struct fake_gpu *gpu, uint32_t cap);
 
 VKAPI_ATTR VkResult VKAPI_CALL fake_CreateDevice(VkPhysicalDevice physical,

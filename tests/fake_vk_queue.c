@@ -22,7 +22,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateCommandPool(VkDevice device,
     (void)device;
     (void)info;
     (void)alloc;
-    VkResult result = fake_fallible("vkCreateCommandPool", false);
+    VkResult result = fake_fallible("vkCreateCommandPool", NULL);
     if (result == VK_SUCCESS) {
         *out = HANDLE(VkCommandPool, fake_object(sizeof(struct fake_pool)));
     }
@@ -53,17 +53,17 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_ResetCommandPool(VkDevice device, VkC
         b->recording = b->ready = false;
         b->n = 0;
     }
-    return fake_fallible("vkResetCommandPool", false);
+    return fake_fallible("vkResetCommandPool", NULL);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_AllocateCommandBuffers(
     VkDevice device, const VkCommandBufferAllocateInfo *info, VkCommandBuffer *out)
 {
-    (void)device;
-    VkResult result = fake_fallible("vkAllocateCommandBuffers", false);
+    VkResult result = fake_fallible("vkAllocateCommandBuffers", NULL);
     for (uint32_t i = 0; result == VK_SUCCESS && i < info->commandBufferCount; i++) {
         struct fake_pool *pool = OBJECT(fake_pool, info->commandPool);
         struct fake_cmd_buffer *b = fake_object(sizeof *b);
+        b->gpu = ((const struct fake_device *)(void *)device)->gpu;
         b->next = pool->buffers;
         pool->buffers = b;
         out[i] = (VkCommandBuffer)(void *)b;
@@ -84,13 +84,13 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_BeginCommandBuffer(VkCommandBuffer ha
     b->n = 0;
     b->recording = true;
     b->ready = false;
-    return fake_fallible("vkBeginCommandBuffer", false);
+    return fake_fallible("vkBeginCommandBuffer", NULL);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_EndCommandBuffer(VkCommandBuffer handle)
 {
     struct fake_cmd_buffer *b = recorded(handle);
-    VkResult result = fake_fallible("vkEndCommandBuffer", false);
+    VkResult result = fake_fallible("vkEndCommandBuffer", NULL);
     b->recording = false;
     b->ready = result == VK_SUCCESS;
     return result;
@@ -147,6 +147,10 @@ static VKAPI_ATTR void VKAPI_CALL fake_CmdPushConstants(VkCommandBuffer cmd,
 static VKAPI_ATTR void VKAPI_CALL fake_CmdDispatch(VkCommandBuffer cmd, uint32_t x, uint32_t y,
                                                    uint32_t z)
 {
+    uint32_t most = recorded(cmd)->gpu->max_groups;
+    if (x == 0 || y == 0 || z == 0 || x > most || y > most || z > most) {
+        fake_wrong("a dispatch of %u x %u x %u, %u are allowed", x, y, z, most);
+    }
     put(cmd, (struct fake_command){.what = FAKE_DISPATCH, .src = x, .dst = y, .word = z});
 }
 
@@ -228,7 +232,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetQueryPoolResults(VkDevice device, 
         uint64_t ticks = 1000 + 10 * (uint64_t)i + (1ull << 60); /* bits above the valid ones */
         memcpy((uint8_t *)data + i * 8, &ticks, 8);
     }
-    return fake_fallible("vkGetQueryPoolResults", true);
+    return fake_fallible("vkGetQueryPoolResults", device);
 }
 
 static uint8_t *bytes_of(uint64_t buffer, uint64_t offset, uint64_t bytes)
@@ -263,8 +267,7 @@ static void carry_out(const struct fake_command *c)
 static VKAPI_ATTR VkResult VKAPI_CALL fake_QueueSubmit(VkQueue queue, uint32_t n,
                                                        const VkSubmitInfo *info, VkFence fence)
 {
-    (void)queue;
-    VkResult result = fake_fallible("vkQueueSubmit", true);
+    VkResult result = fake_fallible("vkQueueSubmit", queue);
     if (result != VK_SUCCESS) {
         return result;
     }
@@ -301,7 +304,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetSemaphoreCounterValue(VkDevice dev
     *out = *value_of(semaphore);
     fake_now->polls++;
     pthread_mutex_unlock(&queue_lock);
-    return fake_fallible("vkGetSemaphoreCounterValue", true);
+    return fake_fallible("vkGetSemaphoreCounterValue", device);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_WaitSemaphores(VkDevice device,
@@ -310,7 +313,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_WaitSemaphores(VkDevice device,
 {
     (void)device;
     (void)timeout;
-    VkResult result = fake_fallible("vkWaitSemaphores", true);
+    VkResult result = fake_fallible("vkWaitSemaphores", device);
     pthread_mutex_lock(&queue_lock);
     if (result == VK_SUCCESS && *value_of(info->pSemaphores[0]) < info->pValues[0]) {
         result = VK_TIMEOUT;

@@ -148,6 +148,7 @@ enum qd_status qd_device_get(qd_context *context, uint32_t index, struct qd_devi
         .storage16 = caps->has & DEV_CAP_STORAGE16,
         .int_dot = caps->has & DEV_CAP_INT_DOT,
         .cooperative_matrix = caps->has & DEV_CAP_COOPMAT,
+        .cooperative_matrix2 = caps->has & DEV_CAP_COOPMAT2,
         .host_import = caps->has & DEV_CAP_HOST_IMPORT,
         .memory_budget = caps->has & DEV_CAP_BUDGET,
         .subgroup_ops = caps->has & DEV_CAP_SUBGROUP,

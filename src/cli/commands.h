@@ -9,6 +9,7 @@ int cli_devices(const struct cli_options *options);
 int cli_info(const struct cli_options *options);
 int cli_tokenize(const struct cli_options *options);
 int cli_bench(const struct cli_options *options);
+int cli_compat(const struct cli_options *options);
 int cli_microbench(const struct cli_options *options);
 
 #endif

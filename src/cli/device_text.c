@@ -49,6 +49,7 @@ const char *cli_device_cap(const struct qd_device_info *info, size_t i, bool *ha
         {"storage16", info->storage16},
         {"int_dot", info->int_dot},
         {"cooperative_matrix", info->cooperative_matrix},
+        {"cooperative_matrix2", info->cooperative_matrix2},
         {"host_import", info->host_import},
         {"memory_budget", info->memory_budget},
     };

@@ -26,15 +26,17 @@ enum cli_command_bit {
     CLI_ALL = (1 << 7) - 1
 };
 
-enum { CLI_MAX_STOPS = 16 };
+enum { CLI_MAX_STOPS = 16, CLI_MAX_DEVICES = 64 };
 enum cli_output { CLI_TEXT, CLI_JSON, CLI_MARKDOWN, CLI_CSV, CLI_HTML };
 
 /* Strings point into argv. */
 struct cli_options {
     bool help, verbose, no_cache;
     const char *group; /* of microbench: its one argument that is no option; NULL */
-    const char *type, *shape, *variant, *plot;
-    bool warm, quick, tune;
+    const char *type, *shape, *plot;
+    const char *variant; /* of microbench and compat */
+    bool warm, tune;
+    bool quick; /* of microbench and compat */
     double time_limit;
     const char *model, *dummy;
     const char *prompt, *file, *logits;
@@ -50,12 +52,14 @@ struct cli_options {
     double temperature, top_p, min_p, repeat_penalty;
     bool has_seed;
     uint64_t seed;
-    uint32_t devices[QD_MAX_DEVICES], n_devices; /* 0: the default devices */
+    uint32_t devices[CLI_MAX_DEVICES], n_devices; /* 0: the default devices */
     double shares[QD_MAX_DEVICES];
     uint32_t n_shares;
     enum qd_split split;
     enum qd_type type_k, type_v;
     enum cli_output output;
+    bool no_model; /* of compat, like the rest */
+    const char *op, *resume, *baseline, *reference;
 };
 
 struct cli_command {
@@ -85,7 +89,7 @@ enum cli_kind {
     CLI_INT,     /* int64_t, min..max */
     CLI_REAL,    /* double, min..max */
     CLI_SEED,
-    CLI_DEVICE_LIST,
+    CLI_DEVICE_LIST, /* at most max numbers; max 0: QD_MAX_DEVICES */
     CLI_SHARE_LIST,
     CLI_DISABLE, /* names of capabilities and kernels */
     CLI_CHOICE   /* an enum: `choices` and the values beside them */

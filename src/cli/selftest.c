@@ -12,17 +12,17 @@ static bool go_on(void *user)
     return cli_interrupted(engine->interrupt) == 0;
 }
 
-static void print_verdict(struct cli_profiles *profiles, const struct lab_verdict *verdict,
+static void print_verdict(const struct cli_profiles *profiles, const struct lab_verdict *verdict,
                           bool saved)
 {
-    const struct dev_info *info = dev_instance_info(profiles->inst, verdict->device);
+    const struct dev_info *info = verdict->info;
     uint32_t failures = lab_verdict_failures(verdict), unjudged = 0;
     char file[1024];
     for (size_t i = 0; i < verdict->n_cells; i++) {
         const struct lab_cell *cell = &verdict->cells[i];
         unjudged += cell->failed == 0 && cell->unjudged != 0;
     }
-    printf("[%u] ", verdict->device);
+    printf("[%u] ", info->index);
     cli_put_safe(stdout, info->name);
     if (failures + unjudged == 0) {
         printf(": passed, %zu kernels, %u cases\n", verdict->n_cells, verdict->test.passed);
@@ -59,7 +59,7 @@ static int test_device(struct cli_profiles *profiles, const struct lab_selftest_
         cli_error("device %u: --disable leaves no kernel to test", device);
         return CLI_FAILED;
     }
-    bool saved = lab_verdict_save(verdicts, n, profiles->inst, profiles->dir, &profiles->log);
+    bool saved = lab_verdict_save(verdicts, n, profiles->dir, &profiles->log);
     if (show) {
         print_verdict(profiles, verdict, saved);
     }

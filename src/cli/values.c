@@ -75,7 +75,13 @@ static bool parse_seed(const char *text, struct cli_options *out)
     return isdigit((unsigned char)*text) && *end == '\0' && errno == 0;
 }
 
-static bool parse_devices(const char *text, struct cli_options *out)
+static uint32_t most_devices(const struct cli_option *option)
+{
+    return option->max > 0 ? (uint32_t)option->max : QD_MAX_DEVICES;
+}
+
+static bool parse_devices(const struct cli_option *option, const char *text,
+                          struct cli_options *out)
 {
     out->n_devices = 0;
     for (;;) {
@@ -83,7 +89,7 @@ static bool parse_devices(const char *text, struct cli_options *out)
         errno = 0;
         unsigned long value = strtoul(text, &end, 10);
         if (!isdigit((unsigned char)*text) || errno != 0 || value > 1000 ||
-            out->n_devices == QD_MAX_DEVICES || (*end != ',' && *end != '\0')) {
+            out->n_devices == most_devices(option) || (*end != ',' && *end != '\0')) {
             return false;
         }
         out->devices[out->n_devices++] = (uint32_t)value;
@@ -147,7 +153,7 @@ static bool parse(const struct cli_option *option, const char *text, struct cli_
     case CLI_SEED:
         return parse_seed(text, out);
     case CLI_DEVICE_LIST:
-        return parse_devices(text, out);
+        return parse_devices(option, text, out);
     case CLI_SHARE_LIST:
         return parse_shares(text, out);
     case CLI_CHOICE:
@@ -171,7 +177,8 @@ static void describe(const struct cli_option *option, char *out, size_t bytes)
         snprintf(out, bytes, "a whole number from 0 to 18446744073709551615, or -1");
         return;
     case CLI_DEVICE_LIST:
-        snprintf(out, bytes, "one to %d device numbers with commas between them", QD_MAX_DEVICES);
+        snprintf(out, bytes, "one to %u device numbers with commas between them",
+                 most_devices(option));
         return;
     case CLI_SHARE_LIST:
         snprintf(out, bytes, "one to %d shares, not all 0, with commas between them",

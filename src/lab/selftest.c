@@ -92,8 +92,8 @@ static bool on_row(void *user, const struct lab_row *row)
 bool lab_selftest(const struct lab_selftest_params *params, uint32_t device,
                   struct lab_verdict *verdict)
 {
-    *verdict =
-        (struct lab_verdict){.device = device, .test = {.quick = true, .seed = params->seed}};
+    *verdict = (struct lab_verdict){.info = dev_instance_info(params->inst, device),
+                                    .test = {.quick = true, .seed = params->seed}};
     time_t now = time(NULL);
     struct tm utc;
     if (gmtime_r(&now, &utc) == NULL ||
@@ -142,30 +142,27 @@ static bool add_known(struct ops_prefs *prefs, const struct lab_verdict *verdict
     return ok;
 }
 
-static bool same_file(struct dev_instance *inst, uint32_t a, uint32_t b)
+static bool same_file(const struct dev_info *a, const struct dev_info *b)
 {
     char first[256], second[256];
-    return ops_profile_path(first, sizeof first, "", dev_instance_info(inst, a)) &&
-           ops_profile_path(second, sizeof second, "", dev_instance_info(inst, b)) &&
-           strcmp(first, second) == 0;
+    return ops_profile_path(first, sizeof first, "", a) &&
+           ops_profile_path(second, sizeof second, "", b) && strcmp(first, second) == 0;
 }
 
-bool lab_verdict_save(const struct lab_verdict *verdicts, uint32_t n, struct dev_instance *inst,
-                      const char *dir, struct log *log)
+bool lab_verdict_save(const struct lab_verdict *verdicts, uint32_t n, const char *dir,
+                      struct log *log)
 {
     const struct lab_verdict *last = &verdicts[n - 1];
-    const struct dev_info *info = dev_instance_info(inst, last->device);
     struct ops_prefs known = {0}, prefs = {.selftest = last->test};
-    ops_profile_load(&known, dir, info, log);
+    ops_profile_load(&known, dir, last->info, log);
     bool ok = add_failures(&prefs, last) && add_known(&prefs, last, &known);
     for (uint32_t i = 0; i + 1 < n && ok; i++) {
-        ok = !same_file(inst, verdicts[i].device, last->device) ||
-             add_failures(&prefs, &verdicts[i]);
+        ok = !same_file(verdicts[i].info, last->info) || add_failures(&prefs, &verdicts[i]);
     }
     if (!ok) {
         log_error(log, "self-test: out of memory");
     }
-    ok = ok && ops_profile_save(&prefs, dir, info, log);
+    ok = ok && ops_profile_save(&prefs, dir, last->info, log);
     ops_prefs_finish(&known);
     ops_prefs_finish(&prefs);
     return ok;

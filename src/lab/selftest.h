@@ -19,7 +19,7 @@ struct lab_cell {
 };
 
 struct lab_verdict {
-    uint32_t device; /* of dev_instance_info */
+    const struct dev_info *info; /* of the device, owned by the instance */
     struct lab_cell *cells;
     size_t n_cells, cap_cells;
     struct ops_selftest test; /* with the date of its begin, UTC, and the sums */
@@ -48,7 +48,7 @@ uint32_t lab_verdict_failures(const struct lab_verdict *verdict); /* kernels */
 /* Replaces the profile of the last of `n` verdicts of one session: tile parameters stay, and so
  * does what was known of kernels that were not judged now. Devices that share a file (the earlier
  * verdicts) share their failures. False: logged. */
-bool lab_verdict_save(const struct lab_verdict *verdicts, uint32_t n, struct dev_instance *inst,
-                      const char *dir, struct log *log);
+bool lab_verdict_save(const struct lab_verdict *verdicts, uint32_t n, const char *dir,
+                      struct log *log);
 
 #endif

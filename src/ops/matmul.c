@@ -38,7 +38,8 @@ enum {
     LANES_GEMM_GROUP = 4,
     SUBGROUP_LOCAL = 128,
     SUBGROUP_ROWS = 2,
-    BATCH_STEP = 64, /* tokens: keeps offsets of batches aligned to 256 bytes */
+    GEMM_LOCAL = 256, /* fixed in the shader; a device may allow as few as 128 */
+    BATCH_STEP = 64,  /* tokens: keeps offsets of batches aligned to 256 bytes */
 };
 
 /* How a kernel is specialized, and what one work group makes. */
@@ -131,11 +132,16 @@ static struct ops_need get_need(const struct call *call, const struct plan_node 
     bool lanes = segment->layout->lanes == caps->subgroup_size &&
                  segment->layout->bytes / 16 <= caps->max_texel_elements &&
                  x_texels <= caps->max_texel_elements;
+    bool gemm =
+        caps->max_workgroup_invocations >= GEMM_LOCAL && caps->max_workgroup_size[0] >= GEMM_LOCAL;
     return (struct ops_need){.op = node->op,
                              .tokens = call->tokens,
                              .quant = call->w->quant,
-                             .unfit = lanes ? 0 : 1u << LANES,
-                             .why = "weights are not interleaved for it, or beyond texel buffers"};
+                             .unfit = (lanes ? 0 : 1u << LANES) | (gemm ? 0 : 1u << PLAIN_GEMM),
+                             .why = gemm ? "weights are not interleaved for it, or beyond texel "
+                                           "buffers"
+                                         : "weights are not interleaved for it, or the device "
+                                           "allows no workgroup of 256"};
 }
 
 static struct dev_kernel *get_kernel(struct dev *dev, enum kernel kernel, const struct tile *tile,

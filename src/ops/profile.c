@@ -33,7 +33,7 @@ bool ops_profile_path(char *out, size_t out_bytes, const char *dir, const struct
     add_hex(&text, info->uuid);
     str_printf(&text, "-");
     add_hex(&text, info->driver_uuid);
-    str_printf(&text, ".txt");
+    str_printf(&text, "-%u.txt", info->caps.subgroup_size);
     bool ok = !text.failed && text.bytes < out_bytes;
     if (ok) {
         memcpy(out, text.text, text.bytes + 1);

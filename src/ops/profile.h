@@ -1,6 +1,7 @@
 /* What is remembered of a device between runs: the variants that failed its self-test, and tile
  * parameters that were measured best. A text file in the folder of the caches, one per device and
- * driver (vendor, device, both UUIDs), which a person may read and edit:
+ * driver (vendor, device, both UUIDs, subgroup size: lavapipe has several), which a person may read
+ * and edit:
  *
  *     quadriga profile 1
  *     device NAME                                   for the reader only

@@ -29,8 +29,8 @@ file=$(echo "$cache"/pipelines-*.bin)
 if [ -f "$file" ]; then # a driver without a pipeline cache has no file
     [ "$(stat -c %a "$file")" = 600 ] || fail "mode $(stat -c %a "$file"), not 600"
     generate -v
-    # the header is 88 bytes
-    has "$err" "pipeline cache: hit, $(($(stat -c %s "$file") - 88)) bytes"
+    # the header is 96 bytes
+    has "$err" "pipeline cache: hit, $(($(stat -c %s "$file") - 96)) bytes"
     expect 0 bench -m "$f16" -p 1 -n 1 -r 1 --device 0 -v
     has "$err" 'pipeline cache: hit'
     touch -d '2001-01-01' "$file"

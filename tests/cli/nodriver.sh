@@ -8,6 +8,8 @@ expect 1 devices
 one_line 'Vulkan'
 expect 1 devices -o json
 one_line 'Vulkan'
+expect 1 compat --no-model
+one_line 'Vulkan'
 expect 1 run -m "$f16" -p x
 one_line 'Vulkan'
 expect 1 bench -m "$f16"

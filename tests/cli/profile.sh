@@ -54,6 +54,11 @@ done
 expect 1 run -m "$f16" -p a --device 0 --disable plain
 last_line 'every kernel that this device could run is switched off'
 expect 0 bench -m "$q4" -p 4 -n 2 -r 1 --device 0 --disable matmul/plain_gemv,lanes
+expect 0 compat --quick --op matmul --disable plain_gemm,matmul/subgroup --device 0 -o json
+has "$out" '"disable": "plain_gemm,matmul/subgroup"'
+grep -qE '"variant": "(plain_gemm|subgroup)"' "$out" && fail "compat ran what is disabled"
+has "$out" '"variant": "plain_gemv"'
+expect 0 compat --quick --op matmul --disable texel --device 0
 expect 2 devices --disable lanes
 one_line '--disable is for --selftest'
 
@@ -100,8 +105,9 @@ has "$out" 'y[3,5] is 1.25, not 1.5'
 expect 0 devices -v -o json --device 0
 has "$out" "\"variant\": \"$victim\""
 
-# Without the cache nothing is remembered.
-add "$(printf 'off rope plain')"
+# No kernel is left; without the folder nothing is remembered.
+add 'off rope plain'
+expect 0 run -m "$f16" -p a -n 1 --device 0 --no-cache
 expect 1 run -m "$f16" -p a --device 0
 grep -q 'rope: every kernel that this device could run is switched off' "$err" ||
     fail "no line says that no kernel is left"

@@ -92,7 +92,7 @@ has "$err" 'rmsnorm'
 for options in '' '-b 4' '--device 0,0'; do
     # shellcheck disable=SC2086
     expect 0 run -m "$f16" -p "$prompt" -n 0 --logits "$folder/l.npy" $options
-    "$3" "$folder/l.npy" "$source/tests/model/classics-13m.json" 0 >"$out" 2>&1 ||
+    "$3" "$folder/l.npy" "$source/models/classics-13m.json" 0 >"$out" 2>&1 ||
         fail "wrong logits with '$options'"
 done
 ls "$folder" | grep -q 'l.npy.' && fail "a temporary file was left behind"

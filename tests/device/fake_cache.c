@@ -25,7 +25,7 @@ static size_t whole_bytes;
 struct use {
     const char *dir; /* NULL: `folder` */
     bool no_dir, no_kernel;
-    uint32_t vendor_id, device_id, driver_version;
+    uint32_t vendor_id, device_id, driver_version, subgroup_size;
     uint8_t driver_uuid, cache_uuid;
     uint64_t shader_hash, cache_bytes;
     const char *line; /* part of a line that must be logged */
@@ -40,6 +40,7 @@ static uint64_t use(struct use u, uint8_t given[4096])
     g->vendor_id += u.vendor_id;
     g->device_id += u.device_id;
     g->driver_version += u.driver_version;
+    g->subgroup_size += u.subgroup_size;
     g->driver_uuid[15] = u.driver_uuid;
     g->cache_uuid[15] = u.cache_uuid;
     f.fake.cache_bytes = u.cache_bytes;
@@ -190,8 +191,8 @@ static void every_part_of_the_key_counts(void **state)
 {
     (void)state;
     const struct use other[] = {
-        {.vendor_id = 1},  {.device_id = 1},   {.driver_version = 1},      {.driver_uuid = 1},
-        {.cache_uuid = 1}, {.shader_hash = 1}, {.shader_hash = 1ull << 63}};
+        {.vendor_id = 1},  {.device_id = 1},   {.driver_version = 1},       {.driver_uuid = 1},
+        {.cache_uuid = 1}, {.shader_hash = 1}, {.shader_hash = 1ull << 63}, {.subgroup_size = 32}};
     const uint32_t n = sizeof other / sizeof *other;
     for (uint32_t i = 0; i < n; i++) {
         assert_int_equal(use(other[i], NULL), 0);
@@ -356,6 +357,12 @@ static void the_least_recently_used_go(void **state)
     put("pipelines-middle.bin", 60 * MIB, 1);
     use((struct use){.device_id = 6}, NULL);
     assert_false(is_there(own)); /* not read: the oldest */
+    for (char name[] = "pipelines-future-a.bin"; name[17] <= 'e'; name[17]++) {
+        put(name, 60 * MIB, -1000);
+    }
+    use((struct use){0}, NULL);
+    assert_true(is_there(own)); /* just written: it stays though the others are newer */
+    assert_int_equal(look(), 100);
 }
 
 static void too_large_a_cache_is_not_written(void **state)

@@ -16,7 +16,7 @@ static void reads_caps(void **state)
     fake_init(&f, 1);
     assert_true(fake_open_instance(&f));
     const struct dev_caps *caps = &dev_instance_info(f.inst, 0)->caps;
-    assert_int_equal(caps->has, ((1u << 14) - 1) & ~(uint32_t)DEV_CAP_CPU);
+    assert_int_equal(caps->has, ((1u << 15) - 1) & ~(uint32_t)DEV_CAP_CPU);
     assert_int_equal(caps->subgroup_size, 32);
     assert_int_equal(caps->subgroup_min, 16);
     assert_int_equal(caps->subgroup_max, 64);
@@ -27,6 +27,8 @@ static void reads_caps(void **state)
     assert_int_equal(caps->max_texel_elements, 1u << 26);
     assert_int_equal(caps->coopmat_m, 16);
     assert_int_equal(caps->coopmat_k, 8);
+    assert_int_equal(caps->coopmat2,
+                     DEV_COOPMAT2_FLEXIBLE | DEV_COOPMAT2_REDUCE | DEV_COOPMAT2_CONVERT);
     assert_int_equal(caps->timestamp_bits, 48);
     assert_true(caps->timestamp_ns == 2.0f);
     assert_true(caps->int_dot_fast);
@@ -73,6 +75,29 @@ static void reads_a_poor_device(void **state)
     fake_finish(&f);
 }
 
+/* The second extension counts for nothing without the first, or without flexible dimensions. */
+static void reads_matrices_in_part(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    fake_init(&f, 3);
+    f.fake.gpus[0].caps &= ~(uint32_t)DEV_CAP_COOPMAT;
+    f.fake.gpus[1].caps &= ~(uint32_t)DEV_CAP_COOPMAT2;
+    f.fake.gpus[2].coopmat2_rigid = true;
+    assert_true(fake_open_instance(&f));
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct dev_caps *caps = &dev_instance_info(f.inst, i)->caps;
+        uint32_t has = caps->has & (DEV_CAP_COOPMAT | DEV_CAP_COOPMAT2);
+        assert_int_equal(has, i == 0 ? 0 : DEV_CAP_COOPMAT);
+        assert_int_equal(caps->coopmat2, 0);
+        struct dev *dev = fake_open(&f, i);
+        assert_int_equal(f.fake.enabled_coopmat, i != 0);
+        assert_false(f.fake.enabled_coopmat2);
+        dev_close(dev);
+    }
+    fake_finish(&f);
+}
+
 /* What of its memory the host can map. */
 static void reads_mapped_memory(void **state)
 {
@@ -96,11 +121,14 @@ static void masks_imply(void **state)
     struct fake_fixture f;
     fake_init(&f, 1);
     assert_true(fake_open_instance(&f));
+    const uint32_t matrices = DEV_CAP_COOPMAT | DEV_CAP_COOPMAT2;
     const struct {
         uint32_t off, gone;
     } cases[] = {
-        {DEV_CAP_SUBGROUP, DEV_CAP_SUBGROUP | DEV_CAP_SHUFFLE | DEV_CAP_COOPMAT},
-        {DEV_CAP_FP16, DEV_CAP_FP16 | DEV_CAP_COOPMAT},
+        {DEV_CAP_SUBGROUP, DEV_CAP_SUBGROUP | DEV_CAP_SHUFFLE | matrices},
+        {DEV_CAP_FP16, DEV_CAP_FP16 | matrices},
+        {DEV_CAP_COOPMAT, matrices},
+        {DEV_CAP_COOPMAT2, DEV_CAP_COOPMAT2},
         {DEV_CAP_INT8, DEV_CAP_INT8},
         {DEV_CAP_TEXEL, DEV_CAP_TEXEL},
         {DEV_CAP_INT_DOT | DEV_CAP_STORAGE16, DEV_CAP_INT_DOT | DEV_CAP_STORAGE16},
@@ -114,6 +142,10 @@ static void masks_imply(void **state)
         assert_int_equal(f.fake.enabled_fp16, (cases[i].gone & DEV_CAP_FP16) == 0);
         assert_int_equal(f.fake.enabled_int8, (cases[i].gone & DEV_CAP_INT8) == 0);
         assert_int_equal(f.fake.enabled_storage16, (cases[i].gone & DEV_CAP_STORAGE16) == 0);
+        assert_int_equal(f.fake.enabled_coopmat, (cases[i].gone & DEV_CAP_COOPMAT) == 0);
+        assert_int_equal(f.fake.enabled_coopmat2, (cases[i].gone & DEV_CAP_COOPMAT2) == 0);
+        assert_int_equal(dev_get_caps(dev)->coopmat_m != 0, f.fake.enabled_coopmat);
+        assert_int_equal(dev_get_caps(dev)->coopmat2 != 0, f.fake.enabled_coopmat2);
         dev_close(dev);
     }
     /* the list itself is not masked */
@@ -137,7 +169,8 @@ static void applies_quirks(void **state)
                      0);
     info = dev_instance_info(f.inst, 1);
     assert_string_equal(info->quirks, "amdvlk-coopmat");
-    assert_int_equal(info->caps.has & (DEV_CAP_COOPMAT | DEV_CAP_FP16), DEV_CAP_FP16);
+    assert_int_equal(info->caps.has & (DEV_CAP_COOPMAT | DEV_CAP_COOPMAT2 | DEV_CAP_FP16),
+                     DEV_CAP_FP16);
     struct dev *dev = fake_open(&f, 2);
     assert_non_null(dev_kernel_get(
         dev, &(struct dev_kernel_params){.shader = &fake_subgroup_shader, .subgroup_size = 16}));
@@ -221,16 +254,57 @@ static void rejects_wrong_shaders(void **state)
     fake_finish(&f);
 }
 
+static void every_capability_has_a_name(void **state)
+{
+    (void)state;
+    for (uint32_t bit = 0; bit < 15; bit++) {
+        assert_int_equal(dev_cap_find(dev_cap_name(1u << bit)), 1u << bit);
+    }
+    assert_int_equal(DEV_CAP_COOPMAT2, 1 << 14); /* the last one */
+    assert_string_equal(dev_cap_name(1u << 15), "?");
+    assert_int_equal(dev_cap_find("turbo"), 0);
+}
+
+/* What 1.3 has by itself is an extension of 1.2. */
+static void old_devices_have_extensions(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    fake_init(&f, 1);
+    f.fake.gpus[0].api = VK_API_VERSION_1_2;
+    assert_true(fake_open_instance(&f));
+    struct dev *dev = fake_open(&f, 0);
+    uint32_t all = f.fake.enabled_extensions;
+    assert_true((dev_get_caps(dev)->has & DEV_CAP_INT_DOT) != 0);
+    dev_close(dev);
+    dev = dev_open(f.inst, &(struct dev_open_params){.caps_off = DEV_CAP_INT_DOT});
+    assert_int_equal(f.fake.enabled_extensions, all - 1);
+    dev_close(dev);
+    dev = dev_open(f.inst, &(struct dev_open_params){.caps_off = DEV_CAP_SUBGROUP_CONTROL});
+    assert_int_equal(f.fake.enabled_extensions, all - 1);
+    dev_close(dev);
+    fake_finish(&f);
+    fake_init(&f, 1);
+    assert_true(fake_open_instance(&f));
+    dev = fake_open(&f, 0);
+    assert_int_equal(f.fake.enabled_extensions, all - 2);
+    dev_close(dev);
+    fake_finish(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_caps),
         cmocka_unit_test(reads_a_poor_device),
+        cmocka_unit_test(reads_matrices_in_part),
         cmocka_unit_test(reads_mapped_memory),
         cmocka_unit_test(masks_imply),
         cmocka_unit_test(applies_quirks),
         cmocka_unit_test(chooses_subgroup_sizes),
         cmocka_unit_test(rejects_wrong_shaders),
+        cmocka_unit_test(every_capability_has_a_name),
+        cmocka_unit_test(old_devices_have_extensions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

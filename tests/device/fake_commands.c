@@ -270,6 +270,46 @@ static void refuses_wrong_copies(void **state)
     assert_int_equal(s->f.errors, 5);
 }
 
+static void refuses_copies_between_devices(void **state)
+{
+    struct site *s = *state;
+    struct dev *other = fake_open(&s->f, 0);
+    struct dev_buf *foreign = fake_buf(other, "foreign", 4096, DEV_MEM_DEVICE);
+    uint32_t word = 0;
+    assert_false(dev_cmd_copy(s->cmd, foreign, 0, s->a, 0, 16));
+    assert_true(dev_cmd_begin(s->cmd));
+    assert_false(dev_cmd_copy(s->cmd, s->a, 0, foreign, 0, 16));
+    assert_true(dev_cmd_begin(s->cmd));
+    assert_false(dev_cmd_fill(s->cmd, foreign, 0, 16, 0));
+    assert_false(dev_upload(s->dev, foreign, 0, &word, 4));
+    assert_non_null(strstr(s->f.lines, "upload: buffer foreign is of another device"));
+    assert_int_equal(s->f.errors, 4);
+    assert_false(dev_upload(s->dev, s->a, 4096, &word, 4));
+    assert_false(dev_fill(s->dev, s->a, 2, 4, 0));
+    assert_int_equal(s->f.errors, 6);
+    assert_true(dev_cmd_begin(s->cmd)); /* nothing to do is no error */
+    assert_true(dev_cmd_copy(s->cmd, s->a, 0, s->b, 0, 0) && dev_cmd_fill(s->cmd, s->a, 0, 0, 0));
+    assert_true(dev_upload(s->dev, s->a, 0, &word, 0) && dev_fill(s->dev, s->a, 0, 0, 0));
+    assert_true(dev_download(s->dev, s->a, 0, &word, 0));
+    assert_int_equal(s->f.errors, 6);
+    dev_buf_destroy(foreign);
+    dev_close(other);
+}
+
+static void timers_change_between_recordings(void **state)
+{
+    struct site *s = *state;
+    uint64_t ns[4];
+    assert_false(dev_cmd_timers(s->cmd, 2));
+    assert_non_null(strstr(s->f.lines, "timers cannot be changed within a recording"));
+    assert_true(dev_cmd_end(s->cmd));
+    assert_true(dev_cmd_timers(s->cmd, 2) && dev_cmd_timers(s->cmd, 4));
+    assert_true(dev_cmd_read_timers(s->cmd, ns, 4));
+    assert_true(dev_cmd_timers(s->cmd, 0));
+    assert_false(dev_cmd_read_timers(s->cmd, ns, 1));
+    assert_int_equal(s->f.errors, 1);
+}
+
 static void reads_timers(void **state)
 {
     struct site *s = *state;
@@ -376,6 +416,8 @@ int main(void)
         SITE(texel_views_are_shared),
         SITE(refuses_wrong_dispatches),
         SITE(refuses_wrong_copies),
+        SITE(refuses_copies_between_devices),
+        SITE(timers_change_between_recordings),
         SITE(reads_timers),
         cmocka_unit_test(waits_by_kind_of_device),
         cmocka_unit_test(exchange_probes_imports),

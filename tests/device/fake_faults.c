@@ -2,6 +2,7 @@
  * failing once. Nothing crashes, nothing leaks, an error is said. And what a lost device answers.
  */
 #include "fake.h"
+#include "life.h"
 
 #include "base/mem.h"
 
@@ -38,83 +39,6 @@ bool __wrap_mem_grow(void **array, size_t *cap, size_t count, size_t size)
     return count < *cap || (!heap_fails() && __real_mem_grow(array, cap, count, size));
 }
 
-struct life {
-    struct dev *devs[2];
-    struct dev_buf *bufs[3];
-    struct dev_cmd *cmd;
-    struct dev_exchange *exchange;
-};
-
-static bool record(struct life *l)
-{
-    struct dev *dev = l->devs[0];
-    struct dev_kernel *k = dev_kernel_get(dev, &(struct dev_kernel_params){.shader = &fake_shader});
-    struct dev_kernel *t =
-        dev_kernel_get(dev, &(struct dev_kernel_params){.shader = &fake_texel_shader});
-    if (k == NULL || t == NULL || !dev_cmd_timers(l->cmd, 2) || !dev_cmd_begin(l->cmd)) {
-        return false;
-    }
-    const struct dev_bind a = {l->bufs[0], 0, 4096, DEV_READ}, b = {l->bufs[1], 0, 4096, DEV_READ},
-                          c = {l->bufs[2], 0, 4096, DEV_WRITE};
-    struct dev_dispatch plain = fake_dispatch(k, a, b, c), texel = fake_dispatch(t, a, b, c);
-    dev_cmd_timestamp(l->cmd, 0);
-    bool ok = true;
-    for (int i = 0; i < 70 && ok; i++) { /* more than a descriptor pool */
-        ok = dev_cmd_dispatch(l->cmd, i % 2 ? &plain : &texel);
-    }
-    ok = ok && dev_cmd_copy(l->cmd, l->bufs[0], 0, l->bufs[2], 0, 64) &&
-         dev_cmd_fill(l->cmd, l->bufs[1], 0, 64, 1);
-    dev_cmd_timestamp(l->cmd, 1);
-    return ok && dev_cmd_end(l->cmd);
-}
-
-static bool run(struct fake_fixture *f, struct life *l, const char *cache_dir)
-{
-    if (!fake_open_instance(f)) {
-        return false;
-    }
-    for (uint32_t i = 0; i < 2; i++) {
-        l->devs[i] = dev_open(f->inst, &(struct dev_open_params){.cache_dir = cache_dir});
-        if (l->devs[i] == NULL) {
-            return false;
-        }
-    }
-    struct dev *dev = l->devs[0];
-    uint8_t data[4096] = {1, 2, 3}, back[4096];
-    for (int i = 0; i < 3; i++) {
-        l->bufs[i] = dev_buf_create(dev, &(struct dev_buf_params){.name = "life", .bytes = 4096});
-        if (l->bufs[i] == NULL || !dev_upload(dev, l->bufs[i], 0, data, sizeof data)) {
-            return false;
-        }
-    }
-    l->exchange = dev_exchange_create(l->devs, 2, 5000, &f->log);
-    l->cmd = dev_cmd_create(dev);
-    if (l->exchange == NULL || l->cmd == NULL || !record(l)) {
-        return false;
-    }
-    uint64_t ns[2], value = 0;
-    for (int i = 0; i < 3; i++) {
-        value = dev_submit(dev, l->cmd);
-        if (value == 0) {
-            return false;
-        }
-    }
-    return dev_wait(dev, value) && dev_cmd_read_timers(l->cmd, ns, 2) &&
-           dev_download(dev, l->bufs[0], 0, back, sizeof back) &&
-           dev_fill(dev, l->bufs[0], 0, 64, 5) && record(l);
-}
-
-static void clean_up(struct life *l)
-{
-    dev_cmd_destroy(l->cmd);
-    dev_exchange_destroy(l->exchange);
-    for (int i = 0; i < 3; i++) {
-        dev_buf_destroy(l->bufs[i]);
-    }
-    dev_close(l->devs[1]);
-    dev_close(l->devs[0]);
-}
-
 static const char cache_dir[] = QD_BINARY_DIR;
 
 /* One life with call `at` failing. Returns false when there was no such call any more. */
@@ -127,10 +51,15 @@ static bool live_once(uint32_t at, VkResult with, uint32_t heap_at, bool *done)
     f.fake.fail_with = with;
     heap_calls = 0;
     heap_fail_at = heap_at;
-    *done = run(&f, &l, cache_dir);
+    *done =
+        fake_open_instance(&f) && life_run(&l, &(struct life_params){.inst = f.inst,
+                                                                     .log = &f.log,
+                                                                     .cache_dir = cache_dir,
+                                                                     .plain = &fake_shader,
+                                                                     .texel = &fake_texel_shader});
     uint32_t errors = f.errors;
     bool lost = l.devs[0] != NULL && dev_is_lost(l.devs[0]);
-    clean_up(&l);
+    life_end(&l);
     bool failed = f.fake.failed_in != NULL || (heap_at != 0 && heap_calls >= heap_at);
     heap_fail_at = 0;
     if (!*done && errors == 0) {
@@ -207,7 +136,9 @@ static void a_lost_device_answers_at_once(void **state)
         l.bufs[i] = fake_buf(dev, "b", 4096, DEV_MEM_DEVICE);
     }
     l.cmd = dev_cmd_create(dev);
-    assert_true(record(&l));
+    l.plain = &fake_shader;
+    l.texel = &fake_texel_shader;
+    assert_true(life_record(&l));
     uint64_t value = dev_submit(dev, l.cmd);
     assert_true(value != 0 && !dev_is_lost(dev));
     f.fake.lost = true;
@@ -235,7 +166,7 @@ static void a_lost_device_answers_at_once(void **state)
     assert_int_equal(f.fake.waits, waits);
     assert_int_equal(f.fake.submits, submits);
     assert_int_equal(f.errors, 1); /* said once */
-    clean_up(&l);
+    life_end(&l);
     fake_finish(&f);
 }
 

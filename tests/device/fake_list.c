@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <dlfcn.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The linker sends dlopen here (--wrap). */
@@ -198,12 +199,109 @@ static void missing_things_are_named(void **state)
     fake_finish(&f);
 }
 
+static void missing_functions_are_named(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"vkCreateInstance", "vkCreateDevice", "vkQueueSubmit"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct fake_fixture f;
+        char text[80];
+        snprintf(text, sizeof text, "Vulkan function %s is missing: update", names[i]);
+        fake_init(&f, 1);
+        f.fake.missing = names[i];
+        if (i < 2) {
+            expect_line(&f, text);
+            continue;
+        }
+        assert_true(fake_open_instance(&f));
+        assert_null(dev_open(f.inst, &(struct dev_open_params){0}));
+        assert_non_null(strstr(f.lines, text));
+        fake_finish(&f);
+    }
+    struct fake_fixture f;
+    fake_init(&f, 1);
+    f.fake.validation = true;
+    f.fake.missing = "vkCreateDebugUtilsMessengerEXT";
+    f.inst = dev_instance_create(&(struct dev_instance_params){
+        .log = &f.log, .get_proc = fake_vk_get_proc(), .validate = true});
+    assert_null(f.inst);
+    assert_non_null(strstr(f.lines, "has no VK_EXT_debug_utils"));
+    fake_finish(&f);
+}
+
+static void every_result_has_a_name(void **state)
+{
+    (void)state;
+#define ROW(code)                                                                                  \
+    {                                                                                              \
+        code, "vkCreateInstance: " #code                                                           \
+    }
+    static const struct {
+        VkResult code;
+        const char *line;
+    } rows[] = {ROW(VK_NOT_READY),
+                ROW(VK_TIMEOUT),
+                ROW(VK_INCOMPLETE),
+                ROW(VK_ERROR_OUT_OF_HOST_MEMORY),
+                ROW(VK_ERROR_OUT_OF_DEVICE_MEMORY),
+                ROW(VK_ERROR_INITIALIZATION_FAILED),
+                ROW(VK_ERROR_DEVICE_LOST),
+                ROW(VK_ERROR_MEMORY_MAP_FAILED),
+                ROW(VK_ERROR_LAYER_NOT_PRESENT),
+                ROW(VK_ERROR_EXTENSION_NOT_PRESENT),
+                ROW(VK_ERROR_FEATURE_NOT_PRESENT),
+                ROW(VK_ERROR_TOO_MANY_OBJECTS),
+                ROW(VK_ERROR_FRAGMENTED_POOL),
+                ROW(VK_ERROR_OUT_OF_POOL_MEMORY),
+                ROW(VK_ERROR_INVALID_EXTERNAL_HANDLE),
+                ROW(VK_ERROR_INVALID_SHADER_NV),
+                {(VkResult)-77, "vkCreateInstance: an unknown VkResult"}};
+#undef ROW
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake_fixture f;
+        fake_init(&f, 1);
+        f.fake.only = "vkCreateInstance";
+        f.fake.fail_at = 1;
+        f.fake.fail_with = rows[i].code;
+        expect_line(&f, rows[i].line);
+    }
+}
+
+static void validation_messages_are_counted(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    fake_init(&f, 1);
+    f.fake.validation = true;
+    f.inst = dev_instance_create(&(struct dev_instance_params){
+        .log = &f.log, .get_proc = fake_vk_get_proc(), .validate = true});
+    assert_non_null(f.inst);
+    VkDebugUtilsMessengerCallbackDataEXT data = {.pMessageIdName = "VUID-some-00001",
+                                                 .pMessage = "a buffer is too small"};
+    for (uint32_t i = 1; i <= 2; i++) {
+        f.fake.messenger.pfnUserCallback(VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
+                                         VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT, &data,
+                                         f.fake.messenger.pUserData);
+        assert_int_equal(dev_instance_messages(f.inst), i);
+        assert_int_equal(f.errors, i);
+        data = (VkDebugUtilsMessengerCallbackDataEXT){0};
+    }
+    assert_non_null(strstr(f.lines, "validation: a buffer is too small\n"));
+    fake_finish(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(orders_by_type_and_uuid),   cmocka_unit_test(one_gpu_by_two_drivers),
-        cmocka_unit_test(copies_of_one_driver_stay), cmocka_unit_test(chooses_defaults),
-        cmocka_unit_test(unusable_devices_say_why),  cmocka_unit_test(missing_things_are_named),
+        cmocka_unit_test(orders_by_type_and_uuid),
+        cmocka_unit_test(one_gpu_by_two_drivers),
+        cmocka_unit_test(copies_of_one_driver_stay),
+        cmocka_unit_test(chooses_defaults),
+        cmocka_unit_test(unusable_devices_say_why),
+        cmocka_unit_test(missing_things_are_named),
+        cmocka_unit_test(missing_functions_are_named),
+        cmocka_unit_test(every_result_has_a_name),
+        cmocka_unit_test(validation_messages_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

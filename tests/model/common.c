@@ -51,7 +51,7 @@ void rig_close(struct rig *rig)
 void golden_open(struct golden *golden)
 {
     json_error_t error;
-    golden->root = json_load_file(QD_SOURCE_DIR "/tests/model/classics-13m.json", 0, &error);
+    golden->root = json_load_file(QD_SOURCE_DIR "/models/classics-13m.json", 0, &error);
     assert_non_null(golden->root);
     golden->n = json_array_size(golden->root);
     assert_true(golden->n > 0);

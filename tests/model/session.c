@@ -334,6 +334,12 @@ static void misuse_is_refused(void **state)
     assert_int_equal(qd_model_load(context, &params, &model), QD_BAD_ARGUMENT);
     params = (struct qd_model_params){.dummy = "layers=banana"};
     assert_int_equal(qd_model_load(context, &params, &model), QD_BAD_ARGUMENT);
+    params = (struct qd_model_params){.path = MODEL_F16, .disable = "fp16,nonsense"};
+    assert_int_equal(qd_model_load(context, &params, &model), QD_BAD_ARGUMENT);
+    assert_non_null(strstr(qd_last_error(context), "disable: 'nonsense' is neither"));
+    params = (struct qd_model_params){.path = MODEL_F16, .disable = "plain", .plan_only = true};
+    assert_int_equal(qd_model_load(context, &params, &model), QD_ERROR);
+    assert_non_null(strstr(qd_last_error(context), "is switched off"));
     params = (struct qd_model_params){
         .dummy = "65b:f32", .n_devices = 1, .n_ctx = 1 << 20, .plan_only = true};
     assert_int_equal(qd_model_load(context, &params, &model), QD_OUT_OF_MEMORY);

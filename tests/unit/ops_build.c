@@ -104,6 +104,27 @@ static void test_rope(void **state)
     assert_int_not_equal(op_rope(&f->plan, f->x, f->step, PLAN_NONE, &good), PLAN_NONE);
 }
 
+static void test_weights(void **state)
+{
+    struct fix *f = *state;
+    uint32_t ids = plan_add_tensor(
+        &f->plan,
+        &(struct plan_tensor){
+            .name = "ids_in", .role = PLAN_IDS_IN, .elem = PLAN_U32, .rows = 1, .cols = ROWS});
+    refused(f, op_embed(&f->plan, f->short_weight, f->step, ids),
+            "embed: weight short [1][7]: col");
+    refused(f, op_embed(&f->plan, f->x, f->step, ids), "embed: weight (blk.0.x) has the wrong");
+    refused(f, op_embed(&f->plan, f->weight, PLAN_NONE, ids), "embed: step is missing");
+    refused(f, op_matmul(&f->plan, "y", f->short_weight, f->x),
+            "matmul: weight short [1][7] does not fit x blk.0.x [3][8]");
+    uint32_t odd = plan_add_act(&f->plan, "odd", ROWS, COLS - 1);
+    refused(f, op_matmul(&f->plan, "y", f->short_weight, odd), "columns must be a multiple of 4");
+    refused(f, op_matmul(&f->plan, "y", PLAN_NONE, f->x), "matmul: weight is missing");
+    const struct op_attention_attr attr = {.heads = 2, .splits = 2, .head_dim = COLS - 2};
+    refused(f, op_attn_merge(&f->plan, f->x, &attr), "attn_merge: blk.0.x 3 x 8 is not 2 heads");
+    refused(f, op_attn_merge(&f->plan, PLAN_NONE, &attr), "attn_merge: ");
+}
+
 static void test_head(void **state)
 {
     struct fix *f = *state;
@@ -278,6 +299,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pairs, start, stop),
         cmocka_unit_test_setup_teardown(test_rmsnorm, start, stop),
         cmocka_unit_test_setup_teardown(test_rope, start, stop),
+        cmocka_unit_test_setup_teardown(test_weights, start, stop),
         cmocka_unit_test_setup_teardown(test_head, start, stop),
         cmocka_unit_test_setup_teardown(test_too_large, start, stop),
         cmocka_unit_test_setup_teardown(test_failed, start, stop),
