@@ -174,8 +174,10 @@ uint64_t dev_buf_bytes(const struct dev_buf *buf);
 void *dev_buf_map(struct dev_buf *buf); /* host pointer, or NULL when not mappable */
 void dev_memory_dump(const struct dev *dev, log_fn *line, void *user);
 
-/* Blocking transfers through a staging ring (or straight into mapped memory). Ordered after all
- * submissions made before. */
+/* Transfers through a staging ring (or straight into mapped memory). Ordered after all submissions
+ * made before and before all made later; `data` may be changed when they return. Only a download
+ * has then ended for sure: who touches the buffer through dev_buf_map next waits for a submission
+ * of his own first. */
 bool dev_upload(struct dev *dev, struct dev_buf *dst, uint64_t offset, const void *data,
                 uint64_t bytes);
 bool dev_download(struct dev *dev, struct dev_buf *src, uint64_t offset, void *data,
