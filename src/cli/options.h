@@ -34,7 +34,7 @@ struct cli_options {
     bool help, verbose;
     const char *model, *dummy;
     const char *prompt, *file, *logits;
-    bool lines, no_bos;
+    bool lines, no_bos, no_parse_special;
     bool no_display_prompt, ignore_eos, dry_run;
     const char *stops[CLI_MAX_STOPS];
     uint32_t n_stops;

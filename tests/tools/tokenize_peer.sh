@@ -6,7 +6,8 @@
 #
 # Without files: all of ../shared/vocab. Texts: the book, all HellaSwag tasks, and 10 MB each of one
 # letter, of spaces, of digits, of emoji. One line for each: vocabulary, text, number of ids, same or
-# not, seconds of ours and of the peer, and the ratio. A peer that crashes is told so. Fails if any
+# not, seconds of ours and of the peer, and the ratio. A peer that crashes or takes more than two
+# minutes is told so. Fails if any
 # ids differ.
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2; }
@@ -44,7 +45,7 @@ for file in "$@"; do
     for text in book hellaswag letters spaces digits emoji; do
         ours=$(seconds "$quadriga" tokenize -m vocab.gguf -f "$text")
         tr -d '\n' <out >ours
-        peer=$(seconds "$shared/tools/peer" llama-tokenize -m /host/vocab.gguf -f "/host/$text" \
+        peer=$(seconds timeout 120 "$shared/tools/peer" llama-tokenize -m /host/vocab.gguf -f "/host/$text" \
             --ids --no-escape --log-disable)
         tr -d '[],\n' <out >peer
         same=same
