@@ -14,7 +14,7 @@ static const char *const pres[] = {"gpt-2",  "llama-bpe", "qwen2",        "qwen3
                                    "dbrx",   "default",   "deepseek-llm", "deepseek-coder"};
 enum { N_PRES = sizeof pres / sizeof *pres };
 
-const unsigned fuzz_replay_count = 1200;
+const unsigned fuzz_replay_count = 150;
 
 uint8_t *fuzz_seed(unsigned i, size_t *bytes)
 {

@@ -7,10 +7,9 @@
 # Without files: all of ../shared/vocab. Texts: the book, all HellaSwag tasks, and 10 MB each of one
 # letter, of spaces, of digits, of emoji. One line for each: vocabulary, text, number of ids, same or
 # not, seconds of ours and of the peer, and the ratio. A peer that crashes or takes more than two
-# minutes is told so. Fails if any
-# ids differ.
+# minutes is told so. Fails if any ids differ. One at a time: the peer's root has one /host.
 set -euo pipefail
-[ $# -ge 1 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2; }
 here=$(cd "$(dirname "$0")/../.." && pwd)
 shared=$(dirname "$here")/shared
 quadriga=$(realpath "$1")

@@ -16,7 +16,7 @@ static void check(const struct vocab *vocab, const char *text, uint32_t flags, s
 {
     struct text_tokens got = {0};
     assert_true(vocab_encode(vocab, text, strlen(text), flags, &got, NULL));
-    if (got.count != n || memcmp(got.ids, want, n * sizeof *want) != 0) {
+    if (got.count != n || (n > 0 && memcmp(got.ids, want, n * sizeof *want) != 0)) {
         for (size_t i = 0; i < got.count; i++) {
             print_message(" %u", got.ids[i]);
         }
@@ -101,7 +101,7 @@ static void test_random_merges(void **state)
     (void)state;
     uint64_t seed = 31;
     print_message("seed %llu\n", (unsigned long long)seed);
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < 100; round++) {
         struct toy *toy = toy_create_bpe("gpt-2");
         for (int i = 0; i < 40; i++) {
             uint32_t parts[2];
@@ -124,9 +124,9 @@ static void test_random_merges(void **state)
         struct vocab *vocab = toy_open(toy);
         assert_non_null(vocab);
         for (int i = 0; i < 20; i++) {
-            char text[201];
-            uint32_t ids[200];
-            size_t n = hash_next(&seed) % 200;
+            char text[101];
+            uint32_t ids[100];
+            size_t n = hash_next(&seed) % 100;
             for (size_t c = 0; c < n; c++) {
                 text[c] = (char)('a' + hash_next(&seed) % 3);
             }

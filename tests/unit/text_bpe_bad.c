@@ -111,6 +111,9 @@ static void text_merges(struct toy *toy)
 static void many_merges(struct gguf_writer *w)
 {
     static struct gguf_str lines[(1 << 23) + 1];
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        lines[i].text = "";
+    }
     gguf_writer_add_strs(w, "tokenizer.ggml.merges", lines, sizeof lines / sizeof *lines);
 }
 static void too_many(struct toy *toy)
