@@ -1,10 +1,10 @@
 /* From text to token ids and back.
  *
  * A vocab is read from a GGUF file (tokenizer.ggml.*) and checked completely at creation. Kinds:
- * SPM ("llama": SentencePiece BPE with scores and byte fallback) and byte-level BPE ("gpt2": merges,
- * within the words that the pre-tokenizer named in the file cuts). Invalid UTF-8 in a prompt: each
- * maximal invalid subpart becomes one U+FFFD (Unicode 15, section 3.9, table 3-8) before
- * tokenizing.
+ * SPM ("llama": SentencePiece BPE with scores and byte fallback) and byte-level BPE ("gpt2":
+ * merges, within the words that the pre-tokenizer named in the file cuts). Invalid UTF-8 in a
+ * prompt: each maximal invalid subpart becomes one U+FFFD (Unicode 15, section 3.9, table 3-8)
+ * before tokenizing.
  *
  * Thread rule: a vocab is read-only after creation, any thread; a text_stream belongs to one. */
 #ifndef QUADRIGA_TEXT_TEXT_H
