@@ -15,6 +15,7 @@ shared=$(dirname "$here")/shared
 quadriga=$(realpath "$1")
 shift
 [ $# -ge 1 ] || set -- "$shared"/vocab/*.gguf
+mapfile -t files < <(realpath "$@")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
@@ -38,7 +39,7 @@ seconds() {
 cd "$folder"
 failed=0
 printf '%-16s %-10s %9s %-9s %7s %7s %6s\n' vocabulary text ids "" ours peer ratio
-for file in "$@"; do
+for file in "${files[@]}"; do
     name=$(basename "$file" .gguf)
     cp "$file" vocab.gguf
     for text in book hellaswag letters spaces digits emoji; do
