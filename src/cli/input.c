@@ -54,8 +54,8 @@ void cli_text_finish(struct cli_text *text)
     *text = (struct cli_text){0};
 }
 
-bool cli_ids_read(struct cli_ids *ids, qd_context *context, qd_model *model, const char *text,
-                  size_t bytes, bool add_special)
+bool cli_ids_read_as(struct cli_ids *ids, qd_context *context, qd_model *model, const char *text,
+                     size_t bytes, bool add_special, bool parse_special)
 {
     *ids = (struct cli_ids){0};
     size_t count;
@@ -66,7 +66,7 @@ bool cli_ids_read(struct cli_ids *ids, qd_context *context, qd_model *model, con
             return false;
         }
         enum qd_status status =
-            qd_tokenize(model, text, bytes, add_special, true, ids->ids, room, &count);
+            qd_tokenize(model, text, bytes, add_special, parse_special, ids->ids, room, &count);
         if (status != QD_OK) {
             cli_error_status(context, status);
             return false;
@@ -79,6 +79,12 @@ bool cli_ids_read(struct cli_ids *ids, qd_context *context, qd_model *model, con
     }
     ids->n = count;
     return true;
+}
+
+bool cli_ids_read(struct cli_ids *ids, qd_context *context, qd_model *model, const char *text,
+                  size_t bytes, bool add_special)
+{
+    return cli_ids_read_as(ids, context, model, text, bytes, add_special, true);
 }
 
 void cli_ids_finish(struct cli_ids *ids)

@@ -40,7 +40,7 @@ struct cli_options {
     double time_limit;
     const char *model, *dummy;
     const char *prompt, *file, *logits;
-    bool lines, no_bos;
+    bool lines, no_bos, no_parse_special;
     bool no_display_prompt, ignore_eos, dry_run;
     bool selftest;
     const char *disable; /* names, checked; NULL: nothing */

@@ -1,5 +1,5 @@
 /* Text to ids, around the tokenizer proper: invalid UTF-8 is replaced, special tokens are cut out,
- * BOS and EOS are put at the ends. Between them the pieces go to spm.c. */
+ * BOS and EOS are put at the ends. Between them the pieces go to spm.c or bpe.c. */
 #include "text/internal.h"
 
 #include "base/mem.h"
@@ -22,15 +22,22 @@ void text_tokens_finish(struct text_tokens *tokens)
     *tokens = (struct text_tokens){0};
 }
 
+static bool encode_piece(const struct vocab *vocab, const char *text, size_t bytes,
+                         struct merge_work *work, struct text_tokens *out)
+{
+    /* Every piece of text begins the text or follows a special token. */
+    return vocab->kind == VOCAB_SPM ? spm_encode(vocab, work, text, bytes, vocab->adds_prefix, out)
+                                    : bpe_encode(vocab, work, text, bytes, out);
+}
+
 static bool encode_around(const struct vocab *vocab, const char *text, size_t bytes,
-                          const struct special_list *specials, struct spm_work *work,
+                          const struct special_list *specials, struct merge_work *work,
                           struct text_tokens *out)
 {
     size_t at = 0;
     for (size_t i = 0; i <= specials->count; i++) {
         size_t end = i < specials->count ? specials->items[i].start : bytes;
-        /* Every piece of text begins the text or follows a special token. */
-        if (end > at && !spm_encode(vocab, work, text + at, end - at, vocab->adds_prefix, out)) {
+        if (end > at && !encode_piece(vocab, text + at, end - at, work, out)) {
             return false;
         }
         if (i < specials->count) {
@@ -47,7 +54,7 @@ bool vocab_encode(const struct vocab *vocab, const char *text, size_t bytes, uin
                   struct text_tokens *out, struct log *log)
 {
     struct special_list specials = {0};
-    struct spm_work work = {0};
+    struct merge_work work = {0};
     struct str clean;
     size_t before = out->count;
     bool special = (flags & TEXT_ADD_SPECIAL) != 0, ok = false;
@@ -72,6 +79,6 @@ bool vocab_encode(const struct vocab *vocab, const char *text, size_t bytes, uin
     }
     str_finish(&clean);
     mem_free(specials.items);
-    spm_work_finish(&work);
+    merge_work_finish(&work);
     return ok;
 }

@@ -1,6 +1,7 @@
 /* A vocab out of tokenizer.ggml.* of a GGUF file. Everything that the tokenizer later relies on is
- * checked here, each failure with one line that names file, field and value. Whether the model's
- * embedding has as many rows is for the caller. */
+ * checked, each failure with one line that names file, field and value: the tokens here, ids of
+ * special ones in read_ids.c, merges in read_merges.c. Whether the model's embedding has as many
+ * rows is for the caller. */
 #include "text/internal.h"
 
 #include "base/mem.h"
@@ -8,40 +9,16 @@
 #include <math.h>
 #include <string.h>
 
-#define KEY(name) "tokenizer.ggml." name
-
-/* A text of the file in a message: at most 60 bytes of it. */
-#define SHOWN(n) ((int)((n) < 60 ? (n) : 60))
-
-struct reading {
-    const struct gguf_file *file;
-    const char *path;
-    struct log *log;
-    struct vocab *vocab;
-};
-
 static bool text_is(const char *text, size_t bytes, const char *name)
 {
     return strlen(name) == bytes && memcmp(text, name, bytes) == 0;
 }
 
-static bool read_kind(const struct reading *r)
+/* SentencePiece files name no pre-tokenizer, or "default". */
+static bool read_pre_spm(const struct reading *r)
 {
-    struct gguf_str kind = {0}, pre = {0};
-    enum gguf_result result = gguf_get_str(r->file, KEY("model"), &kind);
-    if (result == GGUF_BAD) {
-        return false;
-    }
-    if (result == GGUF_ABSENT) {
-        log_error(r->log, "%s: " KEY("model") " is missing", r->path);
-        return false;
-    }
-    if (!text_is(kind.text, kind.bytes, "llama")) {
-        log_error(r->log, "%s: " KEY("model") " is \"%.*s\"; supported are: llama (SentencePiece)",
-                  r->path, SHOWN(kind.bytes), kind.text);
-        return false;
-    }
-    result = gguf_get_str(r->file, KEY("pre"), &pre);
+    struct gguf_str pre = {0};
+    enum gguf_result result = gguf_get_str(r->file, KEY("pre"), &pre);
     if (result == GGUF_OK && !text_is(pre.text, pre.bytes, "default")) {
         log_error(r->log, "%s: " KEY("pre") " is \"%.*s\"; supported with llama are: default",
                   r->path, SHOWN(pre.bytes), pre.text);
@@ -50,8 +27,55 @@ static bool read_kind(const struct reading *r)
     return result != GGUF_BAD;
 }
 
-static bool get_array(const struct reading *r, const char *key, enum gguf_type elem,
-                      const struct gguf_kv **out)
+static bool read_pre_bpe(const struct reading *r)
+{
+    struct gguf_str pre = {.text = "default", .bytes = 7};
+    enum gguf_result result = gguf_get_str(r->file, KEY("pre"), &pre);
+    if (result == GGUF_ABSENT) {
+        log_warn(r->log, "%s: " KEY("pre") " is missing; taken as default, which may cut wrong",
+                 r->path);
+    }
+    r->vocab->pretok = pretok_find(pre.text, (size_t)pre.bytes);
+    if (result != GGUF_BAD && r->vocab->pretok == NULL) {
+        struct str list;
+        str_init(&list);
+        pretok_list(&list);
+        log_error(r->log, "%s: " KEY("pre") " is \"%.*s\"; supported with gpt2 are: %s", r->path,
+                  SHOWN(pre.bytes), pre.text, str_get(&list));
+        str_finish(&list);
+        return false;
+    }
+    return result != GGUF_BAD;
+}
+
+static bool read_kind(const struct reading *r)
+{
+    struct gguf_str kind = {0};
+    enum gguf_result result = gguf_get_str(r->file, KEY("model"), &kind);
+    if (result == GGUF_BAD) {
+        return false;
+    }
+    if (result == GGUF_ABSENT) {
+        log_error(r->log, "%s: " KEY("model") " is missing", r->path);
+        return false;
+    }
+    if (text_is(kind.text, kind.bytes, "gpt2")) {
+        r->vocab->kind = VOCAB_BPE;
+        return read_pre_bpe(r);
+    }
+    if (text_is(kind.text, kind.bytes, "llama")) {
+        r->vocab->kind = VOCAB_SPM;
+        return read_pre_spm(r);
+    }
+    log_error(r->log,
+              "%s: " KEY("model") " is \"%.*s\"; supported are: llama (SentencePiece), gpt2 "
+                                  "(byte-level BPE)",
+              r->path, SHOWN(kind.bytes), kind.text);
+    return false;
+}
+
+bool read_array(const struct reading *r, const char *key, enum gguf_type elem,
+                const struct gguf_kv **out)
 {
     enum gguf_result result = gguf_get_array(r->file, key, elem, out);
     if (result == GGUF_ABSENT) {
@@ -118,11 +142,59 @@ static uint32_t score_order(float score)
     return (bits & 0x80000000u) != 0 ? bits : ~(bits | 0x80000000u);
 }
 
-static bool read_tokens(const struct reading *r)
+static bool read_scores(const struct reading *r)
 {
     struct vocab *vocab = r->vocab;
-    const struct gguf_kv *texts, *scores, *types;
-    if (!get_array(r, KEY("tokens"), GGUF_STRING, &texts)) {
+    const struct gguf_kv *scores;
+    if (vocab->kind == VOCAB_BPE && gguf_find(r->file, KEY("scores")) == NULL) {
+        return true; /* merges have an order of their own */
+    }
+    if (!read_array(r, KEY("scores"), GGUF_F32, &scores) ||
+        !check_count(r, KEY("scores"), scores)) {
+        return false;
+    }
+    for (uint32_t id = 0; id < vocab->count; id++) {
+        float score = gguf_array_f32(scores, id);
+        if (!isfinite(score)) {
+            log_error(r->log, "%s: " KEY("scores") "[%u] is %g", r->path, id, (double)score);
+            return false;
+        }
+        vocab->tokens[id].order = score_order(score);
+    }
+    return true;
+}
+
+static bool read_types(const struct reading *r)
+{
+    struct vocab *vocab = r->vocab;
+    const struct gguf_kv *types = NULL;
+    bool any = vocab->kind != VOCAB_BPE || gguf_find(r->file, KEY("token_type")) != NULL;
+    if (any && (!read_array(r, KEY("token_type"), GGUF_I32, &types) ||
+                !check_count(r, KEY("token_type"), types))) {
+        return false;
+    }
+    for (uint32_t id = 0; id < vocab->count; id++) {
+        uint32_t type = any ? gguf_array_u32(types, id) : TOKEN_NORMAL;
+        if (type < TOKEN_NORMAL || type > TOKEN_BYTE) {
+            log_error(r->log, "%s: " KEY("token_type") "[%u] is %d; 1 to 6 are known", r->path, id,
+                      (int)type);
+            return false;
+        }
+        if (vocab->kind == VOCAB_BPE && type == TOKEN_BYTE) {
+            type = TOKEN_NORMAL; /* bytes are ordinary tokens here */
+        }
+        vocab->tokens[id].type = (uint8_t)type;
+        if (type == TOKEN_NORMAL || type == TOKEN_USER || type == TOKEN_UNUSED) {
+            vocab->tokens[id].flags |= TOKEN_MERGES;
+        }
+    }
+    return true;
+}
+
+static bool read_tokens(const struct reading *r)
+{
+    const struct gguf_kv *texts;
+    if (!read_array(r, KEY("tokens"), GGUF_STRING, &texts)) {
         return false;
     }
     if (texts->count == 0 || texts->count > TEXT_MAX_TOKENS) {
@@ -130,31 +202,8 @@ static bool read_tokens(const struct reading *r)
                   (unsigned long long)texts->count, TEXT_MAX_TOKENS);
         return false;
     }
-    vocab->count = (uint32_t)texts->count;
-    if (!get_array(r, KEY("scores"), GGUF_F32, &scores) || !check_count(r, KEY("scores"), scores) ||
-        !get_array(r, KEY("token_type"), GGUF_I32, &types) ||
-        !check_count(r, KEY("token_type"), types) || !read_texts(r, texts)) {
-        return false;
-    }
-    for (uint32_t id = 0; id < vocab->count; id++) {
-        float score = gguf_array_f32(scores, id);
-        uint32_t type = gguf_array_u32(types, id);
-        if (!isfinite(score)) {
-            log_error(r->log, "%s: " KEY("scores") "[%u] is %g", r->path, id, (double)score);
-            return false;
-        }
-        if (type < TOKEN_NORMAL || type > TOKEN_BYTE) {
-            log_error(r->log, "%s: " KEY("token_type") "[%u] is %d; 1 to 6 are known", r->path, id,
-                      (int)type);
-            return false;
-        }
-        vocab->tokens[id].order = score_order(score);
-        vocab->tokens[id].type = (uint8_t)type;
-        if (type == TOKEN_NORMAL || type == TOKEN_USER || type == TOKEN_UNUSED) {
-            vocab->tokens[id].flags |= TOKEN_MERGES;
-        }
-    }
-    return true;
+    r->vocab->count = (uint32_t)texts->count;
+    return read_texts(r, texts) && read_scores(r) && read_types(r);
 }
 
 static bool build_map(const struct reading *r)
@@ -229,160 +278,16 @@ static bool read_bytes(const struct reading *r)
     return true;
 }
 
-/* `*id` becomes the number under the key; without the key it becomes `fallback` if that is a token
- * of this type, else none. */
-static bool read_id(const struct reading *r, const char *key, uint32_t fallback,
-                    enum token_type type, uint32_t *id, bool *found)
-{
-    const struct vocab *vocab = r->vocab;
-    enum gguf_result result = gguf_get_u32(r->file, key, id);
-    *found = result == GGUF_OK;
-    if (result == GGUF_ABSENT) {
-        bool fits = fallback < vocab->count && vocab->tokens[fallback].type == type;
-        *id = fits ? fallback : TEXT_NO_TOKEN;
-        return true;
-    }
-    if (result == GGUF_OK && *id >= vocab->count) {
-        log_error(r->log, "%s: %s is %u, but there are %u tokens", r->path, key, *id, vocab->count);
-        return false;
-    }
-    return result == GGUF_OK;
-}
-
-/* An id that must be right where it is given, though nothing here uses it. */
-static bool check_id(const struct reading *r, const char *key)
-{
-    uint32_t id;
-    bool found;
-    return read_id(r, key, TEXT_NO_TOKEN, TOKEN_CONTROL, &id, &found);
-}
-
-/* Whether BOS or EOS is added: `*adds` holds the default. Asking for it without naming it is an
- * error; the default only holds where there is one. */
-static bool read_adds(const struct reading *r, const char *key, const char *id_key, uint32_t id,
-                      bool id_found, bool *adds)
-{
-    enum gguf_result result = gguf_get_bool(r->file, key, adds);
-    if (result == GGUF_OK && *adds && !id_found) {
-        log_error(r->log, "%s: %s is true, but %s is missing", r->path, key, id_key);
-        return false;
-    }
-    *adds = *adds && id != TEXT_NO_TOKEN;
-    return result != GGUF_BAD;
-}
-
-static bool read_ids(const struct reading *r)
+/* What the tokenizer proper needs beyond the tokens. */
+static bool read_rest(const struct reading *r)
 {
     struct vocab *vocab = r->vocab;
-    bool bos, eos, any, whitespace;
-    if (!read_id(r, KEY("bos_token_id"), 1, TOKEN_CONTROL, &vocab->bos, &bos) ||
-        !read_id(r, KEY("eos_token_id"), 2, TOKEN_CONTROL, &vocab->eos, &eos) ||
-        !read_id(r, KEY("unknown_token_id"), 0, TOKEN_UNKNOWN, &vocab->unknown, &any) ||
-        !read_id(r, KEY("eot_token_id"), TEXT_NO_TOKEN, TOKEN_CONTROL, &vocab->eot, &any) ||
-        !read_id(r, KEY("eom_token_id"), TEXT_NO_TOKEN, TOKEN_CONTROL, &vocab->eom, &any) ||
-        !check_id(r, KEY("padding_token_id")) || !check_id(r, KEY("seperator_token_id")) ||
-        !check_id(r, KEY("mask_token_id"))) {
+    bool bpe = vocab->kind == VOCAB_BPE;
+    if (!special_prepare(vocab) || !(bpe ? bpe_prepare(vocab) : spm_prepare(vocab))) {
+        log_error(r->log, "%s: out of memory for the vocabulary", r->path);
         return false;
     }
-    vocab->adds_bos = true;
-    vocab->adds_prefix = true;
-    if (!read_adds(r, KEY("add_bos_token"), KEY("bos_token_id"), vocab->bos, bos,
-                   &vocab->adds_bos) ||
-        !read_adds(r, KEY("add_eos_token"), KEY("eos_token_id"), vocab->eos, eos,
-                   &vocab->adds_eos) ||
-        gguf_get_bool(r->file, KEY("add_space_prefix"), &vocab->adds_prefix) == GGUF_BAD ||
-        gguf_get_bool(r->file, KEY("remove_extra_whitespaces"), &whitespace) == GGUF_BAD) {
-        return false;
-    }
-    if (!vocab->has_bytes && vocab->unknown == TEXT_NO_TOKEN) {
-        log_error(r->log, "%s: " KEY("tokens") " has neither byte tokens nor an unknown token",
-                  r->path);
-        return false;
-    }
-    return true;
-}
-
-static void set_end(struct vocab *vocab, uint32_t id)
-{
-    if (id != TEXT_NO_TOKEN) {
-        vocab->tokens[id].flags |= TOKEN_IS_END;
-    }
-}
-
-/* Tokens that end a turn or a text, by number and by the names in use. Where such a token is
- * user-defined it is treated as a control token: prompts must not be able to write it. */
-static bool read_ends(const struct reading *r)
-{
-    static const char *const names[] = {"<|eot_id|>",    "<|im_end|>",    "<|end|>",
-                                        "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>",
-                                        "<|eom_id|>",    "<EOT>",         "</s>"};
-    const char *list_key = KEY("eos_token_ids");
-    struct vocab *vocab = r->vocab;
-    set_end(vocab, vocab->eos);
-    set_end(vocab, vocab->eot);
-    set_end(vocab, vocab->eom);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        uint32_t id = text_map_find(&vocab->map, vocab->tokens, names[i], strlen(names[i]));
-        if (id != TEXT_NO_TOKEN &&
-            (vocab->tokens[id].type == TOKEN_CONTROL || vocab->tokens[id].type == TOKEN_USER)) {
-            set_end(vocab, id);
-            vocab->tokens[id].type = TOKEN_CONTROL;
-            vocab->tokens[id].flags &= (uint8_t)~TOKEN_MERGES;
-        }
-    }
-    const struct gguf_kv *list = gguf_find(r->file, list_key);
-    if (list == NULL) {
-        return true;
-    }
-    enum gguf_type elem = list->type == GGUF_ARRAY && list->elem == GGUF_U32 ? GGUF_U32 : GGUF_I32;
-    if (gguf_get_array(r->file, list_key, elem, &list) != GGUF_OK) {
-        return false;
-    }
-    for (uint64_t i = 0; i < list->count; i++) {
-        uint32_t id = gguf_array_u32(list, i);
-        if (id >= vocab->count) {
-            log_error(r->log, "%s: %s[%llu] is %u, but there are %u tokens", r->path, list_key,
-                      (unsigned long long)i, id, vocab->count);
-            return false;
-        }
-        set_end(vocab, id);
-    }
-    return true;
-}
-
-static bool contains_phi3(const char *name, size_t n)
-{
-    for (size_t i = 0; i + 4 <= n; i++) {
-        bool phi =
-            (name[i] | 0x20) == 'p' && (name[i + 1] | 0x20) == 'h' && (name[i + 2] | 0x20) == 'i';
-        if (phi &&
-            (name[i + 3] == '3' || (name[i + 3] == '-' && i + 4 < n && name[i + 4] == '3'))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Phi-3's special tokens eat the white space after them, all but three; no GGUF key says so, and
- * llama.cpp goes by the model's name too. */
-static void set_strips(const struct reading *r)
-{
-    struct vocab *vocab = r->vocab;
-    struct gguf_str name = {0};
-    const struct gguf_kv *kv = gguf_find(r->file, "general.name");
-    if (kv == NULL || kv->type != GGUF_STRING ||
-        gguf_get_str(r->file, "general.name", &name) != GGUF_OK ||
-        !contains_phi3(name.text, (size_t)name.bytes)) {
-        return;
-    }
-    for (uint32_t i = 0; i < vocab->n_specials; i++) {
-        struct token *token = &vocab->tokens[vocab->specials[i].id];
-        if (!text_is(token->text, token->bytes, "<unk>") &&
-            !text_is(token->text, token->bytes, "<s>") &&
-            !text_is(token->text, token->bytes, "<|endoftext|>")) {
-            token->flags |= TOKEN_STRIPS;
-        }
-    }
+    return !bpe || read_merges(r);
 }
 
 struct vocab *vocab_create(const struct gguf_file *file, struct log *log)
@@ -393,17 +298,12 @@ struct vocab *vocab_create(const struct gguf_file *file, struct log *log)
         log_error(log, "%s: out of memory for the vocabulary", r.path);
         return NULL;
     }
-    if (!read_kind(&r) || !read_tokens(&r) || !build_map(&r) || !read_bytes(&r) || !read_ids(&r) ||
-        !read_ends(&r)) {
-        goto fail;
+    if (!read_kind(&r) || !read_tokens(&r) || !build_map(&r) ||
+        (vocab->kind == VOCAB_SPM && !read_bytes(&r)) || !read_ids(&r) || !read_ends(&r) ||
+        !read_rest(&r)) {
+        vocab_destroy(vocab);
+        return NULL;
     }
-    if (!special_prepare(vocab) || !spm_prepare(vocab)) {
-        log_error(log, "%s: out of memory for the vocabulary", r.path);
-        goto fail;
-    }
-    set_strips(&r);
+    read_strips(&r);
     return vocab;
-fail:
-    vocab_destroy(vocab);
-    return NULL;
 }

@@ -52,61 +52,19 @@ static uint32_t find(const struct vocab *vocab, const char *text, size_t bytes)
                                                                                 : TEXT_NO_TOKEN;
 }
 
-/* Makes `item` the merge of two neighbours, if a token has their text. */
-static bool find_merge(const struct vocab *vocab, const struct spm_work *work, uint32_t left,
-                       uint32_t right, struct heap_item *item)
+static bool find_merge(const struct vocab *vocab, const struct merge_work *work,
+                       const struct symbol *left, const struct symbol *right, uint32_t *order,
+                       uint32_t *id)
 {
-    if (left == TEXT_NO_TOKEN || right == TEXT_NO_TOKEN) {
+    *id = find(vocab, work->text + left->start, (size_t)left->bytes + right->bytes);
+    if (*id == TEXT_NO_TOKEN) {
         return false;
     }
-    const struct spm_symbol *l = &work->symbols[left], *r = &work->symbols[right];
-    uint32_t id = find(vocab, work->text + l->start, (size_t)l->bytes + r->bytes);
-    if (id == TEXT_NO_TOKEN) {
-        return false;
-    }
-    *item = (struct heap_item){.key = (uint64_t)vocab->tokens[id].order << 32 | left,
-                               .a = right,
-                               .b = l->bytes + r->bytes};
+    *order = vocab->tokens[*id].order;
     return true;
 }
 
-static bool merge_all(const struct vocab *vocab, struct spm_work *work)
-{
-    struct spm_symbol *symbols = work->symbols;
-    struct heap_item item;
-    work->heap.count = 0;
-    for (uint32_t i = 0; i + 1 < work->count; i++) {
-        if (find_merge(vocab, work, i, i + 1, &item) && !heap_append(&work->heap, item)) {
-            return false;
-        }
-    }
-    heap_order(&work->heap);
-    while (work->heap.count > 0) {
-        item = heap_pop(&work->heap);
-        uint32_t left = (uint32_t)item.key, right = item.a;
-        if (symbols[left].bytes == 0 || symbols[right].bytes == 0 ||
-            symbols[left].bytes + symbols[right].bytes != item.b) {
-            continue; /* one of them has been merged since */
-        }
-        symbols[left].bytes = item.b;
-        symbols[right].bytes = 0;
-        symbols[left].next = symbols[right].next;
-        if (symbols[left].next != TEXT_NO_TOKEN) {
-            symbols[symbols[left].next].prev = left;
-        }
-        if (find_merge(vocab, work, symbols[left].prev, left, &item) &&
-            !heap_push(&work->heap, item)) {
-            return false;
-        }
-        if (find_merge(vocab, work, left, symbols[left].next, &item) &&
-            !heap_push(&work->heap, item)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool add_symbol(const struct vocab *vocab, struct spm_work *work, const char *text,
+static bool add_symbol(const struct vocab *vocab, struct merge_work *work, const char *text,
                        uint32_t bytes, struct text_tokens *out)
 {
     uint32_t id = find(vocab, text, bytes);
@@ -127,13 +85,13 @@ static bool add_symbol(const struct vocab *vocab, struct spm_work *work, const c
 }
 
 /* Tokenizes the segment collected so far and forgets it. */
-static bool flush(const struct vocab *vocab, struct spm_work *work, struct text_tokens *out)
+static bool flush(const struct vocab *vocab, struct merge_work *work, struct text_tokens *out)
 {
-    if (work->count > 1 && !merge_all(vocab, work)) {
+    if (work->count > 1 && !merge_all(vocab, work, find_merge)) {
         return false;
     }
     for (uint32_t i = 0; i < work->count && i != TEXT_NO_TOKEN; i = work->symbols[i].next) {
-        const struct spm_symbol *symbol = &work->symbols[i];
+        const struct symbol *symbol = &work->symbols[i];
         if (!add_symbol(vocab, work, work->text + symbol->start, symbol->bytes, out)) {
             return false;
         }
@@ -143,28 +101,19 @@ static bool flush(const struct vocab *vocab, struct spm_work *work, struct text_
     return true;
 }
 
-static bool append(struct spm_work *work, const char *text, uint32_t bytes)
+static bool append(struct merge_work *work, const char *text, uint32_t bytes)
 {
     /* One step of doubling is always enough: a character has at most 4 bytes, the first step 8. */
     if (!mem_grow((void **)&work->text, &work->text_cap, work->text_bytes + bytes, 1) ||
-        !mem_grow((void **)&work->symbols, &work->symbol_cap, work->count, sizeof *work->symbols)) {
+        !merge_add(work, (uint32_t)work->text_bytes, bytes, TEXT_NO_TOKEN)) {
         return false;
     }
     memcpy(work->text + work->text_bytes, text, bytes);
-    uint32_t at = (uint32_t)work->count;
-    work->symbols[at] = (struct spm_symbol){.start = (uint32_t)work->text_bytes,
-                                            .bytes = bytes,
-                                            .prev = at > 0 ? at - 1 : TEXT_NO_TOKEN,
-                                            .next = TEXT_NO_TOKEN};
-    if (at > 0) {
-        work->symbols[at - 1].next = at;
-    }
-    work->count++;
     work->text_bytes += bytes;
     return true;
 }
 
-bool spm_encode(const struct vocab *vocab, struct spm_work *work, const char *text, size_t bytes,
+bool spm_encode(const struct vocab *vocab, struct merge_work *work, const char *text, size_t bytes,
                 bool prefix, struct text_tokens *out)
 {
     const uint32_t space_bytes = sizeof TEXT_SPACE - 1;
@@ -189,11 +138,4 @@ bool spm_encode(const struct vocab *vocab, struct spm_work *work, const char *te
         i += length;
     }
     return flush(vocab, work, out);
-}
-
-void spm_work_finish(struct spm_work *work)
-{
-    mem_free(work->text);
-    mem_free(work->symbols);
-    heap_finish(&work->heap);
 }

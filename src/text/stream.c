@@ -48,6 +48,10 @@ size_t vocab_piece(const struct vocab *vocab, uint32_t id, bool special, char *o
         break;
     case TOKEN_NORMAL:
     case TOKEN_UNUSED:
+        if (vocab->kind == VOCAB_BPE) {
+            token = &vocab->raw[id];
+            break;
+        }
         return copy_unescaped(token->text, token->bytes, out, cap);
     }
     size_t fits = token->bytes < cap ? token->bytes : cap;

@@ -1,7 +1,8 @@
 /* From text to token ids and back.
  *
- * A vocab is read from a GGUF file (tokenizer.ggml.*) and checked completely at creation. Kinds
- * now: SPM ("llama": SentencePiece unigram-scored BPE with byte fallback). Invalid UTF-8 in a
+ * A vocab is read from a GGUF file (tokenizer.ggml.*) and checked completely at creation. Kinds:
+ * SPM ("llama": SentencePiece BPE with scores and byte fallback) and byte-level BPE ("gpt2":
+ * merges, within the words that the pre-tokenizer named in the file cuts). Invalid UTF-8 in a
  * prompt: each maximal invalid subpart becomes one U+FFFD (Unicode 15, section 3.9, table 3-8)
  * before tokenizing.
  *
@@ -16,7 +17,8 @@
 struct vocab;
 
 /* NULL: logged with file, field and value. Two tokens with one text are refused, as are 1 to 255
- * byte tokens. The file is not needed afterwards. */
+ * byte tokens of SPM, merges of what are no tokens and pre-tokenizers that are not known. The file
+ * is not needed afterwards. */
 struct vocab *vocab_create(const struct gguf_file *file, struct log *log);
 void vocab_destroy(struct vocab *vocab);
 uint32_t vocab_count(const struct vocab *vocab);
@@ -40,11 +42,12 @@ enum text_encode_flags {
 };
 /* Appends the ids of `text`. Time O(n log n) in its length, at most 256 MiB. User-defined tokens
  * are found without TEXT_PARSE_SPECIAL too, except those that end a turn; longer tokens win over
- * shorter ones, and each piece of text between two gets its leading space, all as in llama.cpp.
- * Unlike there, plain text never merges into a control or byte token. Decoding gives valid UTF-8
- * back unchanged, except: U+2581 becomes a space, a space appears after a special token, and a
- * vocabulary without byte tokens loses what it does not know. False: out of memory or too long,
- * logged; nothing is appended then. */
+ * shorter ones, and with SPM each piece of text between two gets its leading space, all as in
+ * llama.cpp. Unlike there, plain text never merges into a control or byte token, and a token that
+ * the file calls plain is no special one because of its name. Decoding gives valid UTF-8 back
+ * unchanged, except: with SPM U+2581 becomes a space and a space appears after a special token; a
+ * vocabulary without byte tokens, or without some of the 256 bytes, loses what it does not know.
+ * False: out of memory or too long, logged; nothing is appended then. */
 bool vocab_encode(const struct vocab *vocab, const char *text, size_t bytes, uint32_t flags,
                   struct text_tokens *out, struct log *log);
 

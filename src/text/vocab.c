@@ -10,7 +10,12 @@ void vocab_destroy(struct vocab *vocab)
         mem_free(vocab->pool);
         mem_free(vocab->joins);
         mem_free(vocab->specials);
+        mem_free(vocab->classes);
+        mem_free(vocab->raw);
+        mem_free(vocab->raw_pool);
         text_map_finish(&vocab->map);
+        text_map_finish(&vocab->words);
+        text_pairs_finish(&vocab->pairs);
         mem_free(vocab);
     }
 }

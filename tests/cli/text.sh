@@ -29,6 +29,10 @@ printf 'a\n\nb\n' >"$folder/gap"
 expect 0 tokenize -m "$f16" -f "$folder/gap" --lines --no-bos
 [ "$(wc -l <"$out")" -eq 3 ] || fail "not a line of ids for each of three lines"
 [ -z "$(sed -n 2p "$out")" ] || fail "ids for an empty line"
+expect 0 tokenize -m "$f16" -p 'a</s>' --no-bos
+[ "$(wc -w <"$out")" -eq 2 ] || fail "</s> was not parsed"
+expect 0 tokenize -m "$f16" -p 'a</s>' --no-bos --no-parse-special
+[ "$(wc -w <"$out")" -gt 3 ] || fail "</s> was parsed"
 printf 'caf\351 \377\376' >"$folder/invalid"
 expect 0 tokenize -m "$f16" -f "$folder/invalid"
 [ "$(wc -w <"$out")" -gt 3 ] || fail "few ids for invalid UTF-8"

@@ -2,6 +2,7 @@
  * looked up, streamed back. */
 #include "fuzz.h"
 
+#include "bpe_make.h"
 #include "gguf/gguf.h"
 #include "gguf_make.h"
 #include "text/text.h"
@@ -10,7 +11,7 @@
 
 #include <string.h>
 
-const unsigned fuzz_replay_count = 8000;
+const unsigned fuzz_replay_count = 5000;
 
 uint8_t *fuzz_seed(unsigned i, size_t *bytes)
 {
@@ -21,7 +22,9 @@ uint8_t *fuzz_seed(unsigned i, size_t *bytes)
     params.kv_heads = 1;
     params.ffn = 4;
     params.vocab = GGUF_MAKE_MIN_VOCAB + 40 * i;
-    return i < 2 ? gguf_make(&params, bytes) : NULL;
+    return i < 2   ? gguf_make(&params, bytes)
+           : i < 4 ? bpe_make(i == 2 ? "llama-bpe" : "deepseek-llm", bytes)
+                   : NULL;
 }
 
 static void round_trip(const struct vocab *vocab, const uint8_t *data, size_t bytes, uint32_t flags)

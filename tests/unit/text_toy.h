@@ -1,4 +1,5 @@
-/* A small SPM vocabulary made in memory, with knobs to break it: what the text tests share. */
+/* A small vocabulary made in memory, SPM or BPE, with knobs to break it: what the text tests share.
+ */
 #ifndef QUADRIGA_TESTS_TEXT_TOY_H
 #define QUADRIGA_TESTS_TEXT_TOY_H
 
@@ -9,6 +10,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -21,6 +23,11 @@ struct toy {
     int32_t types[TOY_MAX];
     uint32_t count;
     char bytes[256][8];
+    struct gguf_str merges[TOY_MAX]; /* BPE */
+    uint32_t n_merges;
+    bool no_merges;     /* no such key */
+    char pool[1 << 16]; /* texts made by toy_text */
+    size_t pool_used;
     const char *model, *pre, *name;       /* NULL: no such key */
     uint32_t n_scores, n_types;           /* entries written; as `count` after toy_init */
     bool no_texts, no_scores, no_types;   /* no such key */
@@ -76,6 +83,55 @@ static inline struct toy *toy_create(bool bytes)
     return toy;
 }
 
+/* A text that lives as long as the toy. */
+static inline const char *toy_text(struct toy *toy, const char *a, const char *b, const char *c)
+{
+    char *text = toy->pool + toy->pool_used;
+    size_t room = sizeof toy->pool - toy->pool_used;
+    int n = snprintf(text, room, "%s%s%s", a, b, c);
+    assert_true(n >= 0 && (size_t)n < room);
+    toy->pool_used += (size_t)n + 1;
+    return text;
+}
+
+/* Byte-level BPE: ids 0 to 255 are the bytes, 256 is <|endoftext|>, which is BOS and EOS. */
+static inline struct toy *toy_create_bpe(const char *pre)
+{
+    struct toy *toy = toy_create(false);
+    uint32_t code = 256;
+    toy->model = "gpt2";
+    toy->pre = pre;
+    toy->count = toy->n_scores = toy->n_types = 0;
+    toy->no_scores = true;
+    for (uint32_t i = 0; i < 256; i++) {
+        bool plain = (i > 32 && i < 127) || (i > 160 && i != 173);
+        uint32_t c = plain ? i : code++;
+        if (c < 128) {
+            toy->bytes[i][0] = (char)c;
+        } else {
+            toy->bytes[i][0] = (char)(0xc0 | c >> 6);
+            toy->bytes[i][1] = (char)(0x80 | (c & 63));
+        }
+        toy_add(toy, toy->bytes[i], 0, TOY_NORMAL);
+    }
+    toy_add(toy, "<|endoftext|>", 0, TOY_CONTROL);
+    return toy;
+}
+
+static inline void toy_add_line(struct toy *toy, const char *line)
+{
+    assert_true(toy->n_merges < TOY_MAX);
+    toy->merges[toy->n_merges++] = (struct gguf_str){.text = line, .bytes = strlen(line)};
+}
+
+/* The token that these two merge into, a new one. */
+static inline uint32_t toy_merge(struct toy *toy, uint32_t left, uint32_t right)
+{
+    const char *l = toy->texts[left].text, *r = toy->texts[right].text;
+    toy_add_line(toy, toy_text(toy, l, " ", r));
+    return toy_add(toy, toy_text(toy, l, r, ""), 0, TOY_NORMAL);
+}
+
 static inline void toy_finish(struct toy *toy)
 {
     log_finish(&toy->log);
@@ -106,7 +162,15 @@ static inline uint8_t *toy_build(const struct toy *toy, size_t *bytes)
     if (!toy->no_types) {
         gguf_writer_add_array(&w, "tokenizer.ggml.token_type", GGUF_I32, toy->types, toy->n_types);
     }
-    if (!toy->no_ids) {
+    if (toy->model != NULL && strcmp(toy->model, "gpt2") == 0) {
+        if (!toy->no_merges) {
+            gguf_writer_add_strs(&w, "tokenizer.ggml.merges", toy->merges, toy->n_merges);
+        }
+        if (!toy->no_ids) {
+            gguf_writer_add_u32(&w, "tokenizer.ggml.bos_token_id", 256);
+            gguf_writer_add_u32(&w, "tokenizer.ggml.eos_token_id", 256);
+        }
+    } else if (!toy->no_ids) {
         gguf_writer_add_u32(&w, "tokenizer.ggml.bos_token_id", 1);
         gguf_writer_add_u32(&w, "tokenizer.ggml.eos_token_id", 2);
         gguf_writer_add_u32(&w, "tokenizer.ggml.unknown_token_id", 0);

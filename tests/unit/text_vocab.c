@@ -11,9 +11,9 @@ static void no_model(struct toy *toy)
 {
     toy->model = NULL;
 }
-static void gpt2_model(struct toy *toy)
+static void bert_model(struct toy *toy)
 {
-    toy->model = "gpt2";
+    toy->model = "bert";
 }
 static void unknown_pre(struct toy *toy)
 {
@@ -300,7 +300,7 @@ static const struct bad {
     {"T09 255", byte_missing, "tokenizer.ggml.tokens", "255"},
     {"T09 none, no unknown", nothing_unknown, "tokenizer.ggml.tokens", "unknown"},
     {"T12 no model", no_model, "tokenizer.ggml.model", "missing"},
-    {"T12 model", gpt2_model, "tokenizer.ggml.model", "supported are: llama"},
+    {"T12 model", bert_model, "tokenizer.ggml.model", "supported are: llama"},
     {"T12 pre", unknown_pre, "tokenizer.ggml.pre", "klingon"},
     {"T15 NaN", nan_score, "tokenizer.ggml.scores", "nan"},
     {"T15 Inf", infinite_score, "tokenizer.ggml.scores", "inf"},
