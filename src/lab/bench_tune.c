@@ -1,7 +1,7 @@
 /* Finds tile parameters by measurement. For each kernel that the engine would choose, with its
  * format and class of token counts, every combination of the variant's tunables runs on one case;
- * the fastest right one then has to beat the default in turns, by more than noise. What is kept
- * goes into the device's profile. */
+ * the fastest right one then has to beat the default in turns, by more than noise, over the shapes
+ * of a layer together. What is kept goes into the device's profile. */
 #include "lab/bench_internal.h"
 
 #include "base/os.h"
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SWEEP_SAMPLES = 3, DUEL_ROUNDS = 5 };
+enum { SWEEP_SAMPLES = 3, DUEL_ROUNDS = 5, MAX_SHAPES = 3 };
 #define NOISE 0.03 /* what two runs of the same may differ by */
 
 /* One kernel in one format and class. */
@@ -110,21 +110,40 @@ static void sweep(struct search *s)
 
 /* Default and best in turns, so that a change of the machine's speed hits both; the least time of
  * each counts, for what else the machine does only adds. */
-static bool duel(struct search *s)
+static bool duel_round(struct search *s)
 {
-    use_candidate(s, &s->best);
-    s->row.default_us = s->row.best_us = INFINITY;
+    double theirs = INFINITY, ours = INFINITY;
     for (uint32_t i = 0; i < DUEL_ROUNDS; i++) {
-        double theirs = time_with(s, &s->plain, SWEEP_SAMPLES);
-        double ours = time_with(s, &s->trial, SWEEP_SAMPLES);
-        if (theirs < 0 || ours < 0) {
+        double plain = time_with(s, &s->plain, SWEEP_SAMPLES);
+        double trial = time_with(s, &s->trial, SWEEP_SAMPLES);
+        if (plain < 0 || trial < 0) {
             return false;
         }
-        s->row.default_us = fmin(s->row.default_us, theirs);
-        s->row.best_us = fmin(s->row.best_us, ours);
+        theirs = fmin(theirs, plain);
+        ours = fmin(ours, trial);
+    }
+    s->row.default_us += theirs;
+    s->row.best_us += ours;
+    return true;
+}
+
+/* Over all the shapes: what wins on one and loses on another is no gain. The case of the search is
+ * the first of them, and is taken away here. */
+static bool duel(struct search *s, const struct bench_shape *shapes, uint32_t n)
+{
+    use_candidate(s, &s->best);
+    s->row.default_us = s->row.best_us = 0;
+    bool ok = duel_round(s);
+    for (uint32_t i = 1; i < n && ok; i++) {
+        struct bench_case next = {
+            .bd = s->bd, .kind = s->c.kind, .shape = shapes[i], .quant = s->c.quant};
+        bench_case_finish(&s->c);
+        s->c = next;
+        s->c.prefs = &s->plain;
+        ok = bench_case_create(&s->c) && duel_round(s);
     }
     double least = s->bd->params->least_gain;
-    return s->row.best_us < s->row.default_us * (1 - (least != 0 ? least : NOISE));
+    return ok && s->row.best_us < s->row.default_us * (1 - (least != 0 ? least : NOISE));
 }
 
 /* What was known for this kernel, format and class is replaced, or forgotten where the default is
@@ -142,7 +161,7 @@ static bool keep(struct search *s)
     return !s->row.kept || ops_prefs_add_tuned(prefs, &s->best);
 }
 
-static void describe(struct search *s, uint32_t class)
+static void describe(struct search *s, uint32_t class, uint32_t n_shapes)
 {
     const struct bench_kind *kind = s->c.kind;
     bool formats = kind == &bench_kind_matmul;
@@ -154,6 +173,10 @@ static void describe(struct search *s, uint32_t class)
     snprintf(s->row.type, sizeof s->row.type, "%s", formats ? bench_type_name(s->c.quant) : "");
     snprintf(s->row.tokens, sizeof s->row.tokens, "%s", ops_token_class_name(class));
     bench_shape_text(&s->c.shape, s->row.shape, sizeof s->row.shape);
+    size_t used = strlen(s->row.shape);
+    if (n_shapes > 1) {
+        snprintf(s->row.shape + used, sizeof s->row.shape - used, " + %u", n_shapes - 1);
+    }
 }
 
 /* The variant is the one that the engine takes for this case. */
@@ -175,13 +198,39 @@ static bool find_variant(struct search *s)
     return s->variant != NULL;
 }
 
-static bool tune_one(struct bench_device *bd, const struct bench_kind *kind, uint32_t quant,
-                     uint32_t class, struct bench_shape shape, bench_tuned_fn *tuned, bool *ok)
+/* Shapes for a kind and class, the usual one first: of matmul those of a layer (rows, tokens,
+ * columns), small on a CPU device. Returns how many. */
+static uint32_t shapes_of(const struct bench_device *bd, const struct bench_kind *kind,
+                          uint32_t class, struct bench_shape out[MAX_SHAPES])
 {
+    static const uint32_t tokens[OPS_TOKEN_CLASSES] = {1, 8, 32, 512};
+    uint32_t n = bd->cpu && class == OPS_TOKEN_CLASSES - 1 ? 128 : tokens[class];
+    if (kind == &bench_kind_matmul) {
+        const struct bench_shape gpu[MAX_SHAPES] = {
+            {4096, n, 4096, 0}, {11008, n, 4096, 0}, {4096, n, 11008, 0}};
+        const struct bench_shape cpu[MAX_SHAPES] = {
+            {1024, n, 2048, 0}, {2048, n, 1024, 0}, {1024, n, 1024, 0}};
+        memcpy(out, bd->cpu ? cpu : gpu, sizeof gpu);
+        return MAX_SHAPES;
+    }
+    if (kind == &bench_kind_attention) {
+        out[0] =
+            bd->cpu ? (struct bench_shape){8, n, 256, 0} : (struct bench_shape){32, n, 2048, 0};
+        return 1;
+    }
+    out[0] = (struct bench_shape){1, n, 4096, 0};
+    return 1;
+}
+
+static bool tune_one(struct bench_device *bd, const struct bench_kind *kind, uint32_t quant,
+                     uint32_t class, bench_tuned_fn *tuned, bool *ok)
+{
+    struct bench_shape shapes[MAX_SHAPES];
+    uint32_t n_shapes = shapes_of(bd, kind, class, shapes);
     struct search s = {
-        .bd = bd, .c = {.bd = bd, .kind = kind, .shape = shape, .quant = (enum quant_id)quant}};
+        .bd = bd, .c = {.bd = bd, .kind = kind, .shape = shapes[0], .quant = (enum quant_id)quant}};
     bool goes_on = true;
-    describe(&s, class);
+    describe(&s, class, n_shapes);
     bool found = find_variant(&s);
     if (found && count_tunables(s.variant) == 0) {
         bench_case_finish(&s.c);
@@ -192,7 +241,7 @@ static bool tune_one(struct bench_device *bd, const struct bench_kind *kind, uin
         snprintf(s.row.variant, sizeof s.row.variant, "%s", s.variant->name);
         sweep(&s);
         if (s.row.best_us > 0) {
-            s.row.kept = duel(&s);
+            s.row.kept = duel(&s, shapes, n_shapes);
             values_text(&s, &s.best, s.row.values, sizeof s.row.values);
             *ok = keep(&s) && *ok;
         }
@@ -203,22 +252,6 @@ static bool tune_one(struct bench_device *bd, const struct bench_kind *kind, uin
     bd->totals->stopped = bd->totals->stopped || !goes_on;
     bench_case_finish(&s.c);
     return goes_on && !dev_is_lost(bd->dev);
-}
-
-/* A shape for each kind and class, small on a CPU device. */
-static struct bench_shape shape_of(const struct bench_device *bd, const struct bench_kind *kind,
-                                   uint32_t class)
-{
-    static const uint32_t tokens[OPS_TOKEN_CLASSES] = {1, 8, 32, 512};
-    uint32_t n = bd->cpu && class == OPS_TOKEN_CLASSES - 1 ? 128 : tokens[class];
-    if (kind == &bench_kind_matmul) {
-        return bd->cpu ? (struct bench_shape){1024, n, 2048, 0}
-                       : (struct bench_shape){4096, n, 4096, 0};
-    }
-    if (kind == &bench_kind_attention) {
-        return bd->cpu ? (struct bench_shape){8, n, 256, 0} : (struct bench_shape){32, n, 2048, 0};
-    }
-    return (struct bench_shape){1, n, 4096, 0};
 }
 
 static bool tune_kind(struct bench_device *bd, const struct bench_kind *kind, uint32_t classes,
@@ -232,7 +265,7 @@ static bool tune_kind(struct bench_device *bd, const struct bench_kind *kind, ui
             }
             if (!bench_goes_on(bd)) {
                 bd->totals->left_out++;
-            } else if (!tune_one(bd, kind, q, class, shape_of(bd, kind, class), tuned, ok)) {
+            } else if (!tune_one(bd, kind, q, class, tuned, ok)) {
                 return false;
             }
         }
