@@ -264,6 +264,18 @@ bool dev_cmd_fill(struct dev_cmd *cmd, struct dev_buf *dst, uint64_t offset, uin
     return true;
 }
 
+bool dev_cmd_barrier(struct dev_cmd *cmd)
+{
+    if (!is_recording(cmd, "barrier")) {
+        return false;
+    }
+    if (!cmd->dry) {
+        barrier(cmd, WORK, WORK, READS | WRITES);
+        cmd->n_barriers++;
+    }
+    return true;
+}
+
 bool dev_cmd_end(struct dev_cmd *cmd)
 {
     struct dev *dev = cmd->dev;

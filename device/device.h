@@ -270,6 +270,8 @@ bool dev_cmd_copy(struct dev_cmd *cmd, struct dev_buf *dst, uint64_t dst_offset,
                   struct dev_buf *src, uint64_t src_offset, uint64_t bytes);
 bool dev_cmd_fill(struct dev_cmd *cmd, struct dev_buf *dst, uint64_t offset, uint64_t bytes,
                   uint32_t word);
+/* What is recorded next waits for all before it, as if it used their results: for measurements. */
+bool dev_cmd_barrier(struct dev_cmd *cmd);
 /* Timestamps: write number `slot` (below the count given at dev_cmd_timers). A device without
  * timestamps takes timers too, but reading them gives false, without a log line. */
 bool dev_cmd_timers(struct dev_cmd *cmd, uint32_t count); /* before begin */

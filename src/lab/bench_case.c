@@ -297,7 +297,8 @@ static bool record_runs(struct bench_case *c, struct placement *p, struct dev_cm
                                      .used = main ? &c->used : &other};
         for (uint32_t run = 0; run < n; run++) {
             move_to(c, (first + run) % c->copies, p);
-            if (!node->op->record(&site, node)) {
+            if ((c->serial && run != 0 && !dev_cmd_barrier(cmd)) ||
+                !node->op->record(&site, node)) {
                 return false;
             }
         }

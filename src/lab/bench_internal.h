@@ -122,6 +122,7 @@ struct bench_case {
     struct bench_shape shape;
     enum quant_id quant; /* of weights; of the caches: QUANT_F16 or QUANT_F32 */
     const struct ops_prefs *prefs;
+    bool serial; /* each run waits for the one before, as in a model; else they may overlap */
     /* by make() */
     struct plan plan;
     uint32_t head_dim;    /* attention */

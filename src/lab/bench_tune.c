@@ -1,7 +1,8 @@
 /* Finds tile parameters by measurement. For each kernel that the engine would choose, with its
  * format and class of token counts, every combination of the variant's tunables runs on one case;
  * the fastest right one then has to beat the default in turns, by more than noise, over the shapes
- * of a layer together. What is kept goes into the device's profile. */
+ * of a layer together. Runs wait for each other, as they do in a model: tiles that are best where
+ * many runs overlap can be too large for one alone. What is kept goes into the device's profile. */
 #include "lab/bench_internal.h"
 
 #include "base/os.h"
@@ -135,8 +136,11 @@ static bool duel(struct search *s, const struct bench_shape *shapes, uint32_t n)
     s->row.default_us = s->row.best_us = 0;
     bool ok = duel_round(s);
     for (uint32_t i = 1; i < n && ok; i++) {
-        struct bench_case next = {
-            .bd = s->bd, .kind = s->c.kind, .shape = shapes[i], .quant = s->c.quant};
+        struct bench_case next = {.bd = s->bd,
+                                  .kind = s->c.kind,
+                                  .shape = shapes[i],
+                                  .quant = s->c.quant,
+                                  .serial = true};
         bench_case_finish(&s->c);
         s->c = next;
         s->c.prefs = &s->plain;
@@ -227,8 +231,12 @@ static bool tune_one(struct bench_device *bd, const struct bench_kind *kind, uin
 {
     struct bench_shape shapes[MAX_SHAPES];
     uint32_t n_shapes = shapes_of(bd, kind, class, shapes);
-    struct search s = {
-        .bd = bd, .c = {.bd = bd, .kind = kind, .shape = shapes[0], .quant = (enum quant_id)quant}};
+    struct search s = {.bd = bd,
+                       .c = {.bd = bd,
+                             .kind = kind,
+                             .shape = shapes[0],
+                             .quant = (enum quant_id)quant,
+                             .serial = true}};
     bool goes_on = true;
     describe(&s, class, n_shapes);
     bool found = find_variant(&s);

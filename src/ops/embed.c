@@ -47,7 +47,8 @@ static bool record(const struct op_site *site, const struct plan_node *node)
         dispatch.push = &push;
         dispatch.push_bytes = sizeof push;
         dispatch.binds[EMBED_BIND_WEIGHTS] = ops_weight_bind(segment);
-        ops_fold(dev_get_caps(site->dev), y->rows * size_div_up(y->cols, GROUP_COLS),
+        dispatch.groups[2] = 1;
+        ops_fold(dev_get_caps(site->dev), 0, y->rows * size_div_up(y->cols, GROUP_COLS),
                  dispatch.groups);
         if (dispatch.kernel == NULL || !dev_cmd_dispatch(site->cmd, &dispatch)) {
             return false;

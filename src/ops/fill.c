@@ -69,7 +69,8 @@ bool ops_fill_weight(struct dev *dev, struct dev_cmd *cmd, struct dev_buf *buf, 
         struct fill_push push = get_push(layout, p, row0, tensor_seed);
         dispatch.push = &push;
         dispatch.push_bytes = sizeof push;
-        ops_fold(dev_get_caps(dev), size_div_up(push.words, GROUP_WORDS), dispatch.groups);
+        dispatch.groups[2] = 1;
+        ops_fold(dev_get_caps(dev), 0, size_div_up(push.words, GROUP_WORDS), dispatch.groups);
         if (!dev_cmd_dispatch(cmd, &dispatch)) {
             return false;
         }

@@ -216,11 +216,8 @@ static bool record_segment(const struct call *call, const struct plan_node *node
         .push_bytes = sizeof push,
         .label = "matmul",
     };
-    uint32_t groups[3];
-    ops_fold(caps, size_div_up(segment->rows, tile.rows), groups);
     dispatch.groups[0] = (uint32_t)size_div_up(n, tile.tokens);
-    dispatch.groups[1] = groups[0];
-    dispatch.groups[2] = groups[1];
+    ops_fold(caps, 1, size_div_up(segment->rows, tile.rows), dispatch.groups);
     dispatch.binds[MATMUL_BIND_WEIGHTS] = ops_weight_bind(segment);
     dispatch.binds[MATMUL_BIND_X] = tokens_of(call->x, token0, n, call->w->cols);
     dispatch.binds[MATMUL_BIND_Y] = tokens_of(call->y, token0, n, call->w->rows);

@@ -7,13 +7,12 @@
 
 enum { LOOP_LEAST = 64, LOOP_MOST = 512, LOOP_ITEMS = 8 };
 
-void ops_fold(const struct dev_caps *caps, uint64_t count, uint32_t groups[3])
+void ops_fold(const struct dev_caps *caps, uint32_t dim, uint64_t count, uint32_t groups[3])
 {
-    uint64_t most = caps->max_workgroup_count[0];
+    uint64_t most = caps->max_workgroup_count[dim];
     uint64_t rows = size_div_up(count, most);
-    groups[0] = (uint32_t)size_div_up(count, rows != 0 ? rows : 1);
-    groups[1] = (uint32_t)rows;
-    groups[2] = 1;
+    groups[dim] = (uint32_t)size_div_up(count, rows != 0 ? rows : 1);
+    groups[dim + 1] = (uint32_t)rows;
 }
 
 struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *shader)
@@ -143,7 +142,8 @@ bool ops_record(const struct op_site *site, const struct ops_dispatch *dispatch)
     for (uint32_t i = 0; i < dispatch->n; i++) {
         out.binds[i] = ops_bind(site, dispatch->tensors[i], dispatch->access[i]);
     }
-    ops_fold(dev_get_caps(site->dev), dispatch->groups, out.groups);
+    ops_fold(dev_get_caps(site->dev), 0, dispatch->groups, out.groups);
+    out.groups[2] = 1;
     return dev_cmd_dispatch(site->cmd, &out);
 }
 

@@ -107,6 +107,20 @@ static void reads_need_no_barrier(void **state)
     assert_int_equal(dev_cmd_count(s->cmd), 3);
 }
 
+/* One that was asked for orders what needed none, and is not put again for what comes behind it. */
+static void barriers_on_request(void **state)
+{
+    struct site *s = *state;
+    const enum dev_access r = DEV_READ, w = DEV_WRITE;
+    dispatch(s, bind(s->a, 0, 64, r), bind(s->a, 64, 64, r), bind(s->b, 0, 64, w));
+    assert_true(dev_cmd_barrier(s->cmd));
+    dispatch(s, bind(s->a, 0, 64, r), bind(s->a, 64, 64, r), bind(s->b, 64, 64, w));
+    assert_true(dev_cmd_barrier(s->cmd));
+    dispatch(s, bind(s->b, 0, 64, r), bind(s->b, 64, 64, r), bind(s->c, 0, 64, w)); /* RAW */
+    expect_trace(s, "BDBDBDB");
+    assert_false(dev_cmd_barrier(s->cmd)); /* not recording */
+}
+
 static void hazards_get_one_barrier_each(void **state)
 {
     struct site *s = *state;
@@ -409,6 +423,7 @@ int main(void)
 #define SITE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         SITE(reads_need_no_barrier),
+        SITE(barriers_on_request),
         SITE(hazards_get_one_barrier_each),
         SITE(copies_and_fills_take_part),
         SITE(begins_anew),

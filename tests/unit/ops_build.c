@@ -275,7 +275,7 @@ static void test_lanes_and_fold(void **state)
     (void)state;
     struct dev_caps caps = {.has = DEV_CAP_CPU | DEV_CAP_TEXEL | DEV_CAP_SHUFFLE,
                             .subgroup_size = 8,
-                            .max_workgroup_count = {65535, 65535, 65535}};
+                            .max_workgroup_count = {INT32_MAX, 65535, 65535}};
     assert_int_equal(ops_weight_lanes(&caps, NULL), 8);
     caps.subgroup_size = 32;
     assert_int_equal(ops_weight_lanes(&caps, NULL), 1);
@@ -284,12 +284,14 @@ static void test_lanes_and_fold(void **state)
     assert_int_equal(ops_weight_lanes(&caps, NULL), 1);
     static const uint64_t counts[] = {1, 65535, 65536, 131071, 10000000};
     for (uint32_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        uint32_t groups[3];
-        ops_fold(&caps, counts[i], groups);
-        assert_true(groups[0] >= 1 && groups[0] <= 65535 && groups[1] <= 65535);
-        assert_int_equal(groups[2], 1);
-        assert_true((uint64_t)groups[0] * groups[1] >= counts[i]);
-        assert_true((uint64_t)groups[0] * groups[1] - counts[i] < groups[1]);
+        for (uint32_t dim = 0; dim < 2; dim++) { /* the limits differ: one GPU's are such */
+            uint32_t groups[3] = {7, 7, 7}, *g = &groups[dim];
+            ops_fold(&caps, dim, counts[i], groups);
+            assert_true(g[0] >= 1 && g[0] <= caps.max_workgroup_count[dim] && g[1] <= 65535);
+            assert_true((uint64_t)g[0] * g[1] >= counts[i]);
+            assert_true((uint64_t)g[0] * g[1] - counts[i] < g[1]);
+            assert_int_equal(groups[2 - 2 * dim], 7);
+        }
     }
 }
 
