@@ -4,9 +4,9 @@
 
 #include "ops/variant.h"
 
-/* Splits `count` workgroups over dimensions `dim` and `dim` + 1 (0 or 1) under the device's limit of
- * the first, which is often larger for x than for y; the kernel computes y * gl_NumWorkGroups.x + x
- * (or z * gl_NumWorkGroups.y + y) and checks for the end. The third one is the caller's. */
+/* Splits `count` workgroups over dimensions `dim` and `dim` + 1 (0 or 1) under the device's limit
+ * of the first, which is often larger for x than for y; the kernel computes y * gl_NumWorkGroups.x
+ * + x (or z * gl_NumWorkGroups.y + y) and checks for the end. The third one is the caller's. */
 void ops_fold(const struct dev_caps *caps, uint32_t dim, uint64_t count, uint32_t groups[3]);
 
 /* Kernels of the ops whose workgroups have a size that is chosen here. Convention of their shaders:
