@@ -40,6 +40,7 @@ static bool live(struct fault_vk *fault, struct heard *h, struct life *l)
     struct dev_instance *inst = dev_instance_create(
         &(struct dev_instance_params){.log = &h->log, .get_proc = fault_vk_get_proc()});
     bool done = inst != NULL && life_run(l, &(struct life_params){.inst = inst,
+                                                                  .no_polls = true,
                                                                   .log = &h->log,
                                                                   .plain = &driver_add,
                                                                   .texel = &driver_texel});

@@ -51,10 +51,11 @@ static bool open_all(struct life *l, const struct life_params *params)
 }
 
 /* Two ways to see the end of a submission by fence. */
-static bool run_fences(struct life *l)
+static bool run_fences(struct life *l, bool no_polls)
 {
     bool ok = true;
-    for (int mode = DEV_FENCE_WAIT; mode <= DEV_FENCE_POLL && ok; mode++) {
+    int last = no_polls ? DEV_FENCE_WAIT : DEV_FENCE_POLL;
+    for (int mode = DEV_FENCE_WAIT; mode <= last && ok; mode++) {
         struct dev_waiter *w = dev_waiter_create(l->devs[0], (enum dev_wait_mode)mode);
         ok = w != NULL && dev_waiter_run(w, l->cmd, NULL);
         dev_waiter_destroy(w);
@@ -98,7 +99,7 @@ static bool work(struct life *l, const struct life_params *params)
         return false;
     }
     l->damaged = l->damaged || memcmp(data, back, 64) != 0;
-    return dev_fill(dev, l->bufs[0], 0, 64, 5) && life_record(l) && run_fences(l);
+    return dev_fill(dev, l->bufs[0], 0, 64, 5) && life_record(l) && run_fences(l, params->no_polls);
 }
 
 bool life_run(struct life *l, const struct life_params *params)

@@ -9,6 +9,7 @@ struct life_params {
     struct dev_instance *inst;
     struct log *log;
     const char *cache_dir;
+    bool no_polls; /* of fences: on a driver nobody knows how many calls they are */
     const struct dev_shader *plain; /* three storage bindings, push of 4 bytes: the words */
     const struct dev_shader *texel; /* texel uint, texel float, storage; push: texels */
 };

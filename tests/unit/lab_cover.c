@@ -3,6 +3,9 @@
  * every weight format there is a case. Which of them a device runs is up to tests/ops. */
 #include "lab/lab.h"
 
+#include "gen/fill.h"
+#include "gen/tables.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -49,6 +52,38 @@ static void test_every_op(void **state)
     }
 }
 
+static bool is_of_a_variant(const struct dev_shader *shader)
+{
+    uint32_t n;
+    const struct op *const *list = ops_list(&n);
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t v = 0; v < list[i]->n_variants; v++) {
+            const struct ops_variant *variant = &list[i]->variants[v];
+            for (uint32_t q = 0; q < QUANT_COUNT && variant->by_quant != NULL; q++) {
+                if (variant->by_quant[q] == shader) {
+                    return true;
+                }
+            }
+            if (variant->shader == shader) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* No kernel of the engine is beside the tables, where no oracle would see it; but the filler of
+ * dummy weights, which tests/unit/ops_fill.c compares with its own C. */
+static void test_every_shader(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < shaders_all_count; i++) {
+        if (shaders_all[i] != &shader_fill && !is_of_a_variant(shaders_all[i])) {
+            fail_msg("shader %s is in no op's table of variants", shaders_all[i]->name);
+        }
+    }
+}
+
 /* The last row of a table runs anywhere: no device is left without a kernel. */
 static void test_last_row(void **state)
 {
@@ -87,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_op),
+        cmocka_unit_test(test_every_shader),
         cmocka_unit_test(test_last_row),
         cmocka_unit_test(test_case_names),
     };
