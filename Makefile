@@ -21,7 +21,7 @@ demo: all
 	@.ci/demo $(BUILD)
 
 test: all
-	@ctest --test-dir $(BUILD) --output-on-failure -j2
+	@QUADRIGA_CACHE=$(abspath $(BUILD))/test-cache ctest --test-dir $(BUILD) --output-on-failure -j2
 
 clean:
 	rm -rf $(BUILD) build-clang build-sanitize build-coverage build-planted build-swiftshader
