@@ -97,6 +97,7 @@ static bool restart(struct dev_cmd *cmd, bool dry)
     }
     cmd->state = CMD_EMPTY;
     cmd->dry = dry;
+    cmd->submitted = false;
     cmd->bound = VK_NULL_HANDLE;
     cmd->n_dispatches = cmd->n_barriers = 0;
     return true;

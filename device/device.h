@@ -273,7 +273,8 @@ bool dev_cmd_fill(struct dev_cmd *cmd, struct dev_buf *dst, uint64_t offset, uin
 /* What is recorded next waits for all before it, as if it used their results: for measurements. */
 bool dev_cmd_barrier(struct dev_cmd *cmd);
 /* Timestamps: write number `slot` (below the count given at dev_cmd_timers). A device without
- * timestamps takes timers too, but reading them gives false, without a log line. */
+ * timestamps takes timers too, but reading them gives false, without a log line; so does a command
+ * that was not submitted since it was recorded. */
 bool dev_cmd_timers(struct dev_cmd *cmd, uint32_t count); /* before begin */
 void dev_cmd_timestamp(struct dev_cmd *cmd, uint32_t slot);
 bool dev_cmd_read_timers(struct dev_cmd *cmd, uint64_t *ns, uint32_t count); /* after its wait */

@@ -290,6 +290,7 @@ struct dev_cmd {
     uint32_t n_queries;
     uint32_t n_dispatches, n_barriers;
     uint64_t value; /* of the last submission */
+    bool submitted; /* since it was recorded: its timers have been reset */
 };
 
 /* bind.c */

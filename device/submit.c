@@ -62,6 +62,7 @@ uint64_t dev_submit(struct dev *dev, struct dev_cmd *cmd)
     uint64_t value = submit_commands(dev, cmd->handle);
     if (value != 0) {
         cmd->value = value;
+        cmd->submitted = true;
     }
     return value;
 }

@@ -48,8 +48,8 @@ void dev_cmd_timestamp(struct dev_cmd *cmd, uint32_t slot)
 bool dev_cmd_read_timers(struct dev_cmd *cmd, uint64_t *ns, uint32_t count)
 {
     struct dev *dev = cmd->dev;
-    if (atomic_load(&dev->lost) || cmd->queries == VK_NULL_HANDLE || count == 0 ||
-        count > cmd->n_queries) {
+    if (atomic_load(&dev->lost) || !cmd->submitted || cmd->queries == VK_NULL_HANDLE ||
+        count == 0 || count > cmd->n_queries) {
         return false;
     }
     VkResult result =

@@ -54,7 +54,8 @@ static bool submit_fence(struct dev_waiter *w, struct dev_cmd *cmd)
     pthread_mutex_lock(&dev->submit_lock);
     VkResult result = dev->vk.QueueSubmit(dev->queue, 1, &info, w->fence);
     pthread_mutex_unlock(&dev->submit_lock);
-    return dev_check(dev, result, "vkQueueSubmit");
+    cmd->submitted = dev_check(dev, result, "vkQueueSubmit");
+    return cmd->submitted;
 }
 
 /* VK_SUCCESS, VK_TIMEOUT while it is not done, or an error. */

@@ -162,7 +162,9 @@ bool run_step_end(struct run_session *session, struct run_slot *slot, struct run
     struct run_model *model = session->model;
     bool ok = true;
     for (uint32_t d = 0; d < model->n_devices; d++) {
-        ok = (slot->value[d] == 0 || dev_wait(model->devices[d].dev, slot->value[d])) && ok;
+        bool begun = rec->part[d].n_cmds == 0 || slot->value[d] != 0;
+        ok =
+            (slot->value[d] == 0 || dev_wait(model->devices[d].dev, slot->value[d])) && begun && ok;
     }
     if (ok) {
         count(session, slot, rec);

@@ -318,6 +318,9 @@ static void timers_change_between_recordings(void **state)
     assert_non_null(strstr(s->f.lines, "timers cannot be changed within a recording"));
     assert_true(dev_cmd_end(s->cmd));
     assert_true(dev_cmd_timers(s->cmd, 2) && dev_cmd_timers(s->cmd, 4));
+    assert_true(dev_cmd_begin(s->cmd) && dev_cmd_end(s->cmd));
+    uint64_t value = dev_submit(s->dev, s->cmd);
+    assert_true(value != 0 && dev_wait(s->dev, value));
     assert_true(dev_cmd_read_timers(s->cmd, ns, 4));
     assert_true(dev_cmd_timers(s->cmd, 0));
     assert_false(dev_cmd_read_timers(s->cmd, ns, 1));
@@ -333,11 +336,14 @@ static void reads_timers(void **state)
     for (uint32_t i = 0; i < 4; i++) {
         dev_cmd_timestamp(s->cmd, i); /* the last is not there: ignored */
     }
-    expect_trace(s, "BB");
     uint64_t ns[3];
+    assert_false(dev_cmd_read_timers(s->cmd, ns, 3)); /* not submitted: never reset */
+    expect_trace(s, "BB");
     assert_true(dev_cmd_read_timers(s->cmd, ns, 3)); /* 1000, 1010, 1020 ticks of 2 ns */
     assert_int_equal(ns[0], 2000);
     assert_int_equal(ns[2], 2040);
+    assert_true(dev_cmd_begin(s->cmd) && dev_cmd_end(s->cmd));
+    assert_false(dev_cmd_read_timers(s->cmd, ns, 3));
 }
 
 static void waits_by_kind_of_device(void **state)

@@ -153,7 +153,7 @@ static void test_stops(void **state)
 
 enum { LONG = 1 << 17, STACK = 128 << 10 };
 
-static const char *const KINDS[] = {"a", " ",   "7",   "\n", FACE, ZHONG, ACUTE, "A" ALEF,
+static const char *const KINDS[] = {"a", " ",   "7",   "\n", FACE, ZHONG, ACUTE, "A", ALEF,
                                     "'", " \n", "  x", ".",  "1,", NBSP,  "aB",  " !"};
 
 struct job {
