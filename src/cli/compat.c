@@ -76,10 +76,6 @@ bool compat_add(struct compat *c, json_t *row)
 static bool is_wanted(void *user, struct lab_row *row)
 {
     struct compat *c = user;
-    if (ops_prefs_is_off(&c->off, row->op->name, row->variant->name)) {
-        row->status = LAB_SKIP;
-        return false;
-    }
     if (json_array_size(c->journal.rows) == 0) {
         return true;
     }
@@ -255,6 +251,7 @@ static void run(struct compat *c)
                                                 .quick = c->options->quick,
                                                 .seed = c->seed,
                                                 .caps_off = c->caps_off,
+                                                .prefs = &c->off,
                                                 .wanted = is_wanted,
                                                 .on_row = on_row,
                                                 .user = c};

@@ -88,7 +88,9 @@ const char *compat_cell_text(const struct compat_cell *cell, char *out, size_t b
     } else if (cell->pass != 0) {
         snprintf(out, bytes, "pass");
     } else if (cell->whole != NULL) {
-        snprintf(out, bytes, "not supported (%s)", compat_text(cell->whole, "why"));
+        const char *why = compat_text(cell->whole, "why");
+        bool off = strcmp(why, "switched off") == 0;
+        snprintf(out, bytes, off ? "%s" : "not supported (%s)", why);
     } else {
         snprintf(out, bytes, "not run (%s)", compat_text(cell->last, "why"));
     }

@@ -329,6 +329,10 @@ static void run_op(struct sweep *s, const struct lab_op *op)
         if (!is_named(s->params->variant, variant->name) || !is_wanted(s, &cell) || s->stopped) {
             continue;
         }
+        if (ops_prefs_is_off(s->params->prefs, op->name, variant->name)) {
+            add_cell(s, &r, v, LAB_SKIP, "switched off");
+            continue;
+        }
         if (!ops_variant_supported(variant, &s->caps, why + 6, sizeof why - 6)) {
             bool is_cap = (variant->needs & ~s->caps.has) != 0;
             add_cell(s, &r, v, LAB_SKIP, is_cap ? memcpy(why, "needs ", 6) : why + 6);

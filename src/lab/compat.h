@@ -39,6 +39,8 @@ struct lab_sweep_params {
     bool quick;
     uint64_t seed;
     uint32_t caps_off; /* enum dev_cap bits */
+    /* A kernel that is off here is one skipped row, "switched off"; NULL: none is. */
+    const struct ops_prefs *prefs;
     /* Asked before a row is made; false leaves it out, and row->status is then what is known of
      * it (LAB_SKIP: it could not be run). The rows of a case and variant come in the order
      * interleave, segments, in place, plain; where the plain one is left out, those of the others

@@ -56,8 +56,11 @@ last_line 'every kernel that this device could run is switched off'
 expect 0 bench -m "$q4" -p 4 -n 2 -r 1 --device 0 --disable matmul/plain_gemv,lanes
 expect 0 compat --quick --op matmul --disable plain_gemm,matmul/subgroup --device 0 -o json
 has "$out" '"disable": "plain_gemm,matmul/subgroup"'
-grep -qE '"variant": "(plain_gemm|subgroup)"' "$out" && fail "compat ran what is disabled"
+[ "$(grep -cE '"variant": "(plain_gemm|subgroup)"' "$out")" -eq 2 ] || fail "not a row for each"
+[ "$(grep -c '"why": "switched off"' "$out")" -eq 2 ] || fail "compat ran what is disabled"
 has "$out" '"variant": "plain_gemv"'
+expect 0 compat --quick --op matmul --disable plain_gemm --device 0
+has "$out" 'plain_gemm   switched off'
 expect 0 compat --quick --op matmul --disable texel --device 0
 expect 2 devices --disable lanes
 one_line '--disable is for --selftest'
