@@ -140,6 +140,9 @@ struct bench_case {
     struct op_used used;
 };
 
+/* Ends a call: validation messages into the totals; instance (may be NULL) and log are finished. */
+void bench_end(struct dev_instance *inst, struct log *log, struct bench_totals *totals);
+
 /* Builds, lays out, fills. False: c->why or the log says why; bench_case_finish in any case. */
 bool bench_case_create(struct bench_case *c);
 void bench_case_finish(struct bench_case *c);

@@ -252,6 +252,13 @@ static bool run_device_groups(const struct bench_params *p, struct bench_totals 
     return true;
 }
 
+void bench_end(struct dev_instance *inst, struct log *log, struct bench_totals *totals)
+{
+    totals->messages = inst != NULL ? dev_instance_messages(inst) : 0;
+    dev_instance_destroy(inst);
+    log_finish(log);
+}
+
 bool bench_measure(const struct bench_params *params, struct bench_totals *totals, char *why,
                    size_t why_bytes)
 {
@@ -273,8 +280,6 @@ bool bench_measure(const struct bench_params *params, struct bench_totals *total
     if (!ok) {
         log_get_last(&log, why, why_bytes);
     }
-    totals->messages = inst != NULL ? dev_instance_messages(inst) : 0;
-    dev_instance_destroy(inst);
-    log_finish(&log);
+    bench_end(inst, &log, totals);
     return ok;
 }

@@ -331,8 +331,6 @@ bool bench_tune(const struct bench_params *params, bench_tuned_fn *tuned,
     if (!ok) {
         log_get_last(&log, why, why_bytes);
     }
-    totals->messages = inst != NULL ? dev_instance_messages(inst) : 0;
-    dev_instance_destroy(inst);
-    log_finish(&log);
+    bench_end(inst, &log, totals);
     return ok;
 }
