@@ -36,4 +36,11 @@ quant_row quant_get_row(uint row)
 #define W16(row, plane, unit) w_fetch16((row).at[plane] + ((unit) << W_LANES_LOG2))
 #define W4(row, plane, unit)  w_fetch4((row).at[plane] + ((unit) << W_LANES_LOG2))
 
+// The bytes of a word. (Signed integers become floats in one instruction more often.)
+vec4 quant_bytes4(uint w)
+{
+    return vec4(float(int(w & 255u)), float(int(w >> 8 & 255u)), float(int(w >> 16 & 255u)),
+                float(int(w >> 24)));
+}
+
 #endif
