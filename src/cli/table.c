@@ -153,7 +153,7 @@ static const struct cli_option options[] = {
      .kind = CLI_STRING,
      .commands = CLI_MICROBENCH,
      .offset = AT(type),
-     .help = "weight format: f32, f16, q8_0, q4_k or q6_k; attention takes f16 or f32, of its "
+     .help = "weight format by its name: f16, q8_0, q4_k, ...; attention takes f16 or f32, of its "
              "cache (default: all; f16 for attention)"},
     {.names = {"--shape"},
      .value = "MxNxK",
