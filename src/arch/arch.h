@@ -51,9 +51,9 @@ struct arch_model {
 bool arch_model_read(struct arch_model *model, const struct gguf_file *file, struct log *log);
 /* "llama-7b:f16", "13b", "30b", "65b", "classics-13m:q4_k_m", or
  * "layers=2,dim=256,heads=8,kv_heads=4,ffn=1024,vocab=4096,type=q8_0". The type (default f16) is a
- * weight format for all matrices, or q4_k_m: Q4_K with attn_v and ffn_down of half the layers and
- * the head in Q6_K. Of the list, kv_heads (as many as heads), vocab (32000), ctx (2048) and type
- * may be left out. */
+ * weight format for all matrices, or a mixture of llama-quantize: q3_k_s, q3_k_m, q3_k_l, q4_k_s,
+ * q4_k_m, q5_k_s or q5_k_m. Of the list, kv_heads (as many as heads), vocab (32000), ctx (2048) and
+ * type may be left out. */
 bool arch_model_dummy(struct arch_model *model, const char *spec, struct log *log);
 void arch_model_finish(struct arch_model *model);
 

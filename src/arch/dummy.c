@@ -61,9 +61,11 @@ static bool same(const char *text, size_t n, const char *name)
 static bool read_type(struct reader *reader, const char *text, size_t n)
 {
     struct arch_table *table = reader->table;
-    table->dummy_mixed = same(text, n, "q4_k_m");
-    if (table->dummy_mixed) {
-        return true;
+    for (uint32_t i = 0; arch_mix_at(i) != NULL; i++) {
+        if (same(text, n, arch_mix_name(arch_mix_at(i)))) {
+            table->dummy_mix = arch_mix_at(i);
+            return true;
+        }
     }
     for (uint32_t i = 0; i < QUANT_COUNT; i++) {
         if (same(text, n, quant_get(i)->name)) {
@@ -76,8 +78,11 @@ static bool read_type(struct reader *reader, const char *text, size_t n)
     for (uint32_t i = 0; i < QUANT_COUNT; i++) {
         str_printf(&list, "%s, ", quant_get(i)->name);
     }
-    log_error(reader->log, "dummy %s: type %.*s is not supported (supported: %sQ4_K_M)",
-              reader->spec, (int)n, text, str_get(&list));
+    for (uint32_t i = 0; arch_mix_at(i) != NULL; i++) {
+        str_printf(&list, "%s%s", i > 0 ? ", " : "", arch_mix_name(arch_mix_at(i)));
+    }
+    log_error(reader->log, "dummy %s: type %.*s is not supported (supported: %s)", reader->spec,
+              (int)n, text, str_get(&list));
     str_finish(&list);
     return false;
 }
@@ -207,22 +212,8 @@ bool arch_dummy_read(struct arch_table *table, const char *spec)
     return ok && set_hparams(&reader, table->model);
 }
 
-/* llama.cpp's choice for Q4_K_M: the head (or the embedding that serves as it) in Q6_K, and attn_v
- * and ffn_down in Q6_K in the first and last eighth of the layers and in every third between
- * (src/llama-quant.cpp, use_more_bits). */
-static enum quant_id mixed_quant(const struct arch_model *model, const char *name, int32_t layer)
-{
-    int32_t n = (int32_t)model->hp.n_layers;
-    if (layer < 0 || layer >= n) {
-        bool head = strncmp(name, "output.", 7) == 0 || model->hp.tied_embedding;
-        return head ? QUANT_Q6_K : QUANT_Q4_K;
-    }
-    bool more = layer < n / 8 || layer >= 7 * n / 8 || (layer - n / 8) % 3 == 2;
-    bool sensitive = strstr(name, "attn_v.") != NULL || strstr(name, "ffn_down.") != NULL;
-    return more && sensitive ? QUANT_Q6_K : QUANT_Q4_K;
-}
-
 enum quant_id arch_dummy_quant(const struct arch_table *table, const char *name, int32_t layer)
 {
-    return table->dummy_mixed ? mixed_quant(table->model, name, layer) : table->dummy_type;
+    return table->dummy_mix != NULL ? arch_mix_quant(table->dummy_mix, table->model, name, layer)
+                                    : table->dummy_type;
 }

@@ -76,7 +76,7 @@ struct arch_table {
     const struct gguf_file *file; /* NULL: a dummy */
     struct log *log;
     enum quant_id dummy_type;
-    bool dummy_mixed; /* q4_k_m: dummy_type is not looked at */
+    const struct arch_mix *dummy_mix; /* NULL: all matrices in dummy_type */
 };
 
 /* Adds one weight after looking it up and checking it. `name` is printed with the layer where
@@ -96,8 +96,16 @@ bool arch_table_check_rest(const struct arch_table *table);
 
 /* Hyper-parameters and formats of a spec (arch.h). */
 bool arch_dummy_read(struct arch_table *table, const char *spec);
-/* The format of a dummy's matrix (arch.h: q4_k_m). */
+/* The format of a dummy's matrix. */
 enum quant_id arch_dummy_quant(const struct arch_table *table, const char *name, int32_t layer);
+
+/* ---- mix.c ---- */
+
+/* Mixtures of formats; NULL at their end. */
+const struct arch_mix *arch_mix_at(uint32_t i);
+const char *arch_mix_name(const struct arch_mix *mix);
+enum quant_id arch_mix_quant(const struct arch_mix *mix, const struct arch_model *model,
+                             const char *name, int32_t layer);
 
 /* ---- blocks.c ---- */
 

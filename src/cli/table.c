@@ -82,7 +82,8 @@ static const struct cli_option options[] = {
      .commands = CLI_BENCH,
      .offset = AT(dummy),
      .help = "instead of a file: weights made on the devices, llama-7b:f16 (also 13b, 30b, 65b, "
-             "classics-13m; f32, q8_0, q4_k_m) or layers=,dim=,heads=,kv_heads=,ffn=,vocab=,type="},
+             "classics-13m; any weight format, q3_k_m, q4_k_m, q5_k_m, ...) or "
+             "layers=,dim=,heads=,kv_heads=,ffn=,vocab=,type="},
     {.names = {"-p", "--prompt"},
      .value = "TEXT",
      .kind = CLI_STRING,
