@@ -1,10 +1,11 @@
 // Q5_K: value = d * sc * q - dmin * m. Plane 0: 16-byte units of 32 columns, low 4 bits, column
-// 8j + 4s + k in bits 4s of byte k of word j; plane 1: 4-byte units of 32 columns, high bit, column
-// 4s + k in bit s of byte k; plane 2: 16-byte units of 256 columns: bytes 0..7 sc, 8..15 m of each
-// 32 columns; plane 3: 4-byte units of 256 columns: d in the low half, dmin in the high half.
+// 8j + 4s + k in bits 4s of byte k of word j; plane 1: 16-byte units of 128 columns, high bit, column
+// 32j + 4s + k in bit s of byte k of word j; plane 2: 16-byte units of 256 columns: bytes 0..7 sc,
+// 8..15 m of each 32 columns; plane 3: 4-byte units of 256 columns: d in the low half, dmin in the
+// high half.
 #define QUANT_STEP 32
 #define QUANT_HEAD 256
-#define QUANT_SIDE 0
+#define QUANT_SIDE 128
 #define QUANT_GROUP 32
 #define QUANT_OFFSET 1
 
@@ -24,12 +25,13 @@ quant_head quant_load_head(quant_row row, uint head)
 
 uvec4 quant_load_side(quant_row row, uint side)
 {
-    return uvec4(0u);
+    return W16(row, 1, side);
 }
 
 quant_words quant_load(quant_row row, uint step, uvec4 side)
 {
-    return quant_words(W16(row, 0, step), W4(row, 1, step));
+    uvec2 pair = (step & 2u) == 0u ? side.xy : side.zw;
+    return quant_words(W16(row, 0, step), (step & 1u) == 0u ? pair.x : pair.y);
 }
 
 vec4 quant_raw4(quant_words words, int i)

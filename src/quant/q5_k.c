@@ -2,8 +2,9 @@
  * bits, sc and m of 6, d and dmin f16. In the file: d, dmin, 12 bytes of sc and m, 32 bytes of high
  * bits (bit g of byte i: column i of group g), 128 bytes of low nibbles (each 32 bytes hold one
  * group in their low nibbles and the next in the high ones).
- * Planes, as fold_columns lays them: 0: 16 bytes per group, low 4 bits; 1: 4 bytes per group, high
- * bit; 2: 16 bytes per block: 8 bytes of sc, 8 of m; 3: 4 bytes per block: d low, dmin high. */
+ * Planes, as fold_columns lays them: 0: 16 bytes per group, low 4 bits; 1: 16 bytes per 128
+ * columns, high bit; 2: 16 bytes per block: 8 bytes of sc, 8 of m; 3: 4 bytes per block: d low,
+ * dmin high. */
 #include "quant/internal.h"
 
 #include <math.h>
@@ -106,7 +107,7 @@ const struct quant_format quant_format_q5_k = {
     .block_cols = COLS,
     .block_bytes = BYTES,
     .planes = {{.unit_bytes = 16, .unit_cols = 32, .dummy_and = 0xffffffffu, .dummy_or = 0},
-               {.unit_bytes = 4, .unit_cols = 32, .dummy_and = 0xffffffffu, .dummy_or = 0},
+               {.unit_bytes = 16, .unit_cols = 128, .dummy_and = 0xffffffffu, .dummy_or = 0},
                {.unit_bytes = 16, .unit_cols = 256, .dummy_and = 0x1f1f1f1fu, .dummy_or = 0},
                {.unit_bytes = 4, .unit_cols = 256, .dummy_and = 0, .dummy_or = 0x14d80500u}},
     .decode = decode,
