@@ -16,4 +16,7 @@ uint w_fetch4(uint i)
     return (i & 1u) == 0u ? pair.x : pair.y;
 }
 
+// Every lane of a subgroup of S takes part in all loads and values: shuffles may serve as tables.
+#define W_SHUFFLE 1
+
 #include "common/weights.glsl"

@@ -6,3 +6,37 @@ vec4 nl4_values(uint w)
     vec4 n = quant_bytes4(w);
     return roundEven((((0.001586 * n + 0.031086) * n - 1.3719) * n + 24.174) * n - 126.57);
 }
+
+// The same with a table of the 16 values over the lanes of a subgroup, where that is faster: a shuffle
+// is one instruction there. A format keeps nl4_table() beside its words.
+#ifdef W_SHUFFLE
+vec2 nl4_table()
+{
+    uint lane = gl_SubgroupInvocationID & 7u;
+    return nl4_values(lane | (lane + 8u) << 8).xy;
+}
+
+vec4 nl4_values(uint w, vec2 table)
+{
+    if (S < 8) {
+        return nl4_values(w);
+    }
+    vec4 v;
+    [[unroll]] for (int k = 0; k < 4; k++) {
+        uint q = w >> (8 * k);
+        float low = subgroupShuffle(table.x, q & 7u), high = subgroupShuffle(table.y, q & 7u);
+        v[k] = (q & 8u) == 0u ? low : high;
+    }
+    return v;
+}
+#else
+vec2 nl4_table()
+{
+    return vec2(0.0);
+}
+
+vec4 nl4_values(uint w, vec2 table)
+{
+    return nl4_values(w);
+}
+#endif

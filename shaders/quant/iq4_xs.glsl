@@ -16,6 +16,7 @@ struct quant_head {
 };
 struct quant_words {
     uvec4 w;
+    vec2 table;
 };
 
 quant_head quant_load_head(quant_row row, uint head)
@@ -31,12 +32,12 @@ uvec4 quant_load_side(quant_row row, uint side)
 
 quant_words quant_load(quant_row row, uint step, uvec4 side)
 {
-    return quant_words(W16(row, 0, step));
+    return quant_words(W16(row, 0, step), nl4_table());
 }
 
 vec4 quant_raw4(quant_words words, int i)
 {
-    return nl4_values(words.w[i >> 1] >> (4 * (i & 1)) & 0x0f0f0f0fu);
+    return nl4_values(words.w[i >> 1] >> (4 * (i & 1)) & 0x0f0f0f0fu, words.table);
 }
 
 vec2 quant_scale(quant_head head, uint chunk)
