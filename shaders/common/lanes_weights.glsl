@@ -19,4 +19,7 @@ uint w_fetch4(uint i)
 // Every lane of a subgroup of S takes part in all loads and values: shuffles may serve as tables.
 #define W_SHUFFLE 1
 
+// A fetch of 4 bytes costs more than one of 16: heads are as wide as a format can make them.
+#define W_WIDE 1
+
 #include "common/weights.glsl"

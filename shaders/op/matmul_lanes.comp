@@ -190,9 +190,10 @@ void add_columns()
         add_chunk(c, c % CHUNKS);
     }
 #else
-    [[dont_unroll]] for (uint h = 0; h < chunks / CHUNKS; h++) {
+    [[dont_unroll]] for (uint h = 0; h * CHUNKS < chunks; h++) {
         load_head(h);
-        [[dont_unroll]] for (uint k = 0; k < CHUNKS; k++) {
+        uint n = min(CHUNKS, chunks - h * CHUNKS); // formats of blocks of 32: the last may be short
+        [[dont_unroll]] for (uint k = 0; k < n; k++) {
             uint c = h * CHUNKS + k;
 #if QUANT_SIDE != 0
             load_side(c / (QUANT_SIDE / 32));
