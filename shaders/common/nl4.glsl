@@ -7,8 +7,7 @@ vec4 nl4_values(uint w)
     return roundEven((((0.001586 * n + 0.031086) * n - 1.3719) * n + 24.174) * n - 126.57);
 }
 
-// The same with a table of the 16 values over the lanes of a subgroup, where that is faster: a shuffle
-// is one instruction there. A format keeps nl4_table() beside its words.
+// The same with a table of the 16 values, where that is faster. A format keeps nl4_table() beside its words.
 #ifdef W_SHUFFLE
 vec2 nl4_table()
 {
@@ -18,16 +17,7 @@ vec2 nl4_table()
 
 vec4 nl4_values(uint w, vec2 table)
 {
-    if (S < 8) {
-        return nl4_values(w);
-    }
-    vec4 v;
-    [[unroll]] for (int k = 0; k < 4; k++) {
-        uint q = w >> (8 * k);
-        float low = subgroupShuffle(table.x, q & 7u), high = subgroupShuffle(table.y, q & 7u);
-        v[k] = (q & 8u) == 0u ? low : high;
-    }
-    return v;
+    return S < 8 ? nl4_values(w) : w_lookup16(table, w);
 }
 #else
 vec2 nl4_table()
