@@ -236,7 +236,7 @@ static void dummies_have_plausible_values(void **state)
         }
         double mean = sum / (64 * 2048), std = sqrt(squares / (64 * 2048) - mean * mean);
         print_message("%s dummies: mean %.5f, standard deviation %.5f\n", format->name, mean, std);
-        assert_true(std > 0.018 && std < 0.025);
+        assert_true(std > 0.018 && std < 0.028); /* a scale may be a power of two */
         assert_true(fabs(mean) < 0.001);
         mem_free(row);
         mem_free(image);
