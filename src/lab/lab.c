@@ -29,6 +29,22 @@ static bool quant_fits(const struct lab_op *op, uint32_t shape, uint32_t quant)
     return op->shapes[shape][op->quant_dim] % quant_get((enum quant_id)quant)->block_cols == 0;
 }
 
+/* What a format changes in a kernel is how values are made; tails of tiles and of rows depend on
+ * the size of its block. So the first format of each size takes every shape that fits, and of those
+ * the others take every third, each of three successive formats another one: tables of shapes have
+ * like ones in threes. */
+static bool takes(const struct lab_op *op, uint32_t shape, uint32_t quant)
+{
+    uint32_t turn = 0, nth = 0;
+    for (uint32_t q = 0; q < quant; q++) {
+        turn += quant_get(q)->block_cols == quant_get(quant)->block_cols ? 1 : 0;
+    }
+    for (uint32_t s = 0; s < shape; s++) {
+        nth += quant_fits(op, s, quant) ? 1 : 0;
+    }
+    return quant_fits(op, shape, quant) && (turn == 0 || (nth + turn) % 3 == 0);
+}
+
 /* Walks the cases up to number `index`; returns how many there are when index is not reached. */
 static uint32_t walk(const struct lab_op *op, uint32_t index, struct lab_case *out)
 {
@@ -36,7 +52,7 @@ static uint32_t walk(const struct lab_op *op, uint32_t index, struct lab_case *o
     uint32_t n_kv = (op->vary & LAB_BY_KV) != 0 ? 2 : 1;
     for (uint32_t s = 0; s < op->n_shapes; s++) {
         for (uint32_t q = 0; q < n_quant; q++) {
-            if (n_quant != 1 && !quant_fits(op, s, q)) {
+            if (n_quant != 1 && !takes(op, s, q)) {
                 continue;
             }
             for (uint32_t kv = 0; kv < n_kv; kv++) {
