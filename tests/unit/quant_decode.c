@@ -102,6 +102,36 @@ static void f16_specials(void **state)
     }
 }
 
+/* Exponents of MXFP4 at both ends: subnormal scales, and 255, which is a power of two like all. */
+static void mxfp4_exponents(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t e;
+        float unit;
+    } CASES[] = {{0, 0x1p-128f}, {1, 0x1p-127f}, {2, 0x1p-126f}, {254, 0x1p126f}, {255, 0x1p127f}};
+    static const float TWICE[8] = {0, 1, 2, 3, 4, 6, 8, 12};
+    const struct quant_format *format = quant_get(QUANT_MXFP4);
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        uint8_t block[17] = {CASES[i].e}, units[16] = {0}, exponents[4] = {0};
+        uint8_t *planes[QUANT_PLANES] = {units, exponents};
+        const uint8_t *const packed[QUANT_PLANES] = {units, exponents};
+        float out[32], back[32];
+        for (size_t k = 0; k < 16; k++) {
+            block[1 + k] = (uint8_t)(k | k << 4);
+        }
+        format->decode(block, out, 32);
+        format->pack(block, 32, planes);
+        format->unpack(packed, 32, back);
+        assert_memory_equal(out, back, sizeof out);
+        for (size_t k = 0; k < 16; k++) {
+            float want = CASES[i].unit * (k < 8 ? TWICE[k] : -TWICE[k - 8]);
+            assert_true(out[k] == want && out[16 + k] == want);
+            assert_true(k != 8 || !signbit(out[k])); /* there is no -0 */
+        }
+    }
+}
+
 /* Largest |decode(encode(x)) - x| over a block of values of about 0.02. */
 static void encode_is_near(void **state)
 {
@@ -164,9 +194,8 @@ static void types_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decode_equals_vectors),
-        cmocka_unit_test(f16_specials),
-        cmocka_unit_test(encode_is_near),
+        cmocka_unit_test(decode_equals_vectors), cmocka_unit_test(f16_specials),
+        cmocka_unit_test(mxfp4_exponents),       cmocka_unit_test(encode_is_near),
         cmocka_unit_test(types_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
