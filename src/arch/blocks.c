@@ -102,7 +102,8 @@ static uint32_t add_rope(struct arch_wiring *wiring, uint32_t x, uint32_t heads)
                                 .dims = hp->rope_dims,
                                 .half_split = hp->rope_half_split ? 1 : 0,
                                 .base = hp->rope_base,
-                                .scale = 1.0f / hp->rope_factor};
+                                .scale = 1.0f / hp->rope_factor,
+                                .magnitude = 1.0f};
     return wiring->plan->failed ? PLAN_NONE
                                 : op_rope(wiring->plan, x, wiring->step, wiring->factors, &attr);
 }

@@ -13,8 +13,9 @@
  * is STEP_TOKEN_CHAINED. */
 uint32_t op_embed(struct plan *plan, uint32_t weight, uint32_t step, uint32_t ids_in);
 
-/* y = x / sqrt(mean(x^2) + eps) * w, each row by itself (Zhang & Sennrich 2019). w: F32 [1][cols].
- */
+/* y = x / sqrt(mean(x^2) + eps) * w, each row by itself (Zhang & Sennrich 2019). w: F32 [1][cols];
+ * where it has fewer columns than x, which it must divide, each group of as many is normalised
+ * alone (the heads of q and k). */
 uint32_t op_rmsnorm(struct plan *plan, uint32_t x, uint32_t w, float eps);
 
 /* y[t][r] = sum_k w[r][k] * x[t][k] (+ residual[t][r], PLAN_NONE: none). f32 accumulation.
@@ -24,20 +25,27 @@ struct op_matmul_attr {
 };
 uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x);
 
-/* y = a + b. */
+/* y = a + b. b may be one row, an activation or an F32 weight, which every row of a gets (bias). */
 uint32_t op_add(struct plan *plan, uint32_t a, uint32_t b);
 
 /* y = silu(gate) * up, silu(v) = v / (1 + exp(-v)) (Shazeer 2020). */
 uint32_t op_swiglu(struct plan *plan, uint32_t gate, uint32_t up);
 
+/* y = gelu(gate) * up, gelu in its tanh form (Hendrycks & Gimpel 2016). */
+uint32_t op_geglu(struct plan *plan, uint32_t gate, uint32_t up);
+
+/* y = scale * x, or softcap * tanh(scale * x / softcap) where softcap is not 0. */
+uint32_t op_scale(struct plan *plan, uint32_t x, float scale, float softcap);
+
 /* Rotary embedding of x [tokens][heads * head_dim] at positions step.pos[t] (Su et al. 2021).
  * The first `dims` of each head are rotated, in pairs (2i, 2i+1) or, when half_split, (i,
  * i+dims/2), by the angle pos * scale * base^(-2i/dims) / factor[i]; factors: F32 [1][dims/2]
- * weight or PLAN_NONE (all 1). `scale` is 1/linear scaling factor. */
+ * weight or PLAN_NONE (all 1). `scale` is 1/linear scaling factor; sine and cosine are multiplied
+ * by `magnitude` (1 but for some long contexts). */
 struct op_rope_attr {
     uint32_t heads, head_dim, dims;
     uint32_t half_split; /* 0 interleaved (llama), 1 half-split (NeoX) */
-    float base, scale;
+    float base, scale, magnitude;
 };
 uint32_t op_rope(struct plan *plan, uint32_t x, uint32_t step, uint32_t factors,
                  const struct op_rope_attr *attr);
