@@ -9,19 +9,58 @@
 #include "gguf/gguf.h"
 #include "plan/plan.h"
 
-enum arch_rope_scaling { ARCH_ROPE_NONE, ARCH_ROPE_LINEAR };
+enum arch_rope_scaling {
+    ARCH_ROPE_NONE,
+    ARCH_ROPE_LINEAR, /* positions are divided by rope_factor */
+    ARCH_ROPE_YARN,   /* Peng et al. 2023: factors by dimension, made at load */
+    ARCH_ROPE_LONG    /* Ding et al. 2024: factors in the file, for short and for long contexts */
+};
+enum arch_gate { ARCH_GATE_SILU, ARCH_GATE_GELU };
+enum arch_qk_norm {
+    ARCH_QK_NORM_NONE,
+    ARCH_QK_NORM_HEAD, /* each head of q and k is normalised alone */
+    ARCH_QK_NORM_FULL  /* all heads of a token together */
+};
 
 struct arch_hparams {
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab;
     uint32_t n_ctx_train;
     float rms_eps;
+    /* rotary embedding */
     float rope_base;
+    float rope_base_local; /* of local layers, whose positions are not scaled; 0: as all layers */
     uint32_t rope_dims;
     enum arch_rope_scaling rope_scaling;
-    float rope_factor; /* linear: positions are divided by it */
+    float rope_factor;          /* linear, YaRN */
+    uint32_t n_ctx_orig;        /* context before it was scaled: YaRN, long */
+    float rope_magnitude;       /* factor of sine and cosine */
+    float beta_fast, beta_slow; /* YaRN */
     bool rope_half_split;
-    bool tied_embedding; /* the head multiplies by token_embd */
+    /* attention */
+    uint32_t window;        /* a token sees itself and window - 1 before it; 0: all */
+    uint32_t window_period; /* 0: every layer is local; p: layer l is global where l % p == p - 1 */
+    float attn_scale;       /* of q.k */
+    float attn_softcap;     /* 0: none */
+    enum arch_qk_norm qk_norm;
+    bool qkv_bias;  /* q, k and v must have one; anywhere else a bias is added where there is one */
+    bool fused_qkv; /* rows of q, k and v, in this order, are one tensor */
+    /* feed-forward */
+    enum arch_gate gate;
+    bool fused_gate_up; /* rows of gate and up, in this order, are one tensor: ffn_up */
+    /* residual stream */
+    bool norm_before, norm_after; /* of each block: before it, on its result, or both */
+    float embd_scale, residual_scale, logit_scale; /* factors: of the embedding, of what a block
+                                                      adds, of the logits */
+    float final_softcap;                           /* of the logits; 0: none */
+    bool tied_embedding;                           /* the head multiplies by token_embd */
 };
+
+/* Layer `layer` sees only the window. */
+static inline bool arch_is_local(const struct arch_hparams *hp, uint32_t layer)
+{
+    return hp->window != 0 &&
+           (hp->window_period == 0 || layer % hp->window_period != hp->window_period - 1);
+}
 
 /* One weight of the model, checked: it is there and has the shape that the hyper-parameters ask. */
 struct arch_weight {
@@ -30,7 +69,9 @@ struct arch_weight {
     uint64_t rows, cols; /* rows = outputs; vectors are 1 x n */
     int32_t layer;       /* PLAN_LAYER_INPUT, 0.., n_layers for the head. Rope factors,
                             which every layer reads, are at PLAN_LAYER_INPUT */
-    const struct gguf_tensor *tensor; /* NULL: dummy */
+    const struct gguf_tensor *tensor; /* NULL: dummy, or made by arch_weight_make */
+    uint64_t row0;       /* the weight's first row in the tensor, which may hold several weights */
+    uint64_t file_bytes; /* its part of the file, or what it would be in one; 0: made */
 };
 
 struct arch_model {
@@ -57,8 +98,12 @@ bool arch_model_read(struct arch_model *model, const struct gguf_file *file, str
 bool arch_model_dummy(struct arch_model *model, const char *spec, struct log *log);
 void arch_model_finish(struct arch_model *model);
 
+/* Values [cols] of a vector that has no tensor: YaRN's factors, and ones for dummies. */
+void arch_weight_make(const struct arch_model *model, const struct arch_weight *weight, float *out);
+
 struct arch_build_params {
     uint32_t n_tokens, n_out;      /* of a step; n_out 0: no head */
+    uint32_t n_ctx;                /* of a sequence; above n_ctx_orig: the factors for long ones */
     uint32_t n_slots;              /* of the KV cache, multiple of STEP_BLOCK */
     uint32_t step_words;           /* size of the step buffer */
     enum plan_elem k_type, v_type; /* PLAN_F16 or PLAN_F32 */

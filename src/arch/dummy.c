@@ -20,7 +20,7 @@ static const struct shape SHAPES[] = {
     {"classics-13m", false, true, 12, 256, 8, 4, 1024, 4096, 1024},
 };
 
-static const char *const SPEC_FIELDS[ARCH_FIELDS] = {
+static const char *const SPEC_FIELDS[ARCH_FIELDS_OF_DUMMIES] = {
     [ARCH_LAYERS] = "layers",
     [ARCH_EMBD] = "dim",
     [ARCH_HEADS] = "heads",
@@ -182,10 +182,9 @@ static bool set_hparams(const struct reader *reader, struct arch_model *model)
         .rms_eps = 1e-5f,
         .rope_base = 10000.0f,
         .rope_dims = head_dim,
-        .rope_factor = 1.0f,
-        .rope_half_split = model->family->rope_half_split,
         .tied_embedding = shape->tied,
     };
+    arch_hparams_defaults(&model->hp);
     char name[80];
     snprintf(name, sizeof name, "dummy %.64s", reader->spec);
     struct arch_where where = {

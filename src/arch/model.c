@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,35 +57,6 @@ static void set_name(struct arch_model *model, const char *text, uint64_t bytes)
     model->name[n] = '\0';
 }
 
-/* "llama 7B": by the well-known shapes, else by the number of parameters. */
-static void set_shape(struct arch_model *model)
-{
-    static const struct {
-        uint32_t layers, embd, ff;
-        const char *name;
-    } KNOWN[] = {
-        {32, 4096, 11008, "7B"},
-        {40, 5120, 13824, "13B"},
-        {60, 6656, 17920, "30B"},
-        {80, 8192, 22016, "65B"},
-    };
-    const struct arch_hparams *hp = &model->hp;
-    for (size_t i = 0; i < sizeof KNOWN / sizeof KNOWN[0]; i++) {
-        if (hp->n_layers == KNOWN[i].layers && hp->n_embd == KNOWN[i].embd &&
-            hp->n_ff == KNOWN[i].ff) {
-            snprintf(model->shape, sizeof model->shape, "%s %s", model->family->name,
-                     KNOWN[i].name);
-            return;
-        }
-    }
-    double n = (double)model->n_params;
-    char unit = n >= 999.5e6 ? 'B' : n >= 999.5e3 ? 'M' : 'K';
-    n /= unit == 'B' ? 1e9 : unit == 'M' ? 1e6 : 1e3;
-    bool fraction = n < 9.95 && fabs(n - round(n)) >= 0.05;
-    snprintf(model->shape, sizeof model->shape, "%s %.*f%c", model->family->name, fraction ? 1 : 0,
-             n, unit);
-}
-
 bool arch_model_read(struct arch_model *model, const struct gguf_file *file, struct log *log)
 {
     memset(model, 0, sizeof *model);
@@ -100,7 +70,7 @@ bool arch_model_read(struct arch_model *model, const struct gguf_file *file, str
         !arch_table_check_rest(&table)) {
         goto fail;
     }
-    set_shape(model);
+    arch_shape_set(model);
     if (name.bytes != 0) {
         set_name(model, name.text, name.bytes);
     } else {
@@ -123,8 +93,19 @@ bool arch_model_dummy(struct arch_model *model, const char *spec, struct log *lo
         arch_model_finish(model);
         return false;
     }
-    set_shape(model);
+    arch_shape_set(model);
     return true;
+}
+
+void arch_weight_make(const struct arch_model *model, const struct arch_weight *weight, float *out)
+{
+    if (!model->dummy) {
+        arch_rope_yarn(&model->hp, out);
+        return;
+    }
+    for (uint64_t i = 0; i < weight->cols; i++) {
+        out[i] = 1;
+    }
 }
 
 void arch_model_finish(struct arch_model *model)

@@ -17,6 +17,7 @@ bool run_plan_init(const struct run_model *model, struct plan *plan, const struc
     struct arch_build_params params = {
         .n_tokens = n_tokens,
         .n_out = n_out,
+        .n_ctx = model->n_ctx,
         .n_slots = model->n_slots,
         .step_words = run_step_words(model, n_tokens),
         .k_type = model->k_type,

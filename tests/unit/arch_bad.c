@@ -210,11 +210,13 @@ static void expect_bad_string(const char *key, const char *text, const char *par
 static void test_strings(void **state)
 {
     (void)state;
-    expect_bad_string("general.architecture", "mamba", "mamba is not supported (supported: llama)");
+    expect_bad_string("general.architecture", "mamba",
+                      "mamba is not supported (supported: llama, qwen2, qwen3, phi3, olmo2, "
+                      "granite, gemma2, gemma3)");
     expect_bad_string("general.architecture", "", "key general.architecture:  is not supported");
     expect_bad_string("general.architecture", "%s%n", "%s%n is not supported");
     expect_bad_string("general.architecture", "a\nb", "a?b is not supported");
-    expect_bad_string("llama.rope.scaling.type", "yarn", "yarn is not supported (supported: none");
+    expect_bad_string("llama.rope.scaling.type", "su", "su is not supported (supported: none");
     expect_bad_string("llama.rope.scaling.type", "linear", "llama.rope.scaling.factor: is missing");
 }
 
@@ -231,7 +233,7 @@ static void test_long_name(void **state)
     const struct gguf_make_kv kvs[] = {
         {.key = "general.architecture", .type = GGUF_STRING, .value = value, .bytes = 8 + n}, {0}};
     params.kvs = kvs;
-    expect_bad(&params, "aaaa is not supported (supported: llama)");
+    expect_bad(&params, "aaaa is not supported (supported: llama, qwen2, ");
     mem_free(value);
 }
 
@@ -353,11 +355,13 @@ static void test_refused_tensors(void **state)
     const struct {
         const char *name, *part;
     } cases[] = {
-        {"blk.0.attn_q.bias", "tensor blk.0.attn_q.bias: biases are not supported"},
+        {"blk.0.attn_norm.bias",
+         "tensor blk.0.attn_norm.bias: a bias here is not supported in llama"},
         {"blk.0.ffn_gate_exps.weight", "mixture of experts is not supported"},
         {"blk.0.ffn_gate_inp.weight", "mixture of experts is not supported"},
         {"blk.1.attn_q_norm.weight", "query and key norm is not supported"},
-        {"rope_factors_long.weight", "rope scaling of this kind is not supported"},
+        {"rope_factors_short.weight", "rope scaling of this kind is not supported in llama"},
+        {"rope_factors_long.weight", "llama.rope.scaling.original_context_length: is missing"},
         {"blk.2.attn_q.weight", "is of layer 2, but key llama.block_count is 2"},
         {"blk.99999999999999999999.x", "is of layer"},
     };
