@@ -15,6 +15,7 @@ struct make {
     struct arena arena; /* tensor data and names, until the file is written */
     uint64_t seed;
     uint64_t used; /* bit i: params->kvs[i] has been dealt with */
+    uint64_t used_tensors;
     bool failed;
 };
 
@@ -242,23 +243,48 @@ static uint64_t type_bytes(uint32_t type, uint32_t n_dims, const uint64_t *dims)
     return n / cols * bytes;
 }
 
+static void add_listed(struct make *make, const struct gguf_make_tensor *t, uint32_t n_dims,
+                       const uint64_t *dims)
+{
+    uint64_t bytes = type_bytes(t->type, n_dims, dims);
+    float *x = NULL;
+    if (t->fill != 0) {
+        x = arena_alloc(&make->arena, (size_t)bytes / sizeof *x, sizeof *x);
+        make->failed |= x == NULL;
+        for (size_t i = 0; x != NULL && i < bytes / sizeof *x; i++) {
+            x[i] = t->fill;
+        }
+    }
+    gguf_writer_add_tensor(&make->writer, t->name, t->type, n_dims, dims, x, bytes);
+}
+
 /* True when the caller's list has this tensor and it is done. */
 static bool add_changed(struct make *make, const char *name, uint32_t n_dims, const uint64_t *dims)
 {
     const struct gguf_make_tensor *t = make->params->tensors;
-    for (; t != NULL && t->name != NULL; t++) {
-        if (strcmp(t->name, name) != 0) {
+    for (uint32_t i = 0; t != NULL && t[i].name != NULL && i < 64; i++) {
+        if (strcmp(t[i].name, name) != 0) {
             continue;
         }
-        if (!t->omit) {
-            uint32_t n = t->n_dims != 0 ? t->n_dims : n_dims;
-            const uint64_t *shape = t->n_dims != 0 ? t->dims : dims;
-            gguf_writer_add_tensor(&make->writer, name, t->type, n, shape, NULL,
-                                   type_bytes(t->type, n, shape));
+        make->used_tensors |= 1ull << i;
+        if (!t[i].omit) {
+            add_listed(make, &t[i], t[i].n_dims != 0 ? t[i].n_dims : n_dims,
+                       t[i].n_dims != 0 ? t[i].dims : dims);
         }
         return true;
     }
     return false;
+}
+
+/* Tensors of the caller that no model of the usual shape has. */
+static void add_other_tensors(struct make *make)
+{
+    const struct gguf_make_tensor *t = make->params->tensors;
+    for (uint32_t i = 0; t != NULL && t[i].name != NULL && i < 64; i++) {
+        if ((make->used_tensors & 1ull << i) == 0 && !t[i].omit) {
+            add_listed(make, &t[i], t[i].n_dims, t[i].dims);
+        }
+    }
 }
 
 static void add_vector(struct make *make, const char *name, uint64_t cols, double low, double high)
@@ -341,6 +367,7 @@ static void add_tensors(struct make *make)
     for (uint32_t i = 0; i < p->layers; i++) {
         add_layer(make, i);
     }
+    add_other_tensors(make);
 }
 
 /* ---- whole ---- */

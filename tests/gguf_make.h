@@ -23,17 +23,18 @@
 
 #define GGUF_MAKE_MIN_VOCAB 320
 
-/* What is written instead of a tensor, or instead of a key: the first entry whose name matches. */
+/* What is written instead of a tensor, or instead of a key: the first entry whose name matches. A
+ * tensor or key that is not written otherwise is added at the end. At most 64 entries each. */
 struct gguf_make_tensor {
     const char *name; /* "blk.0.attn_q.weight"; NULL ends the list */
     bool omit;        /* leave it out */
     uint32_t type;    /* ggml type; the data is zeros */
+    float fill;       /* F32: every value */
     uint32_t n_dims;  /* 0: keep the shape, change only the type */
     uint64_t dims[4];
 };
 struct gguf_make_kv {
-    const char *key; /* "llama.block_count"; NULL ends the list. A key that is not written
-                        otherwise is added at the end. At most 64 entries */
+    const char *key; /* "llama.block_count"; NULL ends the list */
     bool omit;
     uint32_t type;     /* gguf_type */
     const void *value; /* as in the file; arrays and strings with their heads */

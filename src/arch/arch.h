@@ -55,13 +55,6 @@ struct arch_hparams {
     bool tied_embedding;                           /* the head multiplies by token_embd */
 };
 
-/* Layer `layer` sees only the window. */
-static inline bool arch_is_local(const struct arch_hparams *hp, uint32_t layer)
-{
-    return hp->window != 0 &&
-           (hp->window_period == 0 || layer % hp->window_period != hp->window_period - 1);
-}
-
 /* One weight of the model, checked: it is there and has the shape that the hyper-parameters ask. */
 struct arch_weight {
     char name[48];       /* "blk.0.attn_q.weight" */
@@ -97,6 +90,9 @@ bool arch_model_read(struct arch_model *model, const struct gguf_file *file, str
  * may be left out. */
 bool arch_model_dummy(struct arch_model *model, const char *spec, struct log *log);
 void arch_model_finish(struct arch_model *model);
+
+/* Does the layer see only the window? */
+bool arch_is_local(const struct arch_hparams *hp, uint32_t layer);
 
 /* Values [cols] of a vector that has no tensor: YaRN's factors, and ones for dummies. */
 void arch_weight_make(const struct arch_model *model, const struct arch_weight *weight, float *out);

@@ -22,13 +22,14 @@ static bool read_cap(const struct arch_reader *reader, enum arch_field field, fl
     return true;
 }
 
-/* A window that no trained position fills is none. */
+/* Where all layers are alike, a window as long as the context is none. */
 static bool read_window(const struct arch_reader *reader, struct arch_hparams *hp)
 {
     if (arch_read_u32(reader, reader->where->fields[ARCH_WINDOW], &hp->window) == GGUF_BAD) {
         return false;
     }
-    hp->window = hp->window < hp->n_ctx_train ? hp->window : 0;
+    bool none = hp->window_period == 0 && hp->window >= hp->n_ctx_train;
+    hp->window = none ? 0 : hp->window;
     return true;
 }
 

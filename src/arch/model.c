@@ -138,6 +138,12 @@ bool arch_build(const struct arch_model *model, struct plan *plan,
     return !plan->failed;
 }
 
+bool arch_is_local(const struct arch_hparams *hp, uint32_t layer)
+{
+    uint32_t p = hp->window_period;
+    return hp->window != 0 && (p == 0 || layer % p != p - 1);
+}
+
 uint64_t arch_kv_bytes(const struct arch_model *model, const struct arch_build_params *params)
 {
     uint64_t entry =
