@@ -211,8 +211,7 @@ static void test_strings(void **state)
 {
     (void)state;
     expect_bad_string("general.architecture", "mamba",
-                      "mamba is not supported (supported: llama, qwen2, qwen3, phi3, olmo2, "
-                      "granite, gemma2, gemma3)");
+                      "mamba is not supported (supported: llama, qwen2, ");
     expect_bad_string("general.architecture", "", "key general.architecture:  is not supported");
     expect_bad_string("general.architecture", "%s%n", "%s%n is not supported");
     expect_bad_string("general.architecture", "a\nb", "a?b is not supported");
