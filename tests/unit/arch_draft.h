@@ -108,7 +108,8 @@ static inline void put_str(struct draft *draft, const char *field, const char *t
 static inline void draft_family(struct draft *draft, const char *arch)
 {
     draft_init(draft, arch);
-    bool gemma = strncmp(arch, "gemma", 5) == 0, olmo = strcmp(arch, "olmo2") == 0;
+    bool gemma = strncmp(arch, "gemma", 5) == 0 && arch[5] != '\0',
+         olmo = strcmp(arch, "olmo2") == 0;
     if (strcmp(arch, "qwen2") == 0) {
         put(draft, "blk.%d.attn_q.bias", 0, 4 * HEAD);
         put(draft, "blk.%d.attn_k.bias", 0, 2 * HEAD);

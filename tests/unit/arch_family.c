@@ -78,6 +78,8 @@ static void test_nodes(void **state)
         {"granite", "embed scale",
          "rmsnorm " ATTENTION "scale add rmsnorm matmul matmul swiglu matmul scale add",
          "rmsnorm scale matmul", false},
+        {"gemma", "embed scale", "rmsnorm " ATTENTION "add rmsnorm matmul matmul geglu matmul add",
+         "rmsnorm matmul", true},
         {"gemma2", "embed scale",
          "rmsnorm " ATTENTION "rmsnorm add rmsnorm matmul matmul geglu matmul rmsnorm add",
          "rmsnorm matmul scale", true},
