@@ -84,6 +84,37 @@ uint32_t op_rows(struct plan *plan, uint32_t x, uint32_t step);
  * wins). Result: a PLAN_IDS_OUT tensor. */
 uint32_t op_argmax(struct plan *plan, uint32_t logits);
 
+#define OP_MAX_EXPERTS 512
+
+/* The `used` experts with the largest logits [tokens][experts] of each token, in that order; of
+ * equal ones the lowest, and NaN is behind every number, so that ids are always experts. Weights:
+ * softmax over all experts (Shazeer et al. 2017); `normalise`: divided by their sum, as in Mixtral
+ * (Jiang et al. 2024). They are NaN where one of the logits is, or where the largest is infinite.
+ * Both results have the shape [tokens][used]; ids are u32. */
+struct op_router_attr {
+    uint32_t used, normalise;
+};
+struct op_routes {
+    uint32_t ids, weights;
+};
+struct op_routes op_router(struct plan *plan, uint32_t logits, const struct op_router_attr *attr);
+
+/* For i = t * used + j, a pair of token and expert: y[i][r] = sum_k w[ids[t][j]][r][k] * x[..][k].
+ * w: [experts * rows][cols]; x has a row for each token (t) or for each pair (i). Where there are
+ * several tokens it adds expert_lists, once for the same ids. src: w, x, ids, lists. */
+struct op_matmul_experts_attr {
+    uint32_t experts;
+};
+uint32_t op_matmul_experts(struct plan *plan, const char *name, uint32_t w, uint32_t x,
+                           uint32_t ids, uint32_t n_experts);
+
+/* Pairs by expert, each in ascending order: u32 [experts + 1] first entries of each expert, then
+ * the pairs; op_matmul_experts adds it by itself. */
+uint32_t op_expert_lists(struct plan *plan, uint32_t ids, uint32_t n_experts);
+
+/* out[t] = sum_j weights[t][j] * y[t * used + j], in the order of j. */
+uint32_t op_experts_sum(struct plan *plan, uint32_t y, uint32_t weights);
+
 /* Marks a matmul's result as the logits of the plan (role PLAN_LOGITS). */
 void op_logits(struct plan *plan, uint32_t x);
 

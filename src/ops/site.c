@@ -86,6 +86,15 @@ uint32_t ops_add_result(struct plan *plan, struct plan_node *node, const char *n
     return plan_add_node(plan, node) != PLAN_NONE ? node->dst[0] : PLAN_NONE;
 }
 
+uint32_t ops_add_words(struct plan *plan, const char *name, uint64_t rows, uint64_t cols)
+{
+    uint32_t id = plan_add_act(plan, name, rows, cols);
+    if (id != PLAN_NONE) {
+        plan->tensors[id].elem = PLAN_U32;
+    }
+    return id;
+}
+
 uint32_t ops_refuse(struct plan *plan, const char *op, const char *fmt, ...)
 {
     char text[256];

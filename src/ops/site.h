@@ -26,6 +26,9 @@ struct dev_kernel *ops_fixed_kernel(struct dev *dev, const struct dev_shader *sh
 uint32_t ops_add_result(struct plan *plan, struct plan_node *node, const char *name, uint64_t rows,
                         uint64_t cols);
 
+/* New u32 activation, named as by plan_add_act. */
+uint32_t ops_add_words(struct plan *plan, const char *name, uint64_t rows, uint64_t cols);
+
 /* Builder of an op on two activations of one shape, element by element; the result may take the
  * place of the first. */
 uint32_t ops_add_pair(struct plan *plan, const struct op *op, const char *name, uint32_t a,
