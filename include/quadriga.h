@@ -166,6 +166,7 @@ struct qd_model_info {
     uint64_t n_params, weight_bytes; /* in the file's formats */
     uint64_t file_bytes;
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab, n_ctx_train;
+    uint32_t n_experts, n_experts_used, n_ff_expert; /* mixture of experts; 0: none */
     float rope_base;
     uint32_t bos, eos; /* UINT32_MAX: none */
     bool adds_bos;

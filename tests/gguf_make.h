@@ -45,6 +45,11 @@ struct gguf_make_params {
     uint32_t layers, dim, heads, kv_heads, ffn, vocab, ctx;
     uint32_t head_dim;   /* 0: dim / heads; otherwise also written as attention.key_length */
     enum quant_id quant; /* of all matrices whose columns are a multiple of its block, else F16 */
+    uint32_t experts;    /* 0: dense; else ffn_{gate,up,down}_exps and ffn_gate_inp (F32) */
+    uint32_t used;       /* experts of a token */
+    uint32_t ffn_expert; /* 0: ffn; otherwise also written as expert_feed_forward_length */
+    bool single_experts; /* one 2-D tensor per expert, as old files have them */
+    bool same_experts;   /* all of them are the dense model's block of the same seed */
     bool tied;           /* no output.weight */
     float rope_base, rms_eps;
     const char *rope_scaling; /* llama.rope.scaling.type, e.g. "linear"; NULL: not written */

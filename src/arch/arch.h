@@ -47,6 +47,9 @@ struct arch_hparams {
     /* feed-forward */
     enum arch_gate gate;
     bool fused_gate_up; /* rows of gate and up, in this order, are one tensor: ffn_up */
+    uint32_t n_experts, n_experts_used; /* of each layer, and of each token; 0: one dense block */
+    uint32_t n_ff_expert;
+    bool experts_normalise; /* weights of the experts that are used add up to 1 */
     /* residual stream */
     bool norm_before, norm_after; /* of each block: before it, on its result, or both */
     float embd_scale, residual_scale, logit_scale; /* factors: of the embedding, of what a block
@@ -59,7 +62,8 @@ struct arch_hparams {
 struct arch_weight {
     char name[48];       /* "blk.0.attn_q.weight" */
     enum quant_id quant; /* on the device: vectors are F32 there, F32 or F16 in the file */
-    uint64_t rows, cols; /* rows = outputs; vectors are 1 x n */
+    uint64_t rows, cols; /* rows = outputs; vectors are 1 x n; of experts: all their rows */
+    uint32_t experts;    /* matrices one behind the other, rows / experts each; else 0 */
     int32_t layer;       /* PLAN_LAYER_INPUT, 0.., n_layers for the head. Rope factors,
                             which every layer reads, are at PLAN_LAYER_INPUT */
     const struct gguf_tensor *tensor; /* NULL: dummy, or made by arch_weight_make */
@@ -84,10 +88,10 @@ struct arch_model {
  * model is finished then. Tensors without a meaning are counted in one warning. */
 bool arch_model_read(struct arch_model *model, const struct gguf_file *file, struct log *log);
 /* "llama-7b:f16", "13b", "30b", "65b", "classics-13m:q4_k_m", or
- * "layers=2,dim=256,heads=8,kv_heads=4,ffn=1024,vocab=4096,type=q8_0". The type (default f16) is a
- * weight format for all matrices, or q4_k_m: Q4_K with attn_v and ffn_down of half the layers and
- * the head in Q6_K. Of the list, kv_heads (as many as heads), vocab (32000), ctx (2048) and type
- * may be left out. */
+ * "layers=2,dim=256,heads=8,kv_heads=4,ffn=1024,vocab=4096,type=q8_0", "mixtral-8x7b". The type
+ * (default f16) is a weight format for all matrices (routers are F32), or q4_k_m: Q4_K with attn_v
+ * and ffn_down of half the layers and the head in Q6_K. Of the list, kv_heads (as many as heads),
+ * vocab (32000), ctx (2048), experts (0: dense), used (2) and type may be left out. */
 bool arch_model_dummy(struct arch_model *model, const char *spec, struct log *log);
 void arch_model_finish(struct arch_model *model);
 
@@ -114,7 +118,8 @@ bool arch_build(const struct arch_model *model, struct plan *plan,
 /* KV bytes of one layer. */
 uint64_t arch_kv_bytes(const struct arch_model *model, const struct arch_build_params *params);
 /* Floating point operations of one token's forward pass, two per multiply-add: all matrices (the
- * embedding only where it is the head too) and attention to `len` entries. */
+ * embedding only where it is the head too; of experts those that are used) and attention to `len`
+ * entries. */
 double arch_flop(const struct arch_model *model, uint64_t len);
 
 #endif

@@ -66,6 +66,11 @@ static bool ffn_weights(struct arch_table *table, int32_t layer)
     const struct arch_rows gate = {
         hp->fused_gate_up ? "blk.%d.ffn_up.weight" : "blk.%d.ffn_gate.weight", 0, all};
     const struct arch_rows up = {"blk.%d.ffn_up.weight", all - ff, all};
+    if (hp->n_experts != 0) {
+        return (!hp->norm_before || add_vector(table, "blk.%d.ffn_norm.weight", layer, embd)) &&
+               arch_moe_weights(table, layer) &&
+               (!hp->norm_after || add_vector(table, "blk.%d.post_ffw_norm.weight", layer, embd));
+    }
     return (!hp->norm_before || add_vector(table, "blk.%d.ffn_norm.weight", layer, embd)) &&
            arch_table_add_rows(table, &gate, "blk.%d.ffn_gate.weight", layer, ff, embd) &&
            add_bias(table, "blk.%d.ffn_gate.bias", layer, ff, false) &&
@@ -291,6 +296,10 @@ uint32_t arch_block_ffn(struct arch_wiring *wiring, uint32_t x, uint32_t layer)
 {
     struct plan *plan = wiring->plan;
     uint32_t normed = norm_before(wiring, x, "blk.%d.ffn_norm.weight", layer);
+    if (wiring->model->hp.n_experts != 0) {
+        uint32_t y = arch_block_moe(wiring, normed, layer);
+        return add_residual(wiring, x, y, "blk.%d.post_ffw_norm.weight", layer);
+    }
     uint32_t gate = add_linear(wiring, normed, "gate", "blk.%d.ffn_gate", (int32_t)layer);
     uint32_t up = add_linear(wiring, normed, "up", "blk.%d.ffn_up", (int32_t)layer);
     if (plan->failed) {

@@ -24,6 +24,9 @@ static const char *const FILE_FIELDS[ARCH_FIELDS] = {
     [ARCH_ROPE_BASE] = "rope.freq_base",
     [ARCH_ROPE_DIMS] = "rope.dimension_count",
     [ARCH_ROPE_FACTOR] = "rope.scaling.factor",
+    [ARCH_EXPERTS] = "expert_count",
+    [ARCH_EXPERTS_USED] = "expert_used_count",
+    [ARCH_FF_EXPERT] = "expert_feed_forward_length",
     [ARCH_WINDOW] = "attention.sliding_window",
     [ARCH_ATTN_SCALE] = "attention.scale",
     [ARCH_ATTN_SOFTCAP] = "attn_logit_softcapping",
@@ -99,7 +102,11 @@ bool arch_hparams_check(const struct arch_hparams *hp, const struct arch_where *
            arch_check_float(where, ARCH_ROPE_BASE, hp->rope_base, 1.0f, 1e15f) &&
            arch_check_range(where, ARCH_ROPE_DIMS, hp->rope_dims, 2, hp->head_dim) &&
            check_even(where, ARCH_ROPE_DIMS, hp->rope_dims) &&
-           arch_check_float(where, ARCH_ROPE_FACTOR, hp->rope_factor, 1e-6f, 1e6f);
+           arch_check_float(where, ARCH_ROPE_FACTOR, hp->rope_factor, 1e-6f, 1e6f) &&
+           (hp->n_experts == 0 ||
+            (arch_check_range(where, ARCH_EXPERTS, hp->n_experts, 2, OP_MAX_EXPERTS) &&
+             arch_check_range(where, ARCH_EXPERTS_USED, hp->n_experts_used, 1, hp->n_experts) &&
+             arch_check_range(where, ARCH_FF_EXPERT, hp->n_ff_expert, 1, MAX_FF)));
 }
 
 /* ---- reading ---- */
@@ -179,25 +186,6 @@ static bool read_head_dim(const struct arch_reader *reader, struct arch_hparams 
     return true;
 }
 
-/* Keys that mean nothing when 0, and a model that we cannot run otherwise. */
-static bool refuse_features(const struct arch_reader *reader)
-{
-    static const char *const EXPERTS[] = {"expert_count", "expert_used_count",
-                                          "expert_shared_count"};
-    for (size_t i = 0; i < sizeof EXPERTS / sizeof EXPERTS[0]; i++) {
-        uint32_t value = 0;
-        if (arch_read_u32(reader, EXPERTS[i], &value) == GGUF_BAD) {
-            return false;
-        }
-        if (value != 0) {
-            log_error(reader->log, "%s: key %s.%s: is %u: mixture of experts is not supported",
-                      gguf_path(reader->file), reader->family, EXPERTS[i], value);
-            return false;
-        }
-    }
-    return true;
-}
-
 void arch_hparams_defaults(struct arch_hparams *hp)
 {
     hp->rope_factor = 1;
@@ -249,6 +237,6 @@ bool arch_hparams_read(struct arch_model *model, const struct gguf_file *file, s
     if (model->family->defaults != NULL) {
         model->family->defaults(hp);
     }
-    return refuse_features(&reader) && arch_rope_read(&reader, hp) &&
+    return arch_moe_read(&reader, hp) && arch_rope_read(&reader, hp) &&
            arch_hparams_check(hp, &where) && arch_features_read(&reader, hp);
 }

@@ -44,6 +44,9 @@ enum arch_field {
     ARCH_ROPE_BASE,
     ARCH_ROPE_DIMS,
     ARCH_ROPE_FACTOR,
+    ARCH_EXPERTS,
+    ARCH_EXPERTS_USED,
+    ARCH_FF_EXPERT,
     ARCH_FIELDS_OF_DUMMIES, /* a dummy's spec has no others */
     ARCH_WINDOW = ARCH_FIELDS_OF_DUMMIES,
     ARCH_ATTN_SCALE,
@@ -118,11 +121,19 @@ void arch_rope_yarn(const struct arch_hparams *hp, float *out);
 /* shape.c: model->shape, "llama 7B": by the well-known sizes, else by the number of parameters. */
 void arch_shape_set(struct arch_model *model);
 
+/* ---- moe.c ---- */
+
+/* Keys of a mixture of experts, where the file has them; what we cannot run is refused by name. */
+bool arch_moe_read(const struct arch_reader *reader, struct arch_hparams *hp);
+/* Router and experts of a layer. */
+bool arch_moe_weights(struct arch_table *table, int32_t layer);
+
 /* ---- weights.c ---- */
 
 enum arch_kind {
     ARCH_MATRIX,  /* [rows = outputs][cols = inputs], any supported format */
     ARCH_VECTOR,  /* 1 x cols; F32 or F16 in the file, F32 on the device */
+    ARCH_STACK,   /* n_experts matrices [rows][cols] one behind the other; shape [cols, rows, n] */
     ARCH_FACTORS, /* a vector of numbers above 0, at most OP_MAX_HEAD_DIM / 2 */
     ARCH_MADE     /* a vector that is not in the file: arch_weight_make */
 };
@@ -188,6 +199,9 @@ uint32_t arch_block_attention(struct arch_wiring *wiring, uint32_t x, uint32_t l
 void arch_block_kv(struct arch_wiring *wiring, uint32_t x, uint32_t layer);
 /* norm, gate, up, gated activation, down, norm, residual: the new x. */
 uint32_t arch_block_ffn(struct arch_wiring *wiring, uint32_t x, uint32_t layer);
+/* What stands between its norms where there are experts: router, gate, up, activation, down, sum.
+ */
+uint32_t arch_block_moe(struct arch_wiring *wiring, uint32_t x, uint32_t layer);
 /* Rows that are asked for, norm, logits, argmax. */
 void arch_block_head(struct arch_wiring *wiring, uint32_t x);
 

@@ -159,7 +159,8 @@ double arch_flop(const struct arch_model *model, uint64_t len)
         const struct arch_weight *weight = &model->weights[w];
         bool looked_up = weight->layer == PLAN_LAYER_INPUT && !hp->tied_embedding;
         if (weight->rows > 1 && !looked_up) {
-            flop += 2.0 * (double)weight->rows * (double)weight->cols;
+            double used = weight->experts != 0 ? (double)hp->n_experts_used / weight->experts : 1;
+            flop += 2.0 * (double)weight->rows * (double)weight->cols * used;
         }
     }
     return flop + 4.0 * hp->n_layers * hp->n_heads * hp->head_dim * (double)len;

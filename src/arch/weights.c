@@ -45,7 +45,7 @@ static bool check_type(const struct arch_table *table, struct arch_weight *weigh
 {
     uint32_t type = weight->tensor->type;
     enum quant_id id;
-    bool vector = kind != ARCH_MATRIX;
+    bool vector = kind != ARCH_MATRIX && kind != ARCH_STACK;
     bool known = quant_find(type, &id) != NULL;
     if (known && (!vector || id == QUANT_F32 || id == QUANT_F16)) {
         weight->quant = vector ? QUANT_F32 : id;
@@ -66,21 +66,26 @@ static bool check_type(const struct arch_table *table, struct arch_weight *weigh
     return false;
 }
 
-/* `rows`: of the whole tensor. */
+/* `rows`: of the whole tensor, or of each of its matrices. */
 static bool check_shape(const struct arch_table *table, const struct arch_weight *weight,
                         enum arch_kind kind, uint64_t rows)
 {
     const uint64_t *dims = weight->tensor->dims;
-    if (dims[0] == weight->cols && dims[1] == rows && dims[2] == 1 && dims[3] == 1) {
+    uint32_t n = kind == ARCH_STACK ? weight->experts : 1;
+    if (dims[0] == weight->cols && dims[1] == rows && dims[2] == n && dims[3] == 1) {
         return true;
     }
-    char have[96], want[48];
-    int n = snprintf(have, sizeof have, "%" PRIu64, dims[0]);
+    char have[96], want[72];
+    int at = snprintf(have, sizeof have, "%" PRIu64, dims[0]);
     for (uint32_t d = 1; d < weight->tensor->n_dims && d < 4; d++) {
-        n += snprintf(have + n, sizeof have - (size_t)n, ", %" PRIu64, dims[d]);
+        at += snprintf(have + at, sizeof have - (size_t)at, ", %" PRIu64, dims[d]);
     }
-    snprintf(want, sizeof want, kind != ARCH_MATRIX ? "%" PRIu64 : "%" PRIu64 ", %" PRIu64,
-             weight->cols, rows);
+    if (kind == ARCH_STACK) {
+        snprintf(want, sizeof want, "%" PRIu64 ", %" PRIu64 ", %" PRIu32, weight->cols, rows, n);
+    } else {
+        snprintf(want, sizeof want, kind != ARCH_MATRIX ? "%" PRIu64 : "%" PRIu64 ", %" PRIu64,
+                 weight->cols, rows);
+    }
     log_error(table->log, "%s: tensor %.*s: shape is [%s], must be [%s] by the file's keys",
               table_name(table), (int)weight->tensor->name.bytes, weight->tensor->name.text, have,
               want);
@@ -171,12 +176,29 @@ bool arch_table_add_rows(struct arch_table *table, const struct arch_rows *in, c
     return count(table, &weight) && append(table, &weight);
 }
 
+static bool add_stack(struct arch_table *table, const char *name, int32_t layer, uint64_t rows,
+                      uint64_t cols)
+{
+    uint32_t n = table->model->hp.n_experts;
+    struct arch_weight weight = {.rows = rows * n, .cols = cols, .experts = n, .layer = layer};
+    arch_weight_name(weight.name, name, layer);
+    if (table->file == NULL) {
+        weight.quant = arch_dummy_quant(table, weight.name, layer);
+    } else if (!look_up(table, &weight, ARCH_STACK, weight.name, rows)) {
+        return false;
+    }
+    return count(table, &weight) && append(table, &weight);
+}
+
 bool arch_table_add(struct arch_table *table, enum arch_kind kind, const char *name, int32_t layer,
                     uint64_t rows, uint64_t cols)
 {
     if (kind == ARCH_MATRIX) {
         return arch_table_add_rows(table, &(struct arch_rows){.tensor = name, .all = rows}, name,
                                    layer, rows, cols);
+    }
+    if (kind == ARCH_STACK) {
+        return add_stack(table, name, layer, rows, cols);
     }
     struct arch_weight weight = {.rows = 1, .cols = cols, .layer = layer, .quant = QUANT_F32};
     arch_weight_name(weight.name, name, layer);
@@ -263,9 +285,9 @@ static bool refuse(const struct arch_table *table, const struct gguf_tensor *ten
     static const struct {
         const char *part, *what;
     } PARTS[] = {
-        {"_exps.", "mixture of experts is"},
-        {"ffn_gate_inp.", "mixture of experts is"},
-        {"_shexp.", "mixture of experts is"},
+        {"_exps.", "experts beyond the file's keys are"},
+        {"ffn_gate_inp", "experts beyond the file's keys are"},
+        {"_shexp.", "shared experts are"},
         {"rope_factors_", "rope scaling of this kind is"},
         {"attn_q_norm.", "query and key norm is"},
         {"attn_k_norm.", "query and key norm is"},

@@ -82,7 +82,8 @@ static const struct cli_option options[] = {
      .commands = CLI_BENCH,
      .offset = AT(dummy),
      .help = "instead of a file: weights made on the devices, llama-7b:f16 (also 13b, 30b, 65b, "
-             "classics-13m; f32, q8_0, q4_k_m) or layers=,dim=,heads=,kv_heads=,ffn=,vocab=,type="},
+             "mixtral-8x7b, classics-13m; f32, q8_0, q4_k_m) or layers=,dim=,heads=,kv_heads=,ffn=,"
+             "vocab=,experts=,used=,type="},
     {.names = {"-p", "--prompt"},
      .value = "TEXT",
      .kind = CLI_STRING,

@@ -136,8 +136,8 @@ static void test_numbers(void **state)
         {"rope.dimension_count", 15, "rope.dimension_count: is 15, must be even"},
         {"rope.dimension_count", 18, "rope.dimension_count: is 18, must be 2 to 16"},
         {"vocab_size", 385, "key llama.vocab_size: is 385, but tensor token_embd.weight has 384"},
-        {"expert_count", 8, "llama.expert_count: is 8: mixture of experts is not supported"},
-        {"expert_used_count", 2, "llama.expert_used_count: is 2"},
+        {"expert_count", 8, "llama.expert_used_count: is 0, must be 1 to 8"},
+        {"expert_used_count", 2, "llama.expert_used_count: is 2, but there are no experts"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char key[64];
@@ -356,8 +356,9 @@ static void test_refused_tensors(void **state)
     } cases[] = {
         {"blk.0.attn_norm.bias",
          "tensor blk.0.attn_norm.bias: a bias here is not supported in llama"},
-        {"blk.0.ffn_gate_exps.weight", "mixture of experts is not supported"},
-        {"blk.0.ffn_gate_inp.weight", "mixture of experts is not supported"},
+        {"blk.0.ffn_gate_exps.weight", "experts beyond the file's keys are not supported"},
+        {"blk.0.ffn_gate_inp.weight", "experts beyond the file's keys are not supported"},
+        {"blk.0.ffn_up_shexp.weight", "shared experts are not supported in llama"},
         {"blk.1.attn_q_norm.weight", "query and key norm is not supported"},
         {"rope_factors_short.weight", "rope scaling of this kind is not supported in llama"},
         {"rope_factors_long.weight", "llama.rope.scaling.original_context_length: is missing"},

@@ -1,0 +1,155 @@
+/* Mixture of experts through the engine, on random models. Experts that are all alike make the
+ * dense model; devices against each other, bit by bit; a prompt at once against token by token;
+ * segments that begin inside an expert; kernels for lesser devices; tokens and logits of an
+ * independent implementation. */
+#include "common.h"
+
+#include "base/log.h"
+#include "device/device.h"
+#include "gguf_make.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define N 37
+
+/* All letters of the tiny vocabulary. */
+static void make_text(uint32_t *text, uint32_t vocab)
+{
+    for (uint32_t i = 0; i < N; i++) {
+        text[i] = i == 0 ? 1 : 259 + i * 131 % (vocab - 259);
+    }
+}
+
+static void make_file(const struct gguf_make_params *params, const char *path)
+{
+    struct log log;
+    log_init(&log, NULL, NULL, LOG_ERROR);
+    assert_true(gguf_make_file(params, path, &log));
+    log_finish(&log);
+}
+
+static struct gguf_make_params moe_params(enum quant_id quant)
+{
+    struct gguf_make_params params = gguf_make_defaults();
+    params.layers = 4;
+    params.dim = params.ffn = 256;
+    params.heads = 8;
+    params.experts = 6;
+    params.used = 2;
+    params.quant = quant;
+    return params;
+}
+
+/* Logits of the text on `n_devices`, in steps of `chunk` tokens. */
+static float *run(const char *path, uint32_t n_devices, uint32_t chunk,
+                  const struct qd_model_params *params, uint32_t vocab)
+{
+    struct rig rig;
+    uint32_t text[N];
+    make_text(text, vocab);
+    rig_open(&rig, path, n_devices, params);
+    float *logits = rig_logits(&rig, text, N, chunk);
+    rig_close(&rig);
+    return logits;
+}
+
+static double difference(const float *a, const float *b, size_t n)
+{
+    double worst = 0;
+    for (size_t i = 0; i < n; i++) {
+        assert_true(isfinite(a[i]) && isfinite(b[i]));
+        worst = fmax(worst, fabs((double)a[i] - b[i]));
+    }
+    return worst;
+}
+
+/* However the router decides, alike experts whose weights add up to 1 are one of them. */
+static void alike_experts_are_dense(void **state)
+{
+    (void)state;
+    static const uint32_t used[] = {1, 2, 6};
+    struct gguf_make_params params = moe_params(QUANT_Q4_K);
+    params.experts = 0;
+    make_file(&params, "moe_dense.gguf");
+    float *dense = run("moe_dense.gguf", 1, N, NULL, params.vocab);
+    params.experts = 6;
+    params.same_experts = true;
+    for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
+        params.used = used[i];
+        make_file(&params, "moe_alike.gguf");
+        float *mine = run("moe_alike.gguf", 1, N, NULL, params.vocab);
+        double worst = difference(mine, dense, (size_t)N * params.vocab);
+        printf("%u of 6 alike experts: largest difference %.2g\n", used[i], worst);
+        assert_true(worst < 1e-4);
+        free_numbers(mine);
+    }
+    free_numbers(dense);
+}
+
+static void devices_and_chunks_agree(void **state)
+{
+    (void)state;
+    static const enum quant_id quants[] = {QUANT_Q4_K, QUANT_F16};
+    static const uint32_t chunks[] = {1, 5};
+    for (size_t q = 0; q < 2; q++) {
+        struct gguf_make_params params = moe_params(quants[q]);
+        size_t n = (size_t)N * params.vocab;
+        make_file(&params, "moe_tiny.gguf");
+        float *one = run("moe_tiny.gguf", 1, N, NULL, params.vocab);
+        float *four = run("moe_tiny.gguf", 4, N, NULL, params.vocab);
+        assert_memory_equal(one, four, n * sizeof *one);
+        for (size_t c = 0; c < 2; c++) {
+            float *mine = run("moe_tiny.gguf", 1, chunks[c], NULL, params.vocab);
+            double worst = difference(mine, one, n);
+            printf("%s, chunks of %u: largest difference %.2g\n", q == 0 ? "Q4_K" : "F16",
+                   chunks[c], worst);
+            assert_true(worst < 1e-5);
+            free_numbers(mine);
+        }
+        free_numbers(one);
+        free_numbers(four);
+    }
+}
+
+/* Rows of an expert that end inside a group of interleaved rows, with kernels of all kinds. */
+static void odd_experts_on_lesser_devices(void **state)
+{
+    (void)state;
+    static const uint32_t masks[] = {DEV_CAP_SUBGROUP, DEV_CAP_CPU,
+                                     DEV_CAP_SUBGROUP | DEV_CAP_SHUFFLE | DEV_CAP_CPU |
+                                         DEV_CAP_TEXEL};
+    struct gguf_make_params params = moe_params(QUANT_F16);
+    params.layers = 1;
+    params.ffn_expert = 100;
+    params.experts = 5;
+    params.used = 3;
+    make_file(&params, "moe_odd.gguf");
+    float *base = run("moe_odd.gguf", 1, N, NULL, params.vocab);
+    for (size_t i = 0; i < sizeof masks / sizeof *masks; i++) {
+        const struct qd_model_params model = {.caps_off = masks[i]};
+        for (uint32_t chunk = 1; chunk <= N; chunk += N - 1) {
+            float *mine = run("moe_odd.gguf", 1, chunk, &model, params.vocab);
+            double worst = difference(mine, base, (size_t)N * params.vocab);
+            printf("without %#x, chunks of %u: largest difference %.2g\n", masks[i], chunk, worst);
+            assert_true(worst < 1e-4);
+            free_numbers(mine);
+        }
+    }
+    free_numbers(base);
+}
+
+int main(void)
+{
+    if (!rig_has_device()) {
+        return 77;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(alike_experts_are_dense),
+        cmocka_unit_test(devices_and_chunks_agree),
+        cmocka_unit_test(odd_experts_on_lesser_devices),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
