@@ -135,7 +135,9 @@ static bool record_segment(const struct call *call, const struct op_segment *seg
         return false;
     }
     enum matmul_kernel kernel = (enum matmul_kernel)ops_variant_index(node->op, variant);
-    struct matmul_tile tile = ops_matmul_tile(call->site, &need, kernel);
+    struct ops_need wide = need; /* many experts have more pairs than the average; a CPU is not */
+    wide.tokens *= call->grouped && kernel != MATMUL_LANES ? 2 : 1; /* faster with empty places */
+    struct matmul_tile tile = ops_matmul_tile(call->site, &wide, kernel);
     struct matmul_experts_push push = get_push(call, segment, pair0, n);
     tile.quads = (push.rows | push.row0) % 4 == 0;
     struct dev_dispatch dispatch = {
@@ -254,7 +256,8 @@ uint32_t op_matmul_experts(struct plan *plan, const char *name, uint32_t w, uint
         return PLAN_NONE;
     }
     uint64_t pairs = chosen->rows * chosen->cols, rows = weight->rows / n_experts;
-    uint32_t lists = chosen->rows > 1 ? op_expert_lists(plan, ids, n_experts) : PLAN_NONE;
+    bool grouped = chosen->rows > 1 && pairs > n_experts; /* below, pair by pair is faster */
+    uint32_t lists = grouped ? op_expert_lists(plan, ids, n_experts) : PLAN_NONE;
     const struct op_matmul_experts_attr attr = {.experts = n_experts};
     struct plan_node node = {
         .op = &op_def_matmul_experts, .n_src = 4, .src = {w, x, ids, lists}, .in_place = PLAN_NONE};

@@ -67,7 +67,10 @@ struct matmul_tile ops_matmul_tile(const struct op_site *site, const struct ops_
     const struct dev_caps *caps = dev_get_caps(site->dev);
     uint32_t values[OPS_MAX_TUNABLES];
     set_defaults(kernel, need->tokens, values);
-    if (ops_tuned_get(site, need, &need->op->variants[kernel], values)) {
+    struct ops_need like = *need; /* both ops have the same kernels: what was measured for one */
+    like.op = ops_find("matmul");
+    if (ops_tuned_get(site, need, &need->op->variants[kernel], values) ||
+        ops_tuned_get(site, &like, &like.op->variants[kernel], values)) {
         struct matmul_tile tile = make_tile(kernel, caps, values);
         if (tile.local <= caps->max_workgroup_invocations &&
             tile.local <= caps->max_workgroup_size[0]) {

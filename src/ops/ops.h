@@ -100,8 +100,9 @@ struct op_routes {
 struct op_routes op_router(struct plan *plan, uint32_t logits, const struct op_router_attr *attr);
 
 /* For i = t * used + j, a pair of token and expert: y[i][r] = sum_k w[ids[t][j]][r][k] * x[..][k].
- * w: [experts * rows][cols]; x has a row for each token (t) or for each pair (i). Where there are
- * several tokens it adds expert_lists, once for the same ids. src: w, x, ids, lists. */
+ * w: [experts * rows][cols]; x has a row for each token (t) or for each pair (i). Where there
+ * are more pairs than experts it adds expert_lists, once for the same ids. src: w, x, ids, lists.
+ */
 struct op_matmul_experts_attr {
     uint32_t experts;
 };
