@@ -7,19 +7,20 @@
 #include "ops/ops.h"
 
 #include <math.h>
+#include <string.h>
 
-enum { TOKENS, EXPERTS, USED, ROWS, COLS, PER_PAIR, LISTS };
+enum { TOKENS, EXPERTS, USED, ROWS, COLS, PER_PAIR, LISTS, BATCH };
 
 /* Rows of an expert that end inside a group of interleaved rows and that segments cut; with lists,
- * tails of every tile of tokens, and experts without any. */
+ * tails of every tile of tokens, and experts without any. Batches of 64 tokens. */
 static const uint32_t SHAPES[][LAB_DIMS] = {
-    {1, 8, 2, 128, 256, 0, 0}, {1, 8, 2, 64, 512, 1, 0},   {1, 5, 3, 37, 256, 0, 0},
-    {1, 64, 8, 24, 256, 1, 0}, {1, 3, 3, 50, 96, 0, 0},    {9, 7, 2, 30, 256, 0, 0},
-    {3, 4, 2, 65, 256, 1, 1},  {16, 8, 2, 96, 256, 0, 1},  {9, 3, 1, 50, 512, 0, 1},
-    {33, 6, 4, 21, 256, 1, 1}, {70, 4, 2, 100, 256, 0, 1}, {64, 16, 3, 13, 768, 1, 1},
-    {130, 2, 2, 72, 64, 0, 1}, {40, 32, 4, 8, 32, 1, 1},   {2, 2, 1, 1, 256, 0, 1},
-    {5, 9, 2, 33, 100, 0, 1},  {17, 5, 2, 70, 36, 1, 1},   {1, 4, 4, 67, 4, 0, 0},
-    {67, 3, 2, 66, 60, 0, 1},
+    {1, 8, 2, 128, 256, 0, 0, 0},  {1, 8, 2, 64, 512, 1, 0, 0},    {1, 5, 3, 37, 256, 0, 0, 0},
+    {1, 64, 8, 24, 256, 1, 0, 0},  {1, 3, 3, 50, 96, 0, 0, 0},     {9, 7, 2, 30, 256, 0, 0, 0},
+    {3, 4, 2, 65, 256, 1, 1, 0},   {16, 8, 2, 96, 256, 0, 1, 0},   {9, 3, 1, 50, 512, 0, 1, 0},
+    {33, 6, 4, 21, 256, 1, 1, 0},  {70, 4, 2, 100, 256, 0, 1, 64}, {64, 16, 3, 13, 768, 1, 1, 0},
+    {130, 2, 2, 72, 64, 0, 1, 64}, {40, 32, 4, 8, 32, 1, 1, 0},    {2, 2, 1, 1, 256, 0, 1, 0},
+    {5, 9, 2, 33, 100, 0, 1, 0},   {17, 5, 2, 70, 36, 1, 1, 0},    {1, 4, 4, 67, 4, 0, 0, 0},
+    {67, 3, 2, 66, 60, 0, 1, 0},   {67, 70, 3, 9, 32, 1, 0, 64},
 };
 
 static uint32_t *get_ids(struct lab *lab, uint32_t id)
@@ -72,6 +73,9 @@ static void set_lists(struct lab *lab, uint32_t ids_id)
     }
     plan->nodes[0] = plan->nodes[plan->n_nodes - 1];
     plan->nodes[0].src[3] = lists;
+    const struct op_matmul_experts_attr attr = {.experts = experts,
+                                                .most_tokens = lab_dim(lab, BATCH)};
+    memcpy(plan->nodes[0].attr, &attr, sizeof attr);
     plan->n_nodes = 1;
     if (lists == PLAN_NONE) {
         return;
@@ -114,7 +118,7 @@ static bool make(struct lab *lab)
 
 const struct lab_op lab_op_matmul_experts = {
     .name = "matmul_experts",
-    .dims = {"tokens", "experts", "used", "rows", "cols", "per_pair", "lists"},
+    .dims = {"tokens", "experts", "used", "rows", "cols", "per_pair", "lists", "batch"},
     .shapes = SHAPES,
     .n_shapes = sizeof SHAPES / sizeof *SHAPES,
     .vary = LAB_BY_QUANT,

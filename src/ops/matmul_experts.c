@@ -59,7 +59,7 @@ struct call {
     const struct plan_tensor *w, *x;
     uint64_t pairs, used, rows; /* used: pairs of a token; rows: of an expert */
     uint64_t share;             /* pairs of a row of x */
-    uint32_t experts;
+    uint32_t experts, most_tokens;
     bool grouped;
     uint64_t batch; /* pairs of one dispatch */
 };
@@ -76,6 +76,7 @@ static struct call get_call(const struct op_site *site, const struct plan_node *
                         .pairs = ids->rows * ids->cols,
                         .used = ids->cols,
                         .experts = attr.experts,
+                        .most_tokens = attr.most_tokens,
                         .grouped = node->src[SRC_LISTS] != PLAN_NONE};
     call.rows = call.w->rows / attr.experts;
     call.share = call.pairs / call.x->rows;
@@ -170,6 +171,7 @@ static bool set_batch(struct call *call)
     uint64_t groups = (uint64_t)caps->max_workgroup_count[0] / call->used;
     uint64_t tokens = call->pairs / call->used;
     most = most < groups || call->grouped ? most : groups;
+    most = call->most_tokens == 0 || most < call->most_tokens ? most : call->most_tokens;
     tokens = tokens <= most ? tokens : most / BATCH_STEP * BATCH_STEP;
     call->batch = tokens * call->used;
     if (call->batch == 0) {

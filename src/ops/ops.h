@@ -105,6 +105,7 @@ struct op_routes op_router(struct plan *plan, uint32_t logits, const struct op_r
  */
 struct op_matmul_experts_attr {
     uint32_t experts;
+    uint32_t most_tokens; /* of a dispatch, a multiple of 64; 0: as many as bindings may hold */
 };
 uint32_t op_matmul_experts(struct plan *plan, const char *name, uint32_t w, uint32_t x,
                            uint32_t ids, uint32_t n_experts);
