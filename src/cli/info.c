@@ -10,12 +10,8 @@ static void print_facts(const qd_model *model)
     qd_model_get_info(model, &info);
     printf("architecture  ");
     cli_put_safe(stdout, info.architecture);
-    printf("\nfile          %.2f MiB\n", (double)info.file_bytes / (1 << 20));
-    if (info.n_experts != 0) {
-        printf("experts       %u, %u for a token, feed-forward %u\n", info.n_experts,
-               info.n_experts_used, info.n_ff_expert);
-    }
-    printf("vocabulary    %u tokens", info.n_vocab);
+    printf("\nfile          %.2f MiB\nvocabulary    %u tokens", (double)info.file_bytes / (1 << 20),
+           info.n_vocab);
     if (info.bos != UINT32_MAX) {
         printf(", begin %u%s", info.bos, info.adds_bos ? " (added)" : "");
     }
