@@ -10,6 +10,9 @@ layout(constant_id = 7) const uint K_F32 = 0;       // element type of the cache
 layout(constant_id = 8) const uint V_F32 = 0;
 layout(constant_id = 9) const uint SPLITS = 1;      // above 1: the result is partials
 layout(constant_id = 10) const uint GROUP = 1;      // query heads of a KV head
+layout(constant_id = 11) const uint WINDOW = 0;     // entries that a token sees; 0: all of them
+layout(constant_id = 12) const uint SOFTCAP = 0;    // 1: scores are capped
+layout(constant_id = 13) const uint LOCAL = 0;      // group of the caches (step.h)
 
 layout(push_constant) uniform push_block
 {
@@ -18,6 +21,7 @@ layout(push_constant) uniform push_block
     uint slots;       // of the cache, per KV head
     uint tokens;
     float scale_log2; // scale / ln 2: powers are of two
+    float cap_log2;   // softcap / ln 2
 };
 
 layout(binding = 3) readonly buffer Steps
@@ -31,3 +35,4 @@ layout(binding = 4) writeonly buffer Result
 };
 
 #include "common/kv_step.glsl"
+#include "common/kv_score.glsl"

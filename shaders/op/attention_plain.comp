@@ -32,16 +32,16 @@ vec2 load_v(uint pair)
                       : unpackHalf2x16(v1[pair]);
 }
 
-// Running maximum and sum of head h; its scores become weights.
-void weigh(uint h, uint count)
+// Running maximum and sum of head h; its scores [from, count) become weights.
+void weigh(uint h, uint from, uint count)
 {
     float before = tile_top[h], top = before;
-    for (uint e = 0; e < count; e++) {
+    for (uint e = from; e < count; e++) {
         top = max(top, tile_p[h * BLOCK + e]);
     }
     float fade = top == before ? 1.0 : exp2(before - top);
     float sum = tile_sum[h] * fade;
-    for (uint e = 0; e < count; e++) {
+    for (uint e = from; e < count; e++) {
         float w = exp2(tile_p[h * BLOCK + e] - top);
         tile_p[h * BLOCK + e] = w;
         sum += w;
@@ -70,31 +70,31 @@ void main()
         tile_sum[h] = 0.0;
     }
     barrier();
-    for (uint e0 = range.x; e0 < range.y; e0 += BLOCK) {
-        uint count = min(BLOCK, range.y - e0);
+    for (uint e0 = range.x / BLOCK * BLOCK; e0 < range.y; e0 += BLOCK) {
+        uint from = max(range.x, e0) - e0, count = min(BLOCK, range.y - e0);
         uint row0 = (kv * slots + step_words[table + e0 / BLOCK] * BLOCK) * PAIRS;
         for (uint i = id; i < TILE_HEADS * BLOCK; i += WG) {
             uint h = i / BLOCK, e = i % BLOCK;
-            if (e < count) {
+            if (e >= from && e < count) {
                 float s = 0.0;
                 for (uint c = 0; c < PAIRS; c++) {
                     vec2 a = load_k(row0 + e * PAIRS + c), b = tile_q[h * PAIRS + c];
                     s += a.x * b.x;
                     s += a.y * b.y;
                 }
-                tile_p[i] = s;
+                tile_p[i] = SOFTCAP != 0u ? kv_cap(s) : s;
             }
         }
         barrier();
         for (uint h = id; h < TILE_HEADS; h += WG) {
-            weigh(h, count);
+            weigh(h, from, count);
         }
         barrier();
         [[unroll]] for (uint n = 0; n < MINE; n++) {
             uint i = min(id + n * WG, ALL - 1);
             uint h = i / PAIRS;
             acc[n] *= tile_fade[h];
-            for (uint e = 0; e < count; e++) {
+            for (uint e = from; e < count; e++) {
                 acc[n] += tile_p[h * BLOCK + e] * load_v(row0 + e * PAIRS + i % PAIRS);
             }
         }

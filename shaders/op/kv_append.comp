@@ -6,6 +6,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint HEAD_DIM = 64;
 layout(constant_id = 2) const uint K_F32 = 0;
 layout(constant_id = 3) const uint V_F32 = 0;
+layout(constant_id = 11) const uint LOCAL = 0; // group of the caches (step.h)
 
 layout(push_constant) uniform push_block
 {
@@ -26,7 +27,7 @@ layout(binding = 4) writeonly buffer V_cache { uint v_cache[]; };
 void main()
 {
     uint i = gl_GlobalInvocationID.x, token = gl_WorkGroupID.y;
-    uint slot = kv_step(STEP_SLOT, token);
+    uint slot = kv_slot(token);
     if (i >= kv_n * (HEAD_DIM / 2) || slot >= slots) {
         return;
     }

@@ -26,6 +26,7 @@ struct lab {
     struct lab_data *data; /* [plan.n_tensors], see lab_data_get */
     size_t n_data;
     uint32_t step_cap, blocks;
+    bool local;    /* slots are those of the local group */
     uint32_t step; /* tensor id */
 };
 

@@ -14,14 +14,21 @@ enum {
     MIXED = 1,   /* V cache of the other element type */
     CORNERS = 2, /* ties, subnormals, infinities, NaN among the values */
     NO_SLOT = 4, /* the first token has no slot */
+    LOCAL = 8,   /* the caches are those of local layers */
 };
 
 static const uint32_t SHAPES[][LAB_DIMS] = {
-    {1, 4, 32, 1, 0},         {1, 1, 2, 1, MIXED},
-    {7, 2, 64, 3, CORNERS},   {3, 2, 80, 2, MIXED},
-    {5, 3, 96, 1, CORNERS},   {2, 1, 100, 2, MIXED | CORNERS},
-    {33, 4, 128, 4, NO_SLOT}, {4, 2, 256, 2, MIXED | NO_SLOT},
+    {1, 4, 32, 1, 0},
+    {1, 1, 2, 1, MIXED},
+    {7, 2, 64, 3, CORNERS},
+    {3, 2, 80, 2, MIXED},
+    {5, 3, 96, 1, CORNERS},
+    {2, 1, 100, 2, MIXED | CORNERS},
+    {33, 4, 128, 4, NO_SLOT},
+    {4, 2, 256, 2, MIXED | NO_SLOT},
     {128, 4, 32, 1, CORNERS},
+    {1, 2, 32, 1, LOCAL},
+    {37, 2, 64, 3, LOCAL | NO_SLOT},
 };
 
 static void set_corners(struct lab *lab, float *values, uint64_t n)
@@ -86,6 +93,9 @@ static bool make(struct lab *lab)
     uint32_t k_cache = lab_kv(lab, "k_cache", k_elem, false, heads, slots, dims, -1.0f, 1.0f);
     uint32_t v_cache = lab_kv(lab, "v_cache", v_elem, true, heads, slots, dims, -1.0f, 1.0f);
     uint32_t step = lab_step(lab, n_seq, blocks);
+    if ((mode & LOCAL) != 0) {
+        lab_step_local(lab);
+    }
     uint32_t *seq = lab_step_array(lab, STEP_SEQ), *slot = lab_step_array(lab, STEP_SLOT);
     if (seq == NULL || slot == NULL) {
         return false;
@@ -102,7 +112,10 @@ static bool make(struct lab *lab)
         slot[0] = slots;
     }
     op_kv_append(lab_plan(lab), k, v, k_cache, v_cache, step,
-                 &(struct op_kv_append_attr){.kv_heads = heads, .head_dim = dims, .slots = slots});
+                 &(struct op_kv_append_attr){.kv_heads = heads,
+                                             .head_dim = dims,
+                                             .slots = slots,
+                                             .group = (mode & LOCAL) != 0 ? 1 : 0});
     expect(lab, k_cache, k, k_elem, slots);
     expect(lab, v_cache, v, v_elem, slots);
     return !lab_plan(lab)->failed;

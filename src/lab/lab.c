@@ -291,10 +291,19 @@ uint32_t lab_ids_in(struct lab *lab, uint32_t n)
     return add_words(lab, id, n);
 }
 
+static void shuffle(struct lab *lab, uint32_t *table, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = (uint32_t)(hash_next(&lab->rng) % (i + 1));
+        table[i] = table[at];
+        table[at] = i;
+    }
+}
+
 uint32_t lab_step(struct lab *lab, uint32_t n_seq, uint32_t blocks)
 {
     uint32_t cap = lab->plan.n_tokens + STEP_SPARE, n_table = n_seq * blocks;
-    uint64_t n = STEP_HEADER + (uint64_t)STEP_ARRAYS * cap + n_table;
+    uint64_t n = STEP_HEADER + (uint64_t)(STEP_ARRAYS + 1) * cap + 2 * (uint64_t)n_table;
     uint32_t id = add_words(lab, plan_get_step(&lab->plan, n), n);
     if (id == PLAN_NONE) {
         return id;
@@ -313,22 +322,34 @@ uint32_t lab_step(struct lab *lab, uint32_t n_seq, uint32_t blocks)
         words[STEP_HEADER + i] = i % cap < lab->plan.n_tokens ? 0 : LAB_GUARD;
     }
     uint32_t *table = words + STEP_HEADER + STEP_ARRAYS * cap;
-    for (uint32_t i = 0; i < n_table; i++) {
-        uint32_t at = (uint32_t)(hash_next(&lab->rng) % (i + 1));
-        table[i] = table[at];
-        table[at] = i;
-    }
+    shuffle(lab, table, n_table);
+    shuffle(lab, table + n_table + cap, n_table);
     return id;
+}
+
+void lab_step_local(struct lab *lab)
+{
+    lab->local = true;
+}
+
+/* Where slots and table of the local group begin, in words behind the global table's begin. */
+static uint32_t local_offset(const struct lab *lab)
+{
+    return lab->data[lab->step].words[STEP_N_SEQ] * lab->blocks;
 }
 
 uint32_t *lab_step_array(struct lab *lab, uint32_t array)
 {
-    return lab->data[lab->step].words + STEP_HEADER + array * lab->step_cap;
+    uint32_t *arrays = lab->data[lab->step].words + STEP_HEADER;
+    bool local = lab->local && array == STEP_SLOT;
+    return arrays +
+           (local ? STEP_ARRAYS * lab->step_cap + local_offset(lab) : array * lab->step_cap);
 }
 
 uint32_t lab_step_slot(const struct lab *lab, uint32_t seq, uint32_t i)
 {
     const uint32_t *table = lab->data[lab->step].words + STEP_HEADER + STEP_ARRAYS * lab->step_cap;
+    table += lab->local ? local_offset(lab) + lab->step_cap : 0;
     return table[seq * lab->blocks + i / STEP_BLOCK] * STEP_BLOCK + i % STEP_BLOCK;
 }
 

@@ -15,7 +15,7 @@
 #include "ops/variant.h"
 #include "plan/op.h"
 
-#define LAB_DIMS 8
+#define LAB_DIMS 9
 #define LAB_U    0x1p-24 /* unit roundoff of float32 */
 
 struct lab;
@@ -119,8 +119,11 @@ uint32_t lab_kv(struct lab *lab, const char *name, enum plan_elem elem, bool is_
 uint32_t lab_ids_in(struct lab *lab, uint32_t n);
 /* The step buffer of the plan's tokens: a header, arrays of zeros whose stride is larger than the
  * number of tokens, and a block table in which the blocks of `n_seq` sequences, `blocks` each, lie
- * in random order among all n_seq * blocks physical blocks. */
+ * in random order among all n_seq * blocks physical blocks. The same again, in another order, for
+ * the caches of local layers. */
 uint32_t lab_step(struct lab *lab, uint32_t n_seq, uint32_t blocks);
+/* From here on slots are those of the local group. */
+void lab_step_local(struct lab *lab);
 uint32_t *lab_step_array(struct lab *lab, uint32_t array); /* STEP_TOKEN.., [n_tokens] */
 /* Physical slot of entry `i` of a sequence, by the block table. */
 uint32_t lab_step_slot(const struct lab *lab, uint32_t seq, uint32_t i);

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#define LOG2_E          1.44269504f
 #define PLAIN_WORKGROUP 64
 #define PLAIN_TILE      1024 /* values of q in shared memory, and one register per 64 of them */
 #define LANE_VALUES     64   /* of q, and as many of the result, in a lane's registers */
@@ -180,8 +181,11 @@ static struct dev_kernel *get_kernel(const struct op_site *site, const struct pl
                   {ATTENTION_SPEC_S, tile->s},
                   {ATTENTION_SPEC_P, tile->p},
                   {ATTENTION_SPEC_UNROLL, tile->unroll},
-                  {ATTENTION_SPEC_TILE_TOKENS, tile->tokens}},
-        .n_specs = 11,
+                  {ATTENTION_SPEC_TILE_TOKENS, tile->tokens},
+                  {ATTENTION_SPEC_WINDOW, attr->window},
+                  {ATTENTION_SPEC_SOFTCAP, attr->softcap > 0},
+                  {ATTENTION_SPEC_LOCAL, attr->group}},
+        .n_specs = 14,
     };
     bool control = (dev_get_caps(site->dev)->has & DEV_CAP_SUBGROUP_CONTROL) != 0;
     params.subgroup_size = variant->shader->uses_subgroup && control ? tile->s : 0;
@@ -207,7 +211,8 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
                                   .kv_n = (uint32_t)k->rows,
                                   .slots = attr->slots,
                                   .tokens = tokens,
-                                  .scale_log2 = attr->scale * 1.44269504f};
+                                  .scale_log2 = attr->scale * LOG2_E,
+                                  .cap_log2 = attr->softcap * LOG2_E};
     uint64_t items = k->rows * (attr->heads / attr->kv_heads / tile.heads);
     struct dev_dispatch dispatch = {
         .n_binds = 5,
@@ -253,16 +258,18 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     return true;
 }
 
-/* How many entries each token sees is not known to the plan: half of the cache is taken. */
+/* How many entries each token sees is not known to the plan: half of the cache is taken, and no
+ * more than the window. */
 static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
 {
     struct op_attention_attr attr;
     memcpy(&attr, node->attr, sizeof attr);
     const struct plan_tensor *q = &plan->tensors[node->src[0]];
     double entries = 0.5 * attr.slots;
+    entries = attr.window != 0 && attr.window < entries ? attr.window : entries;
     double cache = 0;
     for (uint32_t i = 1; i <= 2; i++) {
-        cache += 0.5 * (double)plan_tensor_bytes(&plan->tensors[node->src[i]]);
+        cache += entries / attr.slots * (double)plan_tensor_bytes(&plan->tensors[node->src[i]]);
     }
     *out = (struct op_cost){
         .flop = 4.0 * (double)q->rows * (double)q->cols * entries,
@@ -300,6 +307,11 @@ static bool check(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_ca
     if (attr->kv_heads == 0 || attr->heads == 0 || attr->heads % attr->kv_heads != 0) {
         ops_refuse(plan, "attention", "%s: %u heads cannot share %u KV heads", qt->name,
                    attr->heads, attr->kv_heads);
+        return false;
+    }
+    if (attr->group > 1 || !(attr->softcap >= 0) || attr->softcap > 1e6f) {
+        ops_refuse(plan, "attention", "%s: cache group %u (0 or 1), softcap %g (0 to 1e6)",
+                   qt->name, attr->group, (double)attr->softcap);
         return false;
     }
     if (attr->splits == 0 || attr->splits > OP_MAX_SPLITS || attr->slots % STEP_BLOCK != 0) {

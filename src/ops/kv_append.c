@@ -35,11 +35,12 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
     }
     const struct dev_kernel_params params = {
         .shader = variant->shader,
-        .n_specs = 4,
+        .n_specs = 5,
         .specs = {{KV_APPEND_SPEC_LOCAL_SIZE, WORKGROUP},
                   {KV_APPEND_SPEC_HEAD_DIM, attr->head_dim},
                   {KV_APPEND_SPEC_K_F32, plan->tensors[node->dst[0]].elem == PLAN_F32},
-                  {KV_APPEND_SPEC_V_F32, plan->tensors[node->dst[1]].elem == PLAN_F32}},
+                  {KV_APPEND_SPEC_V_F32, plan->tensors[node->dst[1]].elem == PLAN_F32},
+                  {KV_APPEND_SPEC_LOCAL, attr->group}},
     };
     struct kv_append_push push = {.kv_heads = attr->kv_heads,
                                   .kv0 = (uint32_t)k->row0,
@@ -118,6 +119,10 @@ void op_kv_append(struct plan *plan, uint32_t k, uint32_t v, uint32_t k_cache, u
     if (attr->head_dim == 0 || attr->head_dim % 2 != 0 || attr->head_dim > OP_MAX_HEAD_DIM) {
         ops_refuse(plan, "kv_append", "%s: head_dim %u is not an even number up to %u", kt->name,
                    attr->head_dim, OP_MAX_HEAD_DIM);
+        return;
+    }
+    if (attr->group > 1) {
+        ops_refuse(plan, "kv_append", "%s: cache group %u, must be 0 or 1", kt->name, attr->group);
         return;
     }
     if (cols == 0 || kt->cols != cols || vt->cols != cols || kt->rows != vt->rows ||

@@ -46,9 +46,11 @@ uint32_t op_rope(struct plan *plan, uint32_t x, uint32_t step, uint32_t factors,
 #define OP_MAX_SPLITS   64
 
 /* Writes k and v [tokens][kv_heads * head_dim] to slot step.slot[t] of the caches
- * [kv_heads][slots][head_dim] (f16 or f32 each). */
+ * [kv_heads][slots][head_dim] (f16 or f32 each). group: 0, or 1 for caches of layers with a sliding
+ * window: which slots and which block table of the step buffer (step.h) count. */
 struct op_kv_append_attr {
     uint32_t kv_heads, head_dim, slots;
+    uint32_t group;
 };
 void op_kv_append(struct plan *plan, uint32_t k, uint32_t v, uint32_t k_cache, uint32_t v_cache,
                   uint32_t step, const struct op_kv_append_attr *attr);
@@ -57,10 +59,15 @@ void op_kv_append(struct plan *plan, uint32_t k, uint32_t v, uint32_t k_cache, u
  * entry i lies in slot table[seq][i / STEP_BLOCK] * STEP_BLOCK + i % STEP_BLOCK. Online softmax
  * (Milakov & Gimelshein 2018): no score matrix. q: [tokens][heads * head_dim]; heads are grouped:
  * head h uses KV head h / (heads / kv_heads). splits > 1 (decode): each KV head's entries are cut
- * into `splits` parts whose partial results a second node (attn_merge) joins. */
+ * into `splits` parts whose partial results a second node (attn_merge) joins.
+ * window (0: none): only the last `window` of those entries are seen, the token's own included;
+ * blocks before them are not visited. softcap (0: none): a score becomes
+ * softcap * tanh(score / softcap), score = scale * q K^T. group as for KV append. */
 struct op_attention_attr {
     uint32_t heads, kv_heads, head_dim, slots, splits;
     float scale;
+    float softcap;
+    uint32_t window, group;
 };
 uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
                       uint32_t step, const struct op_attention_attr *attr);
