@@ -21,6 +21,10 @@ struct arch_hparams {
     float rope_factor; /* linear: positions are divided by it */
     bool rope_half_split;
     bool tied_embedding; /* the head multiplies by token_embd */
+    /* Local layers see a sliding window: a token sees itself and window - 1 before it. 0: none. */
+    uint32_t window;
+    uint32_t window_period; /* 0: every layer is local; p: layer l is global where l % p == p - 1 */
+    float attn_softcap;     /* 0: none; else attention scores s become softcap tanh(s / softcap) */
 };
 
 /* One weight of the model, checked: it is there and has the shape that the hyper-parameters ask. */
@@ -57,9 +61,13 @@ bool arch_model_read(struct arch_model *model, const struct gguf_file *file, str
 bool arch_model_dummy(struct arch_model *model, const char *spec, struct log *log);
 void arch_model_finish(struct arch_model *model);
 
+bool arch_is_local(const struct arch_hparams *hp, uint32_t layer);
+uint32_t arch_local_layers(const struct arch_hparams *hp); /* how many */
+
 struct arch_build_params {
     uint32_t n_tokens, n_out;      /* of a step; n_out 0: no head */
-    uint32_t n_slots;              /* of the KV cache, multiple of STEP_BLOCK */
+    uint32_t n_slots;              /* of the KV caches of global layers, multiple of STEP_BLOCK */
+    uint32_t n_slots_local;        /* of those of local layers; 0 where there are none */
     uint32_t step_words;           /* size of the step buffer */
     enum plan_elem k_type, v_type; /* PLAN_F16 or PLAN_F32 */
     uint32_t attn_splits;          /* 1 for prefill */
@@ -71,9 +79,11 @@ bool arch_build(const struct arch_model *model, struct plan *plan,
                 const struct arch_build_params *params);
 
 /* KV bytes of one layer. */
-uint64_t arch_kv_bytes(const struct arch_model *model, const struct arch_build_params *params);
+uint64_t arch_kv_bytes(const struct arch_model *model, uint32_t layer,
+                       const struct arch_build_params *params);
 /* Floating point operations of one token's forward pass, two per multiply-add: all matrices (the
- * embedding only where it is the head too) and attention to `len` entries. */
+ * embedding only where it is the head too) and attention to `len` entries, in local layers to no
+ * more than the window. */
 double arch_flop(const struct arch_model *model, uint64_t len);
 
 #endif

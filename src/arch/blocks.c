@@ -107,6 +107,13 @@ static uint32_t add_rope(struct arch_wiring *wiring, uint32_t x, uint32_t heads)
                                 : op_rope(wiring->plan, x, wiring->step, wiring->factors, &attr);
 }
 
+/* Of one layer's caches. */
+static uint32_t count_slots(const struct arch_wiring *wiring, uint32_t layer)
+{
+    return arch_is_local(&wiring->model->hp, layer) ? wiring->params->n_slots_local
+                                                    : wiring->params->n_slots;
+}
+
 static uint32_t add_cache(struct arch_wiring *wiring, uint32_t layer, bool is_value)
 {
     const struct arch_hparams *hp = &wiring->model->hp;
@@ -114,7 +121,7 @@ static uint32_t add_cache(struct arch_wiring *wiring, uint32_t layer, bool is_va
         .role = PLAN_KV,
         .elem = is_value ? wiring->params->v_type : wiring->params->k_type,
         .rows = hp->n_kv_heads,
-        .cols = (uint64_t)wiring->params->n_slots * hp->head_dim,
+        .cols = (uint64_t)count_slots(wiring, layer) * hp->head_dim,
         .layer = (int32_t)layer,
         .is_value = is_value,
     };
@@ -132,8 +139,10 @@ static void add_kv(struct arch_wiring *wiring, uint32_t normed, uint32_t layer, 
     k = add_rope(wiring, k, hp->n_kv_heads);
     *k_cache = add_cache(wiring, layer, false);
     *v_cache = add_cache(wiring, layer, true);
-    struct op_kv_append_attr attr = {
-        .kv_heads = hp->n_kv_heads, .head_dim = hp->head_dim, .slots = wiring->params->n_slots};
+    struct op_kv_append_attr attr = {.kv_heads = hp->n_kv_heads,
+                                     .head_dim = hp->head_dim,
+                                     .slots = count_slots(wiring, layer),
+                                     .group = arch_is_local(hp, layer)};
     if (!wiring->plan->failed) {
         op_kv_append(wiring->plan, k, v, *k_cache, *v_cache, wiring->step, &attr);
     }
@@ -158,9 +167,12 @@ uint32_t arch_block_attention(struct arch_wiring *wiring, uint32_t x, uint32_t l
     struct op_attention_attr attr = {.heads = hp->n_heads,
                                      .kv_heads = hp->n_kv_heads,
                                      .head_dim = hp->head_dim,
-                                     .slots = wiring->params->n_slots,
+                                     .slots = count_slots(wiring, layer),
                                      .splits = wiring->params->attn_splits,
-                                     .scale = 1.0f / sqrtf((float)hp->head_dim)};
+                                     .scale = 1.0f / sqrtf((float)hp->head_dim),
+                                     .softcap = hp->attn_softcap,
+                                     .window = arch_is_local(hp, layer) ? hp->window : 0,
+                                     .group = arch_is_local(hp, layer)};
     if (plan->failed) {
         return PLAN_NONE;
     }

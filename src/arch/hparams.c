@@ -195,6 +195,61 @@ static bool read_rope_scaling(const struct reader *reader, struct arch_hparams *
     return true;
 }
 
+/* The period of a list of "is local", one per layer: local layers, then a global one, again and
+ * again. False: it is not of that form. */
+static bool read_list(const struct gguf_kv *kv, uint32_t *period)
+{
+    uint64_t run = 0;
+    while (run < kv->count && gguf_array_u32(kv, run) != 0) {
+        run++;
+    }
+    for (uint64_t i = 0; i < kv->count; i++) {
+        if ((gguf_array_u32(kv, i) != 0) != (i % (run + 1) != run)) {
+            return false;
+        }
+    }
+    *period = run < kv->count ? (uint32_t)run + 1 : 0;
+    return true;
+}
+
+static bool read_period(const struct reader *reader, struct arch_hparams *hp)
+{
+    char key[MAX_KEY];
+    make_key(reader, "attention.sliding_window_pattern", key);
+    const struct gguf_kv *kv = gguf_find(reader->file, key);
+    if (kv == NULL || kv->type != GGUF_ARRAY) {
+        return gguf_get_u32(reader->file, key, &hp->window_period) != GGUF_BAD;
+    }
+    if (gguf_get_array(reader->file, key, GGUF_BOOL, &kv) != GGUF_OK) {
+        return false;
+    }
+    if (kv->count != hp->n_layers) {
+        log_error(reader->log,
+                  "%s: key %s: has %" PRIu64 " entries, must be one for each of %u layers",
+                  gguf_path(reader->file), key, kv->count, hp->n_layers);
+        return false;
+    }
+    if (!read_list(kv, &hp->window_period)) {
+        log_error(reader->log,
+                  "%s: key %s: local and global layers do not repeat regularly: not supported",
+                  gguf_path(reader->file), key);
+        return false;
+    }
+    return true;
+}
+
+/* Where all layers are alike, a window as long as the context is none. */
+static bool read_window(const struct reader *reader, struct arch_hparams *hp)
+{
+    if (get_u32(reader, "attention.sliding_window", &hp->window) == GGUF_BAD ||
+        !read_period(reader, hp)) {
+        return false;
+    }
+    bool none = hp->window_period == 1 || (hp->window_period == 0 && hp->window >= hp->n_ctx_train);
+    hp->window = none ? 0 : hp->window;
+    return true;
+}
+
 /* Keys that mean nothing when 0, and a model that we cannot run otherwise. */
 static bool refuse_features(const struct reader *reader)
 {
@@ -239,7 +294,7 @@ bool arch_hparams_read(struct arch_model *model, const struct gguf_file *file, s
     }
     hp->rope_dims = hp->head_dim;
     if (get_u32(&reader, FILE_FIELDS[ARCH_ROPE_DIMS], &hp->rope_dims) == GGUF_BAD ||
-        !read_rope_scaling(&reader, hp) || !refuse_features(&reader)) {
+        !read_rope_scaling(&reader, hp) || !read_window(&reader, hp) || !refuse_features(&reader)) {
         return false;
     }
     char prefix[MAX_KEY];

@@ -157,11 +157,28 @@ bool arch_build(const struct arch_model *model, struct plan *plan,
     return !plan->failed;
 }
 
-uint64_t arch_kv_bytes(const struct arch_model *model, const struct arch_build_params *params)
+bool arch_is_local(const struct arch_hparams *hp, uint32_t layer)
 {
+    uint32_t p = hp->window_period;
+    return hp->window != 0 && (p == 0 || layer % p != p - 1);
+}
+
+uint32_t arch_local_layers(const struct arch_hparams *hp)
+{
+    uint32_t n = 0;
+    for (uint32_t layer = 0; layer < hp->n_layers; layer++) {
+        n += arch_is_local(hp, layer) ? 1 : 0;
+    }
+    return n;
+}
+
+uint64_t arch_kv_bytes(const struct arch_model *model, uint32_t layer,
+                       const struct arch_build_params *params)
+{
+    uint32_t slots = arch_is_local(&model->hp, layer) ? params->n_slots_local : params->n_slots;
     uint64_t entry =
         (params->k_type == PLAN_F16 ? 2u : 4u) + (params->v_type == PLAN_F16 ? 2u : 4u);
-    return entry * model->hp.head_dim * model->hp.n_kv_heads * params->n_slots;
+    return entry * model->hp.head_dim * model->hp.n_kv_heads * slots;
 }
 
 double arch_flop(const struct arch_model *model, uint64_t len)
@@ -175,5 +192,8 @@ double arch_flop(const struct arch_model *model, uint64_t len)
             flop += 2.0 * (double)weight->rows * (double)weight->cols;
         }
     }
-    return flop + 4.0 * hp->n_layers * hp->n_heads * hp->head_dim * (double)len;
+    double seen = hp->window != 0 && hp->window < len ? hp->window : (double)len;
+    uint32_t local = arch_local_layers(hp);
+    seen = seen * local + (double)len * (hp->n_layers - local);
+    return flop + 4.0 * hp->n_heads * hp->head_dim * seen;
 }

@@ -360,7 +360,7 @@ static void test_sums(void **state)
     struct arch_model model;
     assert_true(arch_model_dummy(&model, "classics-13m", &test_log));
     struct arch_build_params params = {.n_slots = 1024, .k_type = PLAN_F16, .v_type = PLAN_F32};
-    assert_int_equal(arch_kv_bytes(&model, &params), 1024 * 4 * 32 * (2 + 4));
+    assert_int_equal(arch_kv_bytes(&model, 0, &params), 1024 * 4 * 32 * (2 + 4));
     double matrices = 12.0 * (2 * 256 * 256 + 2 * 128 * 256 + 3 * 1024 * 256) + 4096 * 256;
     assert_true(arch_flop(&model, 0) == 2 * matrices);
     assert_true(arch_flop(&model, 100) == 2 * matrices + 12 * 4.0 * 256 * 100);
