@@ -136,6 +136,8 @@ void qd_model_get_info(const qd_model *model, struct qd_model_info *out)
         .n_ff = hp->n_ff,
         .n_vocab = hp->n_vocab,
         .n_ctx_train = hp->n_ctx_train,
+        .window = hp->window,
+        .n_local_layers = arch_local_layers(hp),
         .rope_base = hp->rope_base,
         .bos = run->vocab != NULL ? vocab_bos(run->vocab) : UINT32_MAX,
         .eos = run->vocab != NULL ? vocab_eos(run->vocab) : UINT32_MAX,

@@ -63,6 +63,10 @@ const char *run_model_describe(struct run_model *model, bool nodes)
                (double)model->arch.n_params / 1e6, hp->n_layers, model->n_ctx,
                model->k_type == PLAN_F16 ? "f16" : "f32", model->v_type == PLAN_F16 ? "f16" : "f32",
                model->n_batch);
+    if (hp->window != 0) {
+        str_printf(out, "  window of %u in %u layers, whose caches hold %u entries\n", hp->window,
+                   arch_local_layers(hp), model->n_slots_local);
+    }
     for (uint32_t d = 0; d < model->n_devices; d++) {
         add_device(model, d, out);
     }
