@@ -399,6 +399,36 @@ static void failed_prompts(void **state)
     }
 }
 
+/* One sequence has taken every block; the next one gets what left the first one's window and no
+ * more, so that its own blocks are used again as soon as they may be: when the last chunk begins,
+ * the n_flight - 1 before it are taken to be still in flight, and what they see is kept. */
+static void blocks_are_scarce(void **state)
+{
+    (void)state;
+    for (uint32_t devices = 1; devices <= 4; devices += 3) {
+        struct rig rig;
+        open_window(&rig, ALL_LOCAL, devices, 2);
+        struct run_session *run = &rig.session->run;
+        const struct kv_group *local = &run->kv.group[KV_LOCAL];
+        assert_int_equal(run_prefill(run, 1, text, CTX, true, NULL), RUN_OK);
+        assert_int_equal(local->n_free, 0);
+        check_logits(prefill(&rig, text, CTX - 1), ALL_LOCAL, CTX - 2, 1);
+        uint32_t flight = devices == 1 ? 2 : 4, chunks = (CTX - 1 + BATCH - 1) / BATCH;
+        uint32_t settled = (CTX - 1) * (chunks - flight) / chunks, old = (CTX - 1) / 32 * 32;
+        assert_int_equal(run->kv.settled[0], settled);
+        assert_true(local->first[0] * 32 + WINDOW - 1 <= settled);
+        assert_true(old - local->first[0] * 32 <= WINDOW + flight * BATCH + 32);
+        uint32_t seq = 1; /* which has lost nothing that it needs */
+        struct qd_step step = {.n_tokens = 1, .token = text, .seq = &seq};
+        assert_int_equal(qd_session_truncate(rig.session, 1, CTX - 1), QD_OK);
+        step.token = text + qd_session_length(rig.session, 1);
+        assert_int_equal(qd_session_length(rig.session, 1), CTX - 1);
+        assert_int_equal(qd_session_step(rig.session, &step), QD_OK);
+        check_logits(qd_session_logits(rig.session, 0), ALL_LOCAL, CTX - 1, 1);
+        rig_close(&rig);
+    }
+}
+
 /* Two sequences in one step, the second ten tokens behind in the same text. */
 static void sequences_share(void **state)
 {
@@ -433,7 +463,7 @@ int main(void)
         cmocka_unit_test(window_matters),         cmocka_unit_test(chunks_agree),
         cmocka_unit_test(saving_changes_nothing), cmocka_unit_test(decoding_goes_on),
         cmocka_unit_test(truncation_is_honest),   cmocka_unit_test(failed_prompts),
-        cmocka_unit_test(sequences_share),
+        cmocka_unit_test(blocks_are_scarce),      cmocka_unit_test(sequences_share),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
