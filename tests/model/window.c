@@ -10,13 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LAYERS = 4, DIM = 64, HEADS = 4, KV_HEADS = 2, FFN = 128, VOCAB = 384, HEAD = DIM / HEADS };
 enum { CTX = 300, WINDOW = 48, BATCH = 16, KV = KV_HEADS * HEAD };
 enum { MIXED, ALL_LOCAL, KINDS }; /* layers 0 and 2 are local, or all */
 
-static const char *const PATH[KINDS] = {QD_BINARY_DIR "/window_mixed.gguf",
-                                        QD_BINARY_DIR "/window_all.gguf"};
+static char path[KINDS][512]; /* of the models, this process's own */
 static uint32_t text[CTX];
 static float *reference[KINDS]; /* [CTX][VOCAB] */
 
@@ -128,7 +128,7 @@ static float *compute(int kind, const uint32_t *tokens, uint32_t n)
 {
     struct log log;
     log_init(&log, NULL, NULL, LOG_ERROR);
-    struct gguf_file *file = gguf_open(PATH[kind], &log);
+    struct gguf_file *file = gguf_open(path[kind], &log);
     assert_non_null(file);
     static double k[LAYERS][CTX * KV], v[LAYERS][CTX * KV];
     const float *table = weight(file, "token_embd.weight", 0);
@@ -198,7 +198,9 @@ static int setup(void **state)
         params.kvs = kvs;
         struct log log;
         log_init(&log, NULL, NULL, LOG_ERROR);
-        assert_true(gguf_make_file(&params, PATH[kind], &log));
+        snprintf(path[kind], sizeof path[kind], "%s/window-%d-%ld.gguf", QD_BINARY_DIR, kind,
+                 (long)getpid());
+        assert_true(gguf_make_file(&params, path[kind], &log));
         log_finish(&log);
     }
     for (uint32_t i = 0; i < CTX; i++) {
@@ -215,7 +217,7 @@ static int teardown(void **state)
     (void)state;
     for (int kind = 0; kind < KINDS; kind++) {
         free(reference[kind]);
-        remove(PATH[kind]);
+        remove(path[kind]);
     }
     return 0;
 }
@@ -224,7 +226,7 @@ static int teardown(void **state)
 
 static void open_window(struct rig *rig, int kind, uint32_t n_devices, uint32_t n_seq)
 {
-    rig_open(rig, PATH[kind], n_devices,
+    rig_open(rig, path[kind], n_devices,
              &(struct qd_model_params){.n_ctx = CTX,
                                        .n_batch = BATCH,
                                        .n_seq = n_seq,
@@ -305,6 +307,10 @@ static void saving_changes_nothing(void **state)
                 assert_memory_equal(logits, first, sizeof first);
             }
             qd_model_get_info(rig.model, &info);
+            char line[96];
+            snprintf(line, sizeof line, "window of %d in %d layers, whose caches hold %u entries\n",
+                     WINDOW, kind == MIXED ? 2 : LAYERS, entries[i]);
+            assert_non_null(strstr(qd_model_plan(rig.model, false), line));
             assert_int_equal(info.window, WINDOW);
             assert_int_equal(info.n_local_layers, kind == MIXED ? 2 : LAYERS);
             for (uint32_t d = 0; d < info.n_devices; d++) {
