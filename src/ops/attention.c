@@ -314,7 +314,8 @@ static bool check(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_ca
                    qt->name, attr->group, (double)attr->softcap);
         return false;
     }
-    if (attr->splits == 0 || attr->splits > OP_MAX_SPLITS || attr->slots % STEP_BLOCK != 0) {
+    if (attr->splits == 0 || attr->splits > OP_MAX_SPLITS || attr->slots == 0 ||
+        attr->slots % STEP_BLOCK != 0) {
         ops_refuse(plan, "attention", "%s: %u splits (1 to %u), %u slots (a multiple of %d)",
                    qt->name, attr->splits, OP_MAX_SPLITS, attr->slots, STEP_BLOCK);
         return false;
