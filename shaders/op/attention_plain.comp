@@ -70,8 +70,9 @@ void main()
         tile_sum[h] = 0.0;
     }
     barrier();
-    for (uint e0 = range.x / BLOCK * BLOCK; e0 < range.y; e0 += BLOCK) {
-        uint from = max(range.x, e0) - e0, count = min(BLOCK, range.y - e0);
+    uint e0 = WINDOW != 0u ? range.x / BLOCK * BLOCK : range.x; // a whole block, or the end
+    for (; e0 < range.y; e0 += BLOCK) {
+        uint from = WINDOW != 0u ? max(range.x, e0) - e0 : 0u, count = min(BLOCK, range.y - e0);
         uint row0 = (kv * slots + step_words[table + e0 / BLOCK] * BLOCK) * PAIRS;
         for (uint i = id; i < TILE_HEADS * BLOCK; i += WG) {
             uint h = i / BLOCK, e = i % BLOCK;
