@@ -152,7 +152,7 @@ enum {
     PIECE_COUNT = sizeof PIECES / sizeof *PIECES
 };
 
-static size_t token_text(uint32_t id, char out[16], float *score, int32_t *type)
+size_t gguf_make_piece(uint32_t id, char out[16], float *score, int32_t *type)
 {
     static const char *const SPECIAL[] = {"<unk>", "<s>", "</s>"};
     *score = -(float)id; /* earlier pieces merge first */
@@ -201,7 +201,7 @@ static void add_vocab(struct make *make)
     str_add(&value, (const char *)&elem, sizeof elem);
     str_add(&value, (const char *)&count, sizeof count);
     for (uint32_t i = 0; i < n; i++) {
-        uint64_t bytes = token_text(i, texts[i], &scores[i], &types[i]);
+        uint64_t bytes = gguf_make_piece(i, texts[i], &scores[i], &types[i]);
         str_add(&value, (const char *)&bytes, sizeof bytes);
         str_add(&value, texts[i], (size_t)bytes);
     }

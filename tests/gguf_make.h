@@ -62,5 +62,7 @@ struct gguf_make_params gguf_make_defaults(void);
 uint8_t *gguf_make(const struct gguf_make_params *params, size_t *bytes);
 /* To a file. False: logged. */
 bool gguf_make_file(const struct gguf_make_params *params, const char *path, struct log *log);
+/* Piece `id` of the vocabulary above: its bytes (the text is terminated), score and type. */
+size_t gguf_make_piece(uint32_t id, char out[16], float *score, int32_t *type);
 
 #endif
