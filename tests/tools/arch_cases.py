@@ -1,14 +1,16 @@
 """The cases of tests/model/arch_cases.json: families, shapes, seeds. See arch_make.py.
 
 Between them the cases of a family have several head sizes out of 64, 80, 96, 128 and 256, and 1, 2
-and 8 KV heads; one has a width that is a multiple of 256, for the K-quants.
+and 8 KV heads; one has a width that is a multiple of 256, for the K-quants. `peer` is the number of positions
+at which llama.cpp can be compared, -1 for all: it leaves out the window of llama and phi3 files, and
+rounds contexts up to 256, so that longrope has its long factors.
 """
 
 DEFAULTS = dict(
     vocab=320, ctx=64, eps=0.00390625, base=10000.0, tied=False, bias=0.0, rope={}, partial=1.0, window=0,
     experts=0, used=0, attn_softcap=0.0, final_softcap=0.0, attn_scale=0.0, embd_scale=0.0,
     residual_scale=0.0, logit_gain=1.0, qk_gain=1.3, planted=1.0, pre_attn=0, tokens=48, n_ctx=64,
-    formats=[], f16_cache=False,
+    formats=[], f16_cache=False, peer=-1,
 )
 ARCHS = {"mistral": "llama", "mixtral": "llama"}
 CASES = []
@@ -50,9 +52,9 @@ case("llama_256_freqs", "llama", (2, 256, 2, 1, 256, 128), seed=5, rope=LLAMA3, 
 case("llama_over", "llama", (2, 96, 8, 2, 64, 96), seed=6, ctx=24, tokens=56)
 case("llama_planted", "llama", (2, 128, 2, 1, 64, 128), seed=7, planted=PLANT, formats=["Q8_0"], f16_cache=True)
 
-case("mistral_64", "mistral", (4, 128, 4, 2, 64, 128), seed=11, window=20, ctx=96, tokens=90, n_ctx=96)
-case("mistral_128", "mistral", (2, 256, 2, 1, 128, 256), seed=12, window=32, ctx=96, tokens=70, n_ctx=96, formats=K)
-case("mistral_80", "mistral", (2, 128, 8, 8, 80, 128), seed=13, window=7, ctx=96, tokens=75, n_ctx=96,
+case("mistral_64", "mistral", (4, 128, 4, 2, 64, 128), seed=11, window=20, peer=20, ctx=96, tokens=90, n_ctx=96)
+case("mistral_128", "mistral", (2, 256, 2, 1, 128, 256), seed=12, window=32, peer=32, ctx=96, tokens=70, n_ctx=96, formats=K)
+case("mistral_80", "mistral", (2, 128, 8, 8, 80, 128), seed=13, window=7, peer=7, ctx=96, tokens=75, n_ctx=96,
      formats=["Q8_0"], f16_cache=True)
 
 case("mixtral_64", "mixtral", (4, 128, 4, 2, 64, 96), seed=21, experts=4, used=2, formats=["Q8_0"])
@@ -93,9 +95,9 @@ case("gemma3_80", "gemma3", (6, 160, 4, 2, 80, 96), seed=74, tied=True, window=1
 
 case("phi3_96", "phi3", (4, 384, 4, 2, 96, 96), seed=81, formats=["Q8_0"])
 case("phi3_64_short", "phi3", (2, 256, 4, 1, 64, 256), seed=82, ctx=256, tokens=40, n_ctx=48, rope=longrope(32, 48),
-     formats=K)
+     formats=K, peer=0)
 case("phi3_64_long", "phi3", (2, 256, 4, 1, 64, 256), seed=82, ctx=256, tokens=60, n_ctx=64, rope=longrope(32, 48))
-case("phi3_80", "phi3", (2, 640, 8, 8, 80, 64), seed=83, window=18, tokens=64, f16_cache=True)
+case("phi3_80", "phi3", (2, 640, 8, 8, 80, 64), seed=83, window=18, peer=18, tokens=64, f16_cache=True)
 case("phi3_128_part", "phi3", (2, 256, 2, 1, 128, 128), seed=84, partial=0.75, tied=True, ctx=128, tokens=40,
      rope=longrope(48, 32))
 case("phi3_planted", "phi3", (2, 128, 2, 2, 64, 96), seed=85, planted=PLANT, f16_cache=True)

@@ -8,7 +8,9 @@ also the gguf package.
     arch_make.py --gguf OUT.gguf CASE      one model as GGUF, F32, for another engine; its prompt is
                                            printed: token 17 is the text "<|17|>"
     arch_make.py --npy OUT.npy CASE        the reference logits of every position
-    arch_make.py --list                    names of the cases
+    arch_make.py --compare OURS.npy RESULTS.gguf CASE   our logits with those of llama-results: the
+                                           largest difference over the largest logit
+    arch_make.py --list                    the cases: name, context, formats, positions for the peer
 
 A value of a tensor is center + amp * k / 2^23, k a signed 24-bit number out of the hash of seed,
 name and index; amp and center are short binary fractions, so that C and numpy agree bit by bit.
@@ -456,8 +458,9 @@ def write_cases(path, cases):
 
 
 def piece(c, i):
-    """Text of a token: one that a prompt can name. The peer wants some names for phi3."""
-    return {0: "<unk>", 1: "<s>", 2: "</s>", c["vocab"] - 1: "<|endoftext|>"}.get(i, f"<|{i}|>")
+    """Text of a token: one that a prompt can name. The peer asks for <|endoftext|> in phi3."""
+    last = {c["vocab"] - 1: "<|endoftext|>"} if c["family"] == "phi3" else {}
+    return ({0: "<unk>", 1: "<s>", 2: "</s>"} | last).get(i, f"<|{i}|>")
 
 
 def write_gguf(path, c):
@@ -487,11 +490,23 @@ def write_gguf(path, c):
     print("".join(piece(c, t) for t in tokens_of(c)))
 
 
+def compare(ours, results, c):
+    import gguf
+
+    fields = {t.name: np.array(t.data) for t in gguf.GGUFReader(results).tensors}
+    theirs = fields["logits"].reshape(-1, c["vocab"])
+    mine = np.load(ours)
+    assert fields["tokens"].reshape(-1).tolist() == tokens_of(c) and mine.shape == theirs.shape
+    n = len(mine) if c["peer"] < 0 else c["peer"]
+    print(f"{np.abs(mine[:n] - theirs[:n]).max() / np.abs(theirs[:n]).max():.1e}")
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--all", metavar="OUT.json")
     p.add_argument("--gguf", metavar="OUT.gguf")
     p.add_argument("--npy", metavar="OUT.npy")
+    p.add_argument("--compare", nargs=2, metavar=("OURS.npy", "RESULTS.gguf"))
     p.add_argument("--list", action="store_true")
     p.add_argument("cases", nargs="*")
     args = p.parse_args()
@@ -499,12 +514,14 @@ def main():
     chosen = [c for c in CASES if not args.cases or c["name"] in args.cases]
     if args.list:
         for c in chosen:
-            print(c["name"], c["family"], c["n_ctx"], ",".join(c["formats"]))
+            print(c["name"], c["n_ctx"], ",".join(["F32"] + c["formats"]), c["peer"])
     elif args.all:
         write_cases(args.all, chosen)
     elif len(args.cases) == 1 and len(chosen) == 1:
         if args.gguf:
             write_gguf(args.gguf, chosen[0])
+        if args.compare:
+            compare(*args.compare, chosen[0])
         if args.npy:
             np.save(args.npy, reference(chosen[0], tensors_of(chosen[0])))
     else:
