@@ -3,7 +3,7 @@
  * largest logit, in one chunk, in chunks of 7, token by token; four devices like one, bit by bit;
  * weights in a format like the same weights as F32; an F16 cache where the case has one.
  *
- *     test_model_arch FAMILY            its cases
+ *     test_model_arch FAMILY [N]        its cases, or the first N of them
  *     test_model_arch cases FAMILY...   no driver: every case is of one of the families, and its
  *                                       weights are those of arch_make.py
  */
@@ -145,8 +145,9 @@ static double log_sum_exp(const float *row, uint32_t n)
 }
 
 /* Against the reference: the ids that the case keeps, the largest logit, and, for all others,
- * logsumexp. */
-static double differs(const struct subject *subject, const float *mine)
+ * logsumexp. *first, where not NULL: the first position that is too far off; starts as n_tokens.
+ */
+static double differs(const struct subject *subject, const float *mine, uint32_t *first)
 {
     const json_t *at = json_object_get(subject->json, "positions");
     size_t n = json_array_size(at);
@@ -168,6 +169,9 @@ static double differs(const struct subject *subject, const float *mine)
         double sum = real_at(subject->json, "logsumexp", i);
         worst = fmax(worst, fabs(log_sum_exp(row, subject->n_vocab) - sum));
         largest = fmax(largest, most);
+        if (first != NULL && *first == subject->n_tokens && worst > TOLERANCE * largest) {
+            *first = (uint32_t)pos;
+        }
     }
     return worst / largest;
 }
@@ -180,14 +184,18 @@ static float *check_reference(const struct subject *subject)
     struct rig rig;
     subject_load(subject, &rig, 1, QD_TYPE_F32);
     float *whole = rig_logits(&rig, subject->tokens, subject->n_tokens, subject->n_tokens);
-    double worst = differs(subject, whole);
+    uint32_t first = subject->n_tokens;
+    double worst = differs(subject, whole, &first);
     printf("%s: differs from the reference by %.1e", subject->name, worst);
+    if (first < subject->n_tokens) {
+        printf(" (first at position %u)", first);
+    }
     bool ok = worst <= TOLERANCE;
     for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
         float *mine = rig_logits(&rig, subject->tokens, subject->n_tokens, chunks[i]);
         worst = compare(subject, mine, whole);
         printf(", in chunks of %u from the whole by %.1e", chunks[i], worst);
-        ok = ok && worst <= TOLERANCE && differs(subject, mine) <= TOLERANCE;
+        ok = ok && worst <= TOLERANCE && differs(subject, mine, NULL) <= TOLERANCE;
         free_numbers(mine);
     }
     printf("\n");
@@ -224,7 +232,7 @@ static void check_format(const struct subject *subject, const char *format)
     subject_write(subject, &params);
     float *decoded = run(subject, 1, QD_TYPE_F32);
     double worst = compare(subject, coded, decoded);
-    double far = differs(subject, coded);
+    double far = differs(subject, coded, NULL);
     printf("%s: %s differs from its values as F32 by %.1e, from the reference by %.1e\n",
            subject->name, format, worst, far);
     assert_true(worst <= TOLERANCE);
@@ -236,7 +244,7 @@ static void check_format(const struct subject *subject, const char *format)
 static void check_f16_cache(const struct subject *subject)
 {
     float *mine = run(subject, 1, QD_TYPE_F16);
-    double worst = differs(subject, mine);
+    double worst = differs(subject, mine, NULL);
     printf("%s: with an F16 cache differs by %.1e\n", subject->name, worst);
     assert_true(worst <= 1e-2);
     free_numbers(mine);
@@ -265,16 +273,17 @@ static void check_case(void **state)
 
 /* ---- cases ---- */
 
-static int run_family(const json_t *root, const char *family)
+static int run_family(const json_t *root, const char *family, size_t most)
 {
     struct CMUnitTest tests[MAX_CASES];
     size_t i, n = 0;
+    most = most < MAX_CASES ? most : MAX_CASES;
     json_t *json;
     json_array_foreach(root, i, json)
     {
         const char *name = json_string_value(json_object_get(json, "name"));
         const char *of = json_string_value(json_object_get(json, "family"));
-        if (of != NULL && strcmp(of, family) == 0 && n < MAX_CASES) {
+        if (of != NULL && strcmp(of, family) == 0 && n < most) {
             tests[n++] =
                 (struct CMUnitTest){.name = name, .test_func = check_case, .initial_state = json};
         }
@@ -327,7 +336,8 @@ int main(int argc, char **argv)
         const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(cases_are_remade, &listed)};
         result = cmocka_run_group_tests(tests, NULL, NULL);
     } else {
-        result = rig_has_device() ? run_family(root, argv[1]) : 77;
+        size_t most = argc > 2 ? strtoul(argv[2], NULL, 10) : MAX_CASES;
+        result = rig_has_device() ? run_family(root, argv[1], most) : 77;
     }
     json_decref(root);
     return result;

@@ -39,6 +39,7 @@ def longrope(n, old):
 
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=32)
+YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32)
 PLANT = 131072.0
 K = ["Q4_K", "Q6_K"]
 
@@ -46,7 +47,7 @@ K = ["Q4_K", "Q6_K"]
 case("llama_64", "llama", (4, 128, 4, 2, 64, 160), vocab=384, formats=["Q8_0"])
 case("llama_80_bias", "llama", (2, 160, 2, 1, 80, 128), seed=2, tied=True, bias=0.25)
 case("llama_96_linear", "llama", (2, 192, 8, 8, 96, 128), seed=3, tied=True,
-     rope=dict(rope_type="linear", factor=4.0))
+     rope=dict(rope_type="linear", factor=4.0), tokens=64)
 case("llama_128_k", "llama", (2, 256, 2, 2, 128, 256), seed=4, formats=K, base=500000.0)
 case("llama_256_freqs", "llama", (2, 256, 2, 1, 256, 128), seed=5, rope=LLAMA3, base=500000.0)
 case("llama_over", "llama", (2, 96, 8, 2, 64, 96), seed=6, ctx=24, tokens=56)
@@ -65,6 +66,7 @@ case("mixtral_planted", "mixtral", (2, 128, 2, 1, 64, 64), seed=24, experts=4, u
 case("qwen2_64", "qwen2", (4, 256, 4, 1, 64, 256), seed=31, bias=0.5, base=1000000.0, formats=K)
 case("qwen2_128", "qwen2", (2, 512, 4, 2, 128, 128), seed=32, bias=0.25, base=1000000.0, formats=["Q8_0"])
 case("qwen2_80", "qwen2", (2, 640, 8, 8, 80, 96), seed=33, bias=0.25, tied=True)
+case("qwen2_96_yarn", "qwen2", (2, 192, 2, 1, 96, 128), seed=35, bias=0.25, ctx=128, rope=YARN, tokens=60)
 case("qwen2_planted", "qwen2", (2, 128, 2, 1, 64, 128), seed=34, bias=8.0, planted=PLANT, f16_cache=True)
 
 case("qwen3_128", "qwen3", (4, 128, 4, 2, 128, 128), seed=41, base=1000000.0, formats=["Q8_0"])
@@ -85,6 +87,9 @@ case("gemma2_64", "gemma2", (3, 128, 8, 8, 64, 192), seed=63, tied=True, window=
 case("gemma2_96", "gemma2", (2, 160, 4, 2, 96, 128), seed=64, tied=True, window=16, attn_softcap=5.0,
      final_softcap=10.0, planted=PLANT, f16_cache=True)
 
+case("gemma2_27b", "gemma2", (46, 64, 2, 1, 64, 32), seed=65, tied=True, window=16, attn_softcap=50.0,
+     final_softcap=30.0, pre_attn=32, tokens=24)
+
 case("gemma3_256", "gemma3", (7, 128, 4, 1, 256, 96), seed=71, tied=True, window=20, base=1000000.0, tokens=72,
      ctx=96, n_ctx=96)
 case("gemma3_128", "gemma3", (6, 256, 4, 2, 128, 256), seed=72, tied=True, window=32, base=1000000.0,
@@ -92,6 +97,9 @@ case("gemma3_128", "gemma3", (6, 256, 4, 2, 128, 256), seed=72, tied=True, windo
 case("gemma3_64", "gemma3", (6, 128, 8, 8, 64, 128), seed=73, tied=True, window=9, base=1000000.0, formats=["Q8_0"])
 case("gemma3_80", "gemma3", (6, 160, 4, 2, 80, 96), seed=74, tied=True, window=16, base=1000000.0, planted=PLANT,
      f16_cache=True)
+
+case("gemma3_27b", "gemma3", (62, 64, 2, 1, 64, 32), seed=75, tied=True, window=16, base=1000000.0,
+     rope=dict(rope_type="linear", factor=8.0), pre_attn=32, tokens=24)
 
 case("phi3_96", "phi3", (4, 384, 4, 2, 96, 96), seed=81, formats=["Q8_0"])
 case("phi3_64_short", "phi3", (2, 256, 4, 1, 64, 256), seed=82, ctx=256, tokens=40, n_ctx=48, rope=longrope(32, 48),

@@ -235,8 +235,10 @@ def keys_of(c):
             [".residual_scale", "f32", c["residual_scale"]],
             [".logit_scale", "f32", c["logit_gain"]],
         ]
-    if rope.get("rope_type") == "linear":
-        out += [[".rope.scaling.type", "str", "linear"], [".rope.scaling.factor", "f32", rope["factor"]]]
+    if rope.get("rope_type") in ("linear", "yarn"):
+        out += [[".rope.scaling.type", "str", rope["rope_type"]], [".rope.scaling.factor", "f32", rope["factor"]]]
+    if rope.get("rope_type") == "yarn":
+        out.append([".rope.scaling.original_context_length", "u32", rope["original_max_position_embeddings"]])
     if rope.get("rope_type") == "longrope":
         old = rope["original_max_position_embeddings"]
         factor = float(np.sqrt(1 + np.log(c["ctx"] / old) / np.log(old)))
