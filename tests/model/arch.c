@@ -1,7 +1,8 @@
 /* Architectures against transformers: each case of arch_cases.json is a small random model, remade
  * here (arch_gen.h), whose logits the reference computed. F32 weights and cache within 1e-4 of the
- * largest logit, in one chunk, in chunks of 7, token by token; four devices like one, bit by bit;
- * weights in a format like the same weights as F32; an F16 cache where the case has one.
+ * largest logit, in one chunk, in chunks of 7, token by token; what is generated is what the logits
+ * say; four devices like one, bit by bit; weights in a format like the same weights as F32; an F16
+ * cache where the case has one.
  *
  *     test_model_arch FAMILY [N]        its cases, or the first N of them
  *     test_model_arch cases FAMILY...   no driver: every case is of one of the families, and its
@@ -23,7 +24,7 @@
 #define TOLERANCE 1e-4 /* of the largest logit */
 #define CASES     QD_SOURCE_DIR "/tests/model/arch_cases.json"
 
-enum { MAX_CASES = 32 };
+enum { MAX_CASES = 32, N_GREEDY = 6 };
 
 /* A case, and its model as a file. */
 struct subject {
@@ -72,22 +73,25 @@ static void subject_write(const struct subject *subject, const struct arch_gen_p
     mem_free(data);
 }
 
-static void subject_open(struct subject *subject, const json_t *json)
+static int subject_open(void **state)
 {
-    *subject = (struct subject){.json = json,
-                                .name = text_of(json, "name"),
-                                .tokens = arch_gen_tokens(json),
-                                .n_tokens = number_of(json, "n_tokens"),
-                                .n_vocab = number_of(json, "n_vocab")};
-    assert_non_null(subject->tokens);
+    struct subject *subject = *state;
+    const json_t *json = subject->json;
+    subject->name = text_of(json, "name");
+    subject->tokens = arch_gen_tokens(json);
+    subject->n_tokens = number_of(json, "n_tokens");
+    subject->n_vocab = number_of(json, "n_vocab");
     snprintf(subject->path, sizeof subject->path, "%s/%s-%ld.gguf", QD_BINARY_DIR, subject->name,
              (long)getpid());
+    return subject->tokens != NULL && subject->n_tokens > N_GREEDY ? 0 : -1;
 }
 
-static void subject_close(struct subject *subject)
+static int subject_close(void **state)
 {
+    struct subject *subject = *state;
     unlink(subject->path);
     mem_free(subject->tokens);
+    return 0;
 }
 
 static void subject_load(const struct subject *subject, struct rig *rig, uint32_t n_devices,
@@ -101,10 +105,10 @@ static void subject_load(const struct subject *subject, struct rig *rig, uint32_
 }
 
 /* Logits of all positions, out of one step. */
-static float *run(const struct subject *subject, uint32_t n_devices, enum qd_type cache)
+static float *run(const struct subject *subject, enum qd_type cache)
 {
     struct rig rig;
-    subject_load(subject, &rig, n_devices, cache, subject->n_tokens);
+    subject_load(subject, &rig, 1, cache, subject->n_tokens);
     float *out = rig_logits(&rig, subject->tokens, subject->n_tokens, subject->n_tokens);
     rig_close(&rig);
     return out;
@@ -206,6 +210,51 @@ static float *check_whole(const struct subject *subject, struct rig *rig)
     return whole;
 }
 
+struct said {
+    uint32_t tokens[N_GREEDY], n;
+};
+
+static bool hear(void *user, uint32_t token, const char *text, size_t bytes)
+{
+    struct said *said = user;
+    (void)text;
+    (void)bytes;
+    if (token != UINT32_MAX && said->n < N_GREEDY) {
+        said->tokens[said->n++] = token;
+    }
+    return true;
+}
+
+/* What is generated after the prompt but its end is what the logits of the whole say. */
+static void check_greedy(const struct subject *subject, struct rig *rig, uint32_t chunk)
+{
+    struct said said = {.n = 0};
+    struct qd_generate_result result;
+    uint32_t n = subject->n_tokens, n_prompt = n - N_GREEDY;
+    const struct qd_generate_params params = {.prompt = subject->tokens,
+                                              .n_prompt = n_prompt,
+                                              .n_predict = N_GREEDY,
+                                              .ignore_eos = true,
+                                              .on_token = hear,
+                                              .user = &said};
+    assert_int_equal(qd_session_truncate(rig->session, 0, 0), QD_OK);
+    assert_int_equal(qd_session_generate(rig->session, &params, &result), QD_OK);
+    assert_int_equal(said.n, N_GREEDY);
+    uint32_t *text = mem_alloc(n, sizeof *text);
+    assert_non_null(text);
+    memcpy(text, subject->tokens, n_prompt * sizeof *text);
+    memcpy(text + n_prompt, said.tokens, sizeof said.tokens);
+    float *logits = rig_logits(rig, text, n, chunk);
+    for (uint32_t i = 0; i < N_GREEDY; i++) {
+        const float *row = logits + (size_t)(n_prompt - 1 + i) * subject->n_vocab;
+        for (uint32_t k = 0; k < subject->n_vocab; k++) {
+            assert_true(row[k] <= row[said.tokens[i]] || qd_is_end_token(rig->model, k));
+        }
+    }
+    free_numbers(logits);
+    mem_free(text);
+}
+
 /* A window's cache is as small as window and chunk allow: with small chunks it is used again and
  * again, so they get a model of their own. */
 static float *check_reference(const struct subject *subject)
@@ -227,13 +276,20 @@ static float *check_reference(const struct subject *subject)
         assert_true(differs(subject, mine, NULL) <= TOLERANCE);
         free_numbers(mine);
     }
+    check_greedy(subject, &rig, chunks[0]);
     rig_close(&rig);
     return whole;
 }
 
 static void check_devices(const struct subject *subject, const float *whole)
 {
-    float *four = run(subject, 4, QD_TYPE_F32);
+    struct rig rig;
+    struct qd_model_info info;
+    subject_load(subject, &rig, 4, QD_TYPE_F32, subject->n_tokens);
+    qd_model_get_info(rig.model, &info);
+    assert_int_equal(info.n_devices, 4);
+    float *four = rig_logits(&rig, subject->tokens, subject->n_tokens, subject->n_tokens);
+    rig_close(&rig);
     assert_memory_equal(four, whole, (size_t)subject->n_tokens * subject->n_vocab * sizeof *four);
     free_numbers(four);
 }
@@ -254,10 +310,10 @@ static void check_format(const struct subject *subject, const char *format)
 {
     struct arch_gen_params params = {.format = format_of(format)};
     subject_write(subject, &params);
-    float *coded = run(subject, 1, QD_TYPE_F32);
+    float *coded = run(subject, QD_TYPE_F32);
     params.decoded = true;
     subject_write(subject, &params);
-    float *decoded = run(subject, 1, QD_TYPE_F32);
+    float *decoded = run(subject, QD_TYPE_F32);
     double worst = compare(subject, coded, decoded);
     double far = differs(subject, coded, NULL);
     printf("%s: %s differs from its values as F32 by %.1e, from the reference by %.1e\n",
@@ -270,7 +326,7 @@ static void check_format(const struct subject *subject, const char *format)
 
 static void check_f16_cache(const struct subject *subject)
 {
-    float *mine = run(subject, 1, QD_TYPE_F16);
+    float *mine = run(subject, QD_TYPE_F16);
     double worst = differs(subject, mine, NULL);
     printf("%s: with an F16 cache differs by %.1e\n", subject->name, worst);
     assert_true(worst <= 1e-2);
@@ -279,23 +335,20 @@ static void check_f16_cache(const struct subject *subject)
 
 static void check_case(void **state)
 {
-    const json_t *json = *state;
-    struct subject subject;
+    const struct subject *subject = *state;
     size_t i;
     json_t *format;
-    subject_open(&subject, json);
-    subject_write(&subject, &(struct arch_gen_params){.format = QUANT_F32});
-    float *whole = check_reference(&subject);
-    check_devices(&subject, whole);
+    subject_write(subject, &(struct arch_gen_params){.format = QUANT_F32});
+    float *whole = check_reference(subject);
+    check_devices(subject, whole);
     free_numbers(whole);
-    if (json_is_true(json_object_get(json, "f16_cache"))) {
-        check_f16_cache(&subject);
+    if (json_is_true(json_object_get(subject->json, "f16_cache"))) {
+        check_f16_cache(subject);
     }
-    json_array_foreach(json_object_get(json, "formats"), i, format)
+    json_array_foreach(json_object_get(subject->json, "formats"), i, format)
     {
-        check_format(&subject, json_string_value(format));
+        check_format(subject, json_string_value(format));
     }
-    subject_close(&subject);
 }
 
 /* ---- cases ---- */
@@ -303,16 +356,22 @@ static void check_case(void **state)
 static int run_family(const json_t *root, const char *family, size_t most)
 {
     struct CMUnitTest tests[MAX_CASES];
+    struct subject subjects[MAX_CASES];
     size_t i, n = 0;
-    most = most < MAX_CASES ? most : MAX_CASES;
     json_t *json;
+    most = most < MAX_CASES ? most : MAX_CASES;
     json_array_foreach(root, i, json)
     {
         const char *name = json_string_value(json_object_get(json, "name"));
         const char *of = json_string_value(json_object_get(json, "family"));
         if (of != NULL && strcmp(of, family) == 0 && n < most) {
-            tests[n++] =
-                (struct CMUnitTest){.name = name, .test_func = check_case, .initial_state = json};
+            subjects[n] = (struct subject){.json = json};
+            tests[n] = (struct CMUnitTest){.name = name,
+                                           .test_func = check_case,
+                                           .setup_func = subject_open,
+                                           .teardown_func = subject_close,
+                                           .initial_state = &subjects[n]};
+            n++;
         }
     }
     if (n == 0) {
