@@ -78,6 +78,10 @@ case("qwen3moe_64", "qwen3moe", (4, 128, 4, 2, 64, 64), seed=51, experts=8, used
 case("qwen3moe_128", "qwen3moe", (2, 256, 2, 1, 128, 256), seed=52, experts=4, used=2, formats=K)
 case("qwen3moe_80", "qwen3moe", (2, 160, 8, 8, 80, 32), seed=53, experts=16, used=4, tokens=32)
 
+case("gemma_256", "gemma", (4, 128, 4, 1, 256, 128), seed=111, tied=True, logit_gain=0.375, formats=["Q8_0"])
+case("gemma_128", "gemma", (2, 256, 4, 2, 128, 256), seed=112, tied=True, logit_gain=0.375, formats=K)
+case("gemma_64", "gemma", (2, 160, 8, 8, 64, 192), seed=113, tied=True, logit_gain=0.375)
+
 case("gemma2_256", "gemma2", (4, 128, 4, 2, 256, 128), seed=61, tied=True, window=20, attn_softcap=3.0,
      final_softcap=6.0, tokens=72, ctx=96, n_ctx=96)
 case("gemma2_128", "gemma2", (2, 256, 2, 1, 128, 256), seed=62, tied=True, window=32, attn_softcap=50.0,

@@ -28,6 +28,7 @@ from arch_cases import CASES
 HASH_SEED = 0xCBF29CE484222325
 MASK = (1 << 64) - 1
 IDS = 32  # logits that are kept of a position
+OWN_HEAD_SIZE = ("qwen3", "qwen3moe", "gemma", "gemma2", "gemma3")  # always in the file
 MARGIN = 1e-3  # of the last chosen expert over the first that is not
 
 
@@ -212,11 +213,11 @@ def keys_of(c):
         [".attention.layer_norm_rms_epsilon", "f32", c["eps"]],
     ]
     family, rope = c["family"], c["rope"]
-    if family != "gemma2":
+    if family not in ("gemma", "gemma2"):
         out.append([".rope.freq_base", "f32", c["base"]])
     if c["arch"] in ("llama", "granite", "phi3"):
         out.append([".rope.dimension_count", "u32", int(c["hd"] * c["partial"])])
-    if c["hd"] * c["heads"] != c["d"] or family in ("qwen3", "qwen3moe", "gemma2", "gemma3"):
+    if c["hd"] * c["heads"] != c["d"] or family in OWN_HEAD_SIZE:
         out += [[".attention.key_length", "u32", c["hd"]], [".attention.value_length", "u32", c["hd"]]]
     if c["experts"]:
         out += [[".expert_count", "u32", c["experts"]], [".expert_used_count", "u32", c["used"]]]
@@ -268,6 +269,7 @@ CLASSES = {
     "qwen2": ("Qwen2Config", "Qwen2ForCausalLM"),
     "qwen3": ("Qwen3Config", "Qwen3ForCausalLM"),
     "qwen3moe": ("Qwen3MoeConfig", "Qwen3MoeForCausalLM"),
+    "gemma": ("GemmaConfig", "GemmaForCausalLM"),
     "gemma2": ("Gemma2Config", "Gemma2ForCausalLM"),
     "gemma3": ("Gemma3TextConfig", "Gemma3ForCausalLM"),
     "phi3": ("Phi3Config", "Phi3ForCausalLM"),
@@ -286,7 +288,7 @@ def config_of(c):
         rms_norm_eps=c["eps"], tie_word_embeddings=c["tied"], rope_parameters=rope, pad_token_id=0,
         bos_token_id=1, eos_token_id=2, attn_implementation="eager", experts_implementation="eager",
     )
-    if c["hd"] * c["heads"] != c["d"] or family in ("qwen3", "qwen3moe", "gemma2", "gemma3"):
+    if c["hd"] * c["heads"] != c["d"] or family in OWN_HEAD_SIZE:
         out["head_dim"] = c["hd"]
     if family == "llama":
         out.update(attention_bias=bool(c["bias"]), mlp_bias=bool(c["bias"]))
@@ -340,7 +342,7 @@ def state_of(c, tensors):
         base, kind = name.rsplit(".", 1)
         if base in ("attn_q", "attn_k") and c["arch"] in ("llama", "granite"):
             x = unpermute(x, c["heads"] if base == "attn_q" else c["kv"])
-        if base.endswith("norm") and family in ("gemma2", "gemma3"):
+        if base.endswith("norm") and family in ("gemma", "gemma2", "gemma3"):
             x = x - np.float32(1)
         target = NAMES.get(base)
         if base == "ffn_norm" and family in ("gemma2", "gemma3"):
