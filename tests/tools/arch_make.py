@@ -14,14 +14,13 @@ also the gguf package.
 
 A value of a tensor is center + amp * k / 2^23, k a signed 24-bit number out of the hash of seed,
 name and index; amp and center are short binary fractions, so that C and numpy agree bit by bit.
+torch and transformers take seconds to import: only where they are used.
 """
 import argparse
 import json
 import sys
 
 import numpy as np
-import torch
-import transformers
 
 from arch_cases import CASES
 
@@ -279,6 +278,8 @@ CLASSES = {
 
 
 def config_of(c):
+    import transformers
+
     family = c["family"]
     rope = dict(c["rope"]) if c["rope"] else {"rope_type": "default"}
     rope["rope_theta"] = c["base"]
@@ -357,7 +358,7 @@ def state_of(c, tensors):
         elif base == "ffn_down_exps":
             target, kind = "mlp.experts.down_proj", None
         prefix = f"model.layers.{layer}." if layer is not None else ""
-        out[prefix + target + (f".{kind}" if kind else "")] = torch.from_numpy(np.ascontiguousarray(x))
+        out[prefix + target + (f".{kind}" if kind else "")] = np.ascontiguousarray(x)
     if c["tied"]:
         out["lm_head.weight"] = out["model.embed_tokens.weight"]
     return out
@@ -365,6 +366,8 @@ def state_of(c, tensors):
 
 def margins(model, c):
     """Hooks on every router: the smallest distance between the last that is chosen and the next."""
+    import torch
+
     seen = []
 
     def hook(module, args, result):
@@ -380,6 +383,8 @@ def margins(model, c):
 
 def largest(model):
     """Hooks on every linear layer: the largest input or output."""
+    import torch
+
     seen = [0.0]
 
     def hook(module, args, result):
@@ -392,8 +397,13 @@ def largest(model):
 
 
 def reference(c, tensors):
+    import torch
+    import transformers
+
+    torch.set_num_threads(1)
     model = getattr(transformers, CLASSES[c["family"]][1])(config_of(c)).eval()
-    missing, unexpected = model.load_state_dict(state_of(c, tensors), strict=True)
+    missing, unexpected = model.load_state_dict(
+        {name: torch.from_numpy(x) for name, x in state_of(c, tensors).items()}, strict=True)
     assert not missing and not unexpected
     near, peak = margins(model, c), largest(model)
     tokens = torch.tensor([tokens_of(c)])
@@ -514,7 +524,6 @@ def main():
     p.add_argument("--list", action="store_true")
     p.add_argument("cases", nargs="*")
     args = p.parse_args()
-    torch.set_num_threads(1)
     chosen = [c for c in CASES if not args.cases or c["name"] in args.cases]
     if args.list:
         for c in chosen:
