@@ -52,6 +52,7 @@ struct gguf_tensor {
     uint64_t dims[4]; /* dims[0] is contiguous; unused ones are 1 */
     uint64_t offset;  /* of the data in the file; aligned as general.alignment says, default 32 */
     uint64_t bytes;
+    uint32_t shard; /* which file of a split model, from 0 */
 };
 
 /* Larger files are refused; no real model comes near. */
@@ -62,13 +63,16 @@ enum gguf_limit {
     GGUF_MAX_NAME = 63,        /* bytes; tensor names are printable ASCII */
     GGUF_MAX_STRING = 1 << 30, /* bytes */
     GGUF_MAX_ARRAY = 1 << 27,  /* elements */
-    GGUF_MAX_ALIGN = 1 << 20
+    GGUF_MAX_ALIGN = 1 << 20,
+    GGUF_MAX_SHARDS = 512 /* files of a split model; each stays open */
 };
 
 struct gguf_file;
 
-struct gguf_file *gguf_open(const char *path, struct log *log); /* NULL: logged */
-/* The same over memory that the caller keeps alive (tests, fuzzing). `name` stands for the path. */
+/* NULL: logged. A model split over several files (<prefix>-00001-of-00003.gguf) is opened as one
+ * by the path of any of them: keys are those of the first file, tensors those of all. */
+struct gguf_file *gguf_open(const char *path, struct log *log);
+/* One file in memory that the caller keeps alive (tests, fuzzing). `name` stands for the path. */
 struct gguf_file *gguf_open_memory(const char *name, const uint8_t *data, size_t bytes,
                                    struct log *log);
 void gguf_close(struct gguf_file *file);
@@ -76,7 +80,8 @@ void gguf_close(struct gguf_file *file);
 const char *gguf_path(const struct gguf_file *file);
 struct log *gguf_log(const struct gguf_file *file);
 uint32_t gguf_version(const struct gguf_file *file);
-uint64_t gguf_file_bytes(const struct gguf_file *file);
+uint64_t gguf_file_bytes(const struct gguf_file *file);  /* of all files of a split model */
+uint32_t gguf_shard_count(const struct gguf_file *file); /* 1: not split */
 uint64_t gguf_kv_count(const struct gguf_file *file);
 const struct gguf_kv *gguf_kv_at(const struct gguf_file *file, uint64_t i);
 const struct gguf_kv *gguf_find(const struct gguf_file *file, const char *key);
@@ -84,9 +89,10 @@ uint64_t gguf_tensor_count(const struct gguf_file *file);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf_file *file, uint64_t i);
 const struct gguf_tensor *gguf_tensor_find(const struct gguf_file *file, const char *name);
 const uint8_t *gguf_data(const struct gguf_file *file, const struct gguf_tensor *tensor);
-/* The pages of these bytes (of the file) are not needed again: they leave the resident set. */
-void gguf_drop(const struct gguf_file *file, uint64_t offset, uint64_t bytes);
-/* False, logged, when the file has shrunk since it was opened. */
+/* These bytes of a tensor's data are not needed again: their pages leave the resident set. */
+void gguf_drop(const struct gguf_file *file, const struct gguf_tensor *tensor, uint64_t from,
+               uint64_t bytes);
+/* False, logged, when a file has shrunk since it was opened. */
 bool gguf_check_size(const struct gguf_file *file);
 
 /* Typed reads. ABSENT and BAD leave `out` untouched. BAD: there, but of the wrong type or out of

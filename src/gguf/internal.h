@@ -37,6 +37,9 @@ struct gguf_file {
     struct gguf_kv *kvs;
     struct gguf_tensor *tensors;
     struct directory kv_dir, tensor_dir;
+    struct gguf_file **shards; /* of a split model: the files behind this one; their tensors are in
+                                  `tensors` too */
+    uint32_t n_shards;
 };
 
 /* Reading position. Every read is checked against `bytes`. */
@@ -66,6 +69,11 @@ bool text_is_plain(const struct gguf_str *text, uint64_t *at);
 
 /* tensors.c: reads n_tensors infos at the cursor, then checks where the data lies. */
 bool tensors_read(struct gguf_file *file, struct cursor *cur);
+
+/* reader.c: opens and reads one file, whether or not it is part of a split model. */
+struct gguf_file *gguf_open_alone(const char *path, struct log *log);
+/* shards.c: true, logged, where the file is only a part of a model or says nonsense about it. */
+bool shards_refuse(const struct gguf_file *file);
 
 /* Bytes of one value; 0 for strings and arrays. */
 uint32_t value_bytes(enum gguf_type type);

@@ -1,5 +1,6 @@
 /* Opening a file: the header and the metadata, every length checked before it is used. Tensor infos
- * are read by tensors.c, values by values.c. */
+ * are read by tensors.c, values by values.c;
+ * what is split over several files is put together by shards.c. */
 #include "gguf/internal.h"
 
 #include "base/mem.h"
@@ -293,7 +294,7 @@ static struct gguf_file *create(const char *name, struct log *log)
     return file;
 }
 
-struct gguf_file *gguf_open(const char *path, struct log *log)
+struct gguf_file *gguf_open_alone(const char *path, struct log *log)
 {
     struct gguf_file *file = create(path, log);
     if (file == NULL) {
@@ -322,7 +323,7 @@ struct gguf_file *gguf_open_memory(const char *name, const uint8_t *data, size_t
     }
     file->data = data;
     file->bytes = bytes;
-    if (!read_structure(file)) {
+    if (!read_structure(file) || shards_refuse(file)) {
         gguf_close(file);
         return NULL;
     }
@@ -334,6 +335,10 @@ void gguf_close(struct gguf_file *file)
     if (file == NULL) {
         return;
     }
+    for (uint32_t i = 0; i < file->n_shards; i++) {
+        gguf_close(file->shards[i]);
+    }
+    mem_free(file->shards);
     directory_finish(&file->kv_dir);
     directory_finish(&file->tensor_dir);
     mem_free(file->kvs);
@@ -343,15 +348,34 @@ void gguf_close(struct gguf_file *file)
     mem_free(file);
 }
 
-void gguf_drop(const struct gguf_file *file, uint64_t offset, uint64_t bytes)
+/* The file that a tensor of a split model lies in. */
+static const struct gguf_file *get_shard(const struct gguf_file *file,
+                                         const struct gguf_tensor *tensor)
 {
-    if (file->map.data != NULL && offset <= file->bytes && bytes <= file->bytes - offset) {
-        os_map_drop(&file->map, (size_t)offset, (size_t)bytes);
+    return tensor->shard == 0 ? file : file->shards[tensor->shard - 1];
+}
+
+const uint8_t *gguf_data(const struct gguf_file *file, const struct gguf_tensor *tensor)
+{
+    return get_shard(file, tensor)->data + tensor->offset;
+}
+
+void gguf_drop(const struct gguf_file *file, const struct gguf_tensor *tensor, uint64_t from,
+               uint64_t bytes)
+{
+    const struct gguf_file *shard = get_shard(file, tensor);
+    if (shard->map.data != NULL && from <= tensor->bytes && bytes <= tensor->bytes - from) {
+        os_map_drop(&shard->map, (size_t)(tensor->offset + from), (size_t)bytes);
     }
 }
 
 bool gguf_check_size(const struct gguf_file *file)
 {
+    for (uint32_t i = 0; i < file->n_shards; i++) {
+        if (!gguf_check_size(file->shards[i])) {
+            return false;
+        }
+    }
     if (file->map.data == NULL || os_map_check(&file->map)) {
         return true;
     }

@@ -22,7 +22,16 @@ uint32_t gguf_version(const struct gguf_file *file)
 
 uint64_t gguf_file_bytes(const struct gguf_file *file)
 {
-    return file->bytes;
+    uint64_t bytes = file->bytes;
+    for (uint32_t i = 0; i < file->n_shards; i++) {
+        bytes += file->shards[i]->bytes; /* mapped side by side: no overflow */
+    }
+    return bytes;
+}
+
+uint32_t gguf_shard_count(const struct gguf_file *file)
+{
+    return file->n_shards + 1;
 }
 
 uint64_t gguf_kv_count(const struct gguf_file *file)
@@ -53,11 +62,6 @@ const struct gguf_tensor *gguf_tensor_at(const struct gguf_file *file, uint64_t 
 const struct gguf_tensor *gguf_tensor_find(const struct gguf_file *file, const char *name)
 {
     return directory_find(&file->tensor_dir, name, strlen(name));
-}
-
-const uint8_t *gguf_data(const struct gguf_file *file, const struct gguf_tensor *tensor)
-{
-    return file->data + tensor->offset;
 }
 
 const char *gguf_type_name(enum gguf_type type)

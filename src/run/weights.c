@@ -219,7 +219,7 @@ static bool upload_tensor(struct run_model *model, uint32_t w, bool *const *used
         if (!upload_slice(model, w, used, row, n, data + row * row_bytes, row_bytes, staging)) {
             return false;
         }
-        gguf_drop(model->file, weight->tensor->offset + row * row_bytes, n * row_bytes);
+        gguf_drop(model->file, weight->tensor, row * row_bytes, n * row_bytes);
     }
     return true;
 }
