@@ -63,8 +63,8 @@ struct qd_context_params {
     qd_log_callback log; /* NULL: silent */
     void *log_user;
     enum qd_log_level log_level; /* lines above it are dropped */
-    bool no_devices; /* do not touch Vulkan: enough for info and tokenizing (vocab_only models) */
-    bool validate;   /* Vulkan validation layer, with synchronization validation */
+    bool no_devices;             /* do not touch Vulkan: enough for QD_DEPTH_FACTS and less */
+    bool validate;               /* Vulkan validation layer, with synchronization validation */
 };
 
 /* On failure *out is NULL and, since there is no context to ask, the reason is copied to `error`
@@ -120,14 +120,23 @@ typedef struct qd_model qd_model;
 enum qd_split { QD_SPLIT_LAYER = 0, QD_SPLIT_NONE };
 enum qd_type { QD_TYPE_DEFAULT = 0, QD_TYPE_F16, QD_TYPE_F32 };
 
+/* How far loading goes. Each step checks more of the file and needs what the steps below it need;
+ * only the last two need devices. */
+enum qd_depth {
+    QD_DEPTH_SESSION = 0, /* everything: sessions can be made */
+    QD_DEPTH_PLAN,        /* planned and accounted, no weights: qd_model_plan, bytes of devices */
+    QD_DEPTH_FACTS,       /* architecture and its hyper-parameters are read and supported */
+    QD_DEPTH_VOCAB,       /* the tokenizer is read and supported */
+    QD_DEPTH_DIRECTORY,   /* keys and tensors of the file: qd_model_get_meta, qd_model_get_tensor */
+};
+
 /* Called with bytes done and in all while weights load; returning false cancels. */
 typedef bool (*qd_progress_callback)(void *user, uint64_t done, uint64_t total);
 
 struct qd_model_params {
-    const char *path;   /* GGUF file ... */
-    const char *dummy;  /* ... or a shape: "llama-7b:q4_k", "layers=2,dim=256,..." */
-    bool vocab_only;    /* facts and tokenizer only, no devices */
-    bool plan_only;     /* plan everything, load nothing: qd_model_plan */
+    const char *path;  /* GGUF file ... */
+    const char *dummy; /* ... or a shape: "llama-7b:q4_k", "layers=2,dim=256,..." */
+    enum qd_depth depth;
     uint32_t n_devices; /* 0: the default devices */
     uint32_t
         devices[QD_MAX_DEVICES]; /* indices; one may be repeated: logical devices of their own */

@@ -11,6 +11,9 @@ _Static_assert((int)QD_OK == RUN_OK && (int)QD_ERROR == RUN_ERROR &&
                    (int)QD_DEVICE_LOST == RUN_DEVICE_LOST &&
                    (int)QD_CONTEXT_FULL == RUN_CONTEXT_FULL && (int)QD_CANCELLED == RUN_CANCELLED,
                "status values of the engine and of the interface are the same");
+_Static_assert((int)QD_DEPTH_PLAN == RUN_DEPTH_PLAN &&
+                   (int)QD_DEPTH_DIRECTORY == RUN_DEPTH_DIRECTORY,
+               "depths");
 _Static_assert((int)QD_LOG_ERROR == LOG_ERROR && (int)QD_LOG_DEBUG == LOG_DEBUG, "log levels");
 _Static_assert((int)QD_DEVICE_DISCRETE == DEV_DISCRETE && (int)QD_DEVICE_CPU == DEV_CPU &&
                    (int)QD_DEVICE_OTHER == DEV_OTHER,

@@ -31,12 +31,12 @@ static bool check_params(qd_context *context, const struct qd_model_params *para
         return false;
     }
     if ((unsigned)params->type_k > QD_TYPE_F32 || (unsigned)params->type_v > QD_TYPE_F32 ||
-        (unsigned)params->split > QD_SPLIT_NONE) {
-        log_error(&context->log, "KV cache type or split mode is unknown");
+        (unsigned)params->split > QD_SPLIT_NONE || (unsigned)params->depth > QD_DEPTH_DIRECTORY) {
+        log_error(&context->log, "KV cache type, split mode or depth is unknown");
         return false;
     }
-    if (context->inst == NULL && !params->vocab_only) {
-        log_error(&context->log, "a context without devices can open models for their vocabulary "
+    if (context->inst == NULL && params->depth < QD_DEPTH_FACTS) {
+        log_error(&context->log, "a context without devices can open models for their facts "
                                  "only");
         return false;
     }
@@ -58,8 +58,7 @@ enum qd_status qd_model_load(qd_context *context, const struct qd_model_params *
     struct run_params run = {
         .path = params->path,
         .dummy = params->dummy,
-        .vocab_only = params->vocab_only,
-        .plan_only = params->plan_only,
+        .depth = (enum run_depth)params->depth,
         .n_devices = params->n_devices,
         .split = params->split == QD_SPLIT_NONE ? PLAN_SPLIT_NONE : PLAN_SPLIT_LAYER,
         .n_ctx = params->n_ctx,

@@ -465,7 +465,8 @@ static bool make_prompts(struct compat *c)
     one->tokens = cli_alloc(sizeof text, sizeof *one->tokens);
     one->n_greedy = c->options->quick ? 8 : 96;
     enum qd_status status = qd_model_load(
-        c->context, &(struct qd_model_params){.path = c->model_path, .vocab_only = true}, &model);
+        c->context, &(struct qd_model_params){.path = c->model_path, .depth = QD_DEPTH_VOCAB},
+        &model);
     if (status == QD_OK && one->tokens != NULL) {
         status =
             qd_tokenize(model, text, sizeof text - 1, true, false, one->tokens, sizeof text, &n);

@@ -28,7 +28,7 @@ int cli_engine_open_vocab(struct cli_engine *engine, const struct cli_options *o
         return CLI_FAILED;
     }
     enum qd_status status = qd_model_load(
-        engine->context, &(struct qd_model_params){.path = options->model, .vocab_only = true},
+        engine->context, &(struct qd_model_params){.path = options->model, .depth = QD_DEPTH_VOCAB},
         &engine->model);
     return status == QD_OK ? CLI_DONE : cli_engine_failure(engine, status);
 }
@@ -55,7 +55,7 @@ int cli_engine_load(struct cli_engine *engine, const struct cli_options *options
     struct qd_model_params params = {
         .path = options->model,
         .dummy = options->dummy,
-        .plan_only = options->dry_run,
+        .depth = options->dry_run ? QD_DEPTH_PLAN : QD_DEPTH_SESSION,
         .n_devices = options->n_devices,
         .split = options->split,
         .n_tensor_split = options->n_shares,

@@ -9,7 +9,7 @@
 struct cli_engine {
     qd_context *context;
     qd_model *model;
-    qd_session *session; /* none with plan_only */
+    qd_session *session; /* none with QD_DEPTH_PLAN */
     struct cli_interrupt *interrupt;
     struct cli_progress progress;
     bool show_plan; /* set before cli_engine_load: the plan goes to standard error */

@@ -374,14 +374,18 @@ static enum run_status read_model(struct run_model *model, const struct run_para
     if (model->file == NULL) {
         return RUN_BAD_FILE;
     }
-    if (!params->vocab_only && !arch_model_read(&model->arch, model->file, model->log)) {
+    if (params->depth == RUN_DEPTH_DIRECTORY) {
+        return RUN_OK;
+    }
+    if (params->depth < RUN_DEPTH_VOCAB &&
+        !arch_model_read(&model->arch, model->file, model->log)) {
         return RUN_BAD_FILE;
     }
     model->vocab = vocab_create(model->file, model->log);
     if (model->vocab == NULL) {
         return RUN_BAD_FILE;
     }
-    if (!params->vocab_only && vocab_count(model->vocab) != model->arch.hp.n_vocab) {
+    if (params->depth < RUN_DEPTH_VOCAB && vocab_count(model->vocab) != model->arch.hp.n_vocab) {
         log_error(model->log, "%s: tokenizer.ggml.tokens has %u entries, token_embd.weight %u rows",
                   params->path, vocab_count(model->vocab), model->arch.hp.n_vocab);
         return RUN_BAD_FILE;
@@ -393,7 +397,7 @@ static enum run_status init(struct run_model *model, const struct run_params *pa
 {
     uint64_t begin = os_clock_ns();
     enum run_status status = read_model(model, params);
-    if (status != RUN_OK || params->vocab_only) {
+    if (status != RUN_OK || params->depth >= RUN_DEPTH_FACTS) {
         return status;
     }
     status = open_devices(model, params);
@@ -415,7 +419,7 @@ static enum run_status init(struct run_model *model, const struct run_params *pa
         const char *text = run_model_describe(model, params->plan_nodes);
         params->on_plan(params->plan_user, text != NULL ? text : "");
     }
-    if (!params->plan_only) {
+    if (params->depth == RUN_DEPTH_SESSION) {
         status = run_weights_load(model, used, params);
     }
     model->load_ns = os_clock_ns() - begin;
@@ -428,7 +432,7 @@ enum run_status run_model_init(struct run_model *model, struct dev_instance *ins
     memset(model, 0, sizeof *model);
     model->log = log;
     model->inst = inst;
-    model->plan_only = params->plan_only;
+    model->depth = params->depth;
     arena_init(&model->arena);
     str_init(&model->text);
     enum run_status status = init(model, params);

@@ -40,6 +40,15 @@ enum run_status {
     RUN_CANCELLED
 };
 
+/* How far loading goes; values as in include/quadriga.h. */
+enum run_depth {
+    RUN_DEPTH_SESSION = 0,
+    RUN_DEPTH_PLAN,
+    RUN_DEPTH_FACTS,
+    RUN_DEPTH_VOCAB,
+    RUN_DEPTH_DIRECTORY
+};
+
 /* No submission is predicted to take longer than this. */
 #define RUN_SUBMIT_NS 250e6
 /* Slots: steps that may be in flight at once. */
@@ -47,7 +56,7 @@ enum run_status {
 
 struct run_params {
     const char *path, *dummy; /* one of them */
-    bool vocab_only, plan_only;
+    enum run_depth depth;
     uint32_t n_devices, devices[DEV_MAX_OPEN]; /* 0: the default ones */
     enum plan_split split;
     double share[DEV_MAX_OPEN]; /* a device without a share stays out; all zero: by free memory */
@@ -83,7 +92,7 @@ struct run_device {
 
 struct run_model {
     struct log *log;
-    struct dev_instance *inst; /* not owned; NULL for vocab_only */
+    struct dev_instance *inst; /* not owned; NULL from RUN_DEPTH_FACTS on */
     struct arena arena;
     struct gguf_file *file; /* NULL for a dummy */
     struct arch_model arch;
@@ -99,12 +108,12 @@ struct run_model {
     uint32_t n_flight;             /* steps in flight at once, at most RUN_MAX_SLOTS */
     uint32_t n_compile;            /* threads that make pipelines, of each device */
     enum plan_elem k_type, v_type;
-    bool plan_only;
+    enum run_depth depth;
     uint64_t load_ns;
     struct str text; /* of the last description */
 };
 
-/* Fills *model; on failure it is finished already. `inst` may be NULL with vocab_only. */
+/* Fills *model; on failure it is finished already. `inst` may be NULL from RUN_DEPTH_FACTS on. */
 enum run_status run_model_init(struct run_model *model, struct dev_instance *inst,
                                const struct run_params *params, struct log *log);
 void run_model_finish(struct run_model *model);

@@ -184,7 +184,7 @@ enum run_status run_session_init(struct run_session *session, struct run_model *
     pthread_mutex_init(&session->lock, NULL);
     pthread_cond_init(&session->turned, NULL);
     atomic_init(&session->cancel, false);
-    if (model->n_devices == 0 || model->plan_only) {
+    if (model->n_devices == 0 || model->depth != RUN_DEPTH_SESSION) {
         log_error(model->log, "the model was opened without its weights");
         run_session_finish(session);
         return RUN_BAD_ARGUMENT;

@@ -337,13 +337,14 @@ static void misuse_is_refused(void **state)
     params = (struct qd_model_params){.path = MODEL_F16, .disable = "fp16,nonsense"};
     assert_int_equal(qd_model_load(context, &params, &model), QD_BAD_ARGUMENT);
     assert_non_null(strstr(qd_last_error(context), "disable: 'nonsense' is neither"));
-    params = (struct qd_model_params){.path = MODEL_F16, .disable = "plain", .plan_only = true};
+    params =
+        (struct qd_model_params){.path = MODEL_F16, .disable = "plain", .depth = QD_DEPTH_PLAN};
     assert_int_equal(qd_model_load(context, &params, &model), QD_ERROR);
     assert_non_null(strstr(qd_last_error(context), "is switched off"));
     params = (struct qd_model_params){
-        .dummy = "65b:f32", .n_devices = 1, .n_ctx = 1 << 20, .plan_only = true};
+        .dummy = "65b:f32", .n_devices = 1, .n_ctx = 1 << 20, .depth = QD_DEPTH_PLAN};
     assert_int_equal(qd_model_load(context, &params, &model), QD_OUT_OF_MEMORY);
-    params = (struct qd_model_params){.path = MODEL_F16, .plan_only = true};
+    params = (struct qd_model_params){.path = MODEL_F16, .depth = QD_DEPTH_PLAN};
     assert_int_equal(qd_model_load(context, &params, &model), QD_OK);
     assert_non_null(strstr(qd_model_plan(model, true), "layers"));
     qd_session *session;
