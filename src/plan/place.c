@@ -191,14 +191,21 @@ static bool report_fit(const struct plan_place_params *params, const struct cut 
     }
     uint32_t first = worst == 0 ? 0 : cut->end[worst - 1], end = cut->end[worst];
     char layers[48] = "no layers";
+    struct str advice;
+    str_init(&advice);
+    if (params->advise != NULL && log != NULL) {
+        params->advise(params->advise_user, &advice);
+    }
     if (end > first) {
         snprintf(layers, sizeof layers, "layers %u-%u", first, end - 1);
     }
     log_error(log,
               "device [%u]: the model does not fit: %s%s%s take %.1f MiB of weights and KV cache, "
-              "%.1f MiB are free",
+              "%.1f MiB are free%s%s",
               worst, worst == 0 ? "embedding, " : "", layers, worst + 1 == cut->n ? ", head" : "",
-              mib(cut_bytes(params, cut, worst)), mib(params->free_bytes[worst]));
+              mib(cut_bytes(params, cut, worst)), mib(params->free_bytes[worst]),
+              advice.bytes != 0 ? "; would fit: " : "", str_get(&advice));
+    str_finish(&advice);
     return false;
 }
 

@@ -129,6 +129,9 @@ struct plan_place_params {
     uint64_t free_bytes[PLAN_MAX_DEVICES];
     uint32_t n_layers;
     const uint64_t *layer_bytes; /* [n_layers + 2] weights + KV: embedding, layers 0.., head */
+    /* Says what would fit, for the end of the line about what does not; NULL: nothing. */
+    void (*advise)(void *user, struct str *out);
+    void *advise_user;
 };
 struct plan_map {
     uint32_t n_devices, n_layers;
@@ -139,7 +142,8 @@ struct plan_map {
  * unused. By memory: bytes of layers in proportion to free bytes (the least sum of bytes^2 / free
  * where everything fits; equal devices get equal numbers, a tie goes to the front). With -ts,
  * layers are counted by cumulative shares, the head as one more layer, as llama.cpp does. False
- * with one line naming device, MiB wanted and MiB free when the model does not fit. */
+ * with one line naming device, MiB wanted and MiB free when the model does not fit; nothing is
+ * logged where log is NULL. */
 bool plan_map_init(struct plan_map *map, const struct plan_place_params *params, struct log *log);
 void plan_map_finish(struct plan_map *map);
 /* Gives each node its device and inserts the border nodes: one per activation and device that reads

@@ -270,6 +270,9 @@ static bool place(struct run_model *model, enum plan_split split)
         place.free_bytes[d] = budget > reserve ? budget - reserve : 0;
         place.share[d] = model->devices[d].share;
     }
+    struct run_fit fit = {.model = model, .place = &place, .n_slots = model->n_slots};
+    place.advise = run_fit_advise;
+    place.advise_user = &fit;
     return plan_map_init(&model->map, &place, model->log);
 }
 

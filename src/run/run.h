@@ -3,6 +3,7 @@
  *     model.c     file or dummy shape -> hyper-parameters, vocabulary, devices, placement
  *     weights.c   mmap -> repack -> staging -> device buffers
  *     prefs.c     what a device's kernels are chosen by: its profile, what is switched off
+ *     fit.c       what would fit, where a model does not
  *     plans.c     the passes, for a given number of tokens
  *     record.c    a plan -> commands per device, cut where a submission would take too long
  *     kv.c        which block of the KV cache belongs to which sequence
@@ -142,6 +143,15 @@ enum run_status run_weights_load(struct run_model *model, bool *const *used,
 uint64_t run_weight_bytes(const struct arch_weight *weight, uint32_t lanes);
 /* Interleave of weight w on a device: vectors (one row) are never interleaved. */
 uint32_t run_weight_lanes(const struct arch_weight *weight, uint32_t lanes);
+
+/* fit.c: what would fit, where `place` does not: a shorter context, else fewer bits a weight, else
+ * more devices. `user`: a run_fit. */
+struct run_fit {
+    const struct run_model *model;
+    const struct plan_place_params *place; /* layer_bytes with the KV cache of n_slots */
+    uint32_t n_slots;
+};
+void run_fit_advise(void *user, struct str *out);
 
 /* plans.c: build, place, fuse, memory. n_out == 0: no head. False: logged; *plan is finished. */
 bool run_plan_init(const struct run_model *model, struct plan *plan, const struct plan_map *map,

@@ -313,6 +313,29 @@ static void dummies_do_not_depend_on_the_split(void **state)
     }
 }
 
+/* The context that is named where a longer one does not fit, is right: free memory moves while the
+ * test runs, so not to the last token. */
+static void advice_is_true(void **state)
+{
+    (void)state;
+    qd_context *context;
+    qd_model *model;
+    assert_int_equal(qd_context_create(NULL, &context, NULL, 0), QD_OK);
+    struct qd_model_params params = {
+        .path = MODEL_F16, .n_ctx = 1 << 24, .n_devices = 1, .depth = QD_DEPTH_PLAN};
+    assert_int_equal(qd_model_load(context, &params, &model), QD_OUT_OF_MEMORY);
+    const char *advice = strstr(qd_last_error(context), "would fit: a context of ");
+    assert_non_null(advice);
+    unsigned n;
+    assert_int_equal(sscanf(advice, "would fit: a context of %u tokens (-c", &n), 1);
+    params.n_ctx = n / 2;
+    assert_int_equal(qd_model_load(context, &params, &model), QD_OK);
+    qd_model_destroy(&model);
+    params.n_ctx = n * 2;
+    assert_int_equal(qd_model_load(context, &params, &model), QD_OUT_OF_MEMORY);
+    qd_context_destroy(&context);
+}
+
 static void misuse_is_refused(void **state)
 {
     (void)state;
@@ -344,6 +367,7 @@ static void misuse_is_refused(void **state)
     params = (struct qd_model_params){
         .dummy = "65b:f32", .n_devices = 1, .n_ctx = 1 << 20, .depth = QD_DEPTH_PLAN};
     assert_int_equal(qd_model_load(context, &params, &model), QD_OUT_OF_MEMORY);
+    assert_non_null(strstr(qd_last_error(context), "; would fit: "));
     params = (struct qd_model_params){.path = MODEL_F16, .depth = QD_DEPTH_PLAN};
     assert_int_equal(qd_model_load(context, &params, &model), QD_OK);
     assert_non_null(strstr(qd_model_plan(model, true), "layers"));
@@ -368,6 +392,7 @@ int main(void)
         cmocka_unit_test(same_seed_same_text),
         cmocka_unit_test(context_is_a_limit),
         cmocka_unit_test(dummies_do_not_depend_on_the_split),
+        cmocka_unit_test(advice_is_true),
         cmocka_unit_test(misuse_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,11 @@ static void test_ends(void **state)
     expect_log("MiB are free");
 }
 
+static void advise(void *user, struct str *out)
+{
+    str_printf(out, "%s", (const char *)user);
+}
+
 static void test_does_not_fit(void **state)
 {
     (void)state;
@@ -183,6 +188,10 @@ static void test_does_not_fit(void **state)
     assert_false(plan_map_init(&map, &params, &test_log));
     expect_log("device [1]: the model does not fit: layers 5-11, head take 7.0 MiB");
     expect_log("4.0 MiB are free");
+    params.advise = advise;
+    params.advise_user = "less";
+    assert_false(plan_map_init(&map, &params, &test_log));
+    expect_log("4.0 MiB are free; would fit: less");
     bytes[3] = UINT64_MAX;
     assert_false(plan_map_init(&map, &params, &test_log));
     /* -ts is kept, also where another cut would fit */
