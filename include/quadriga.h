@@ -173,7 +173,8 @@ struct qd_model_info {
     char name[64], shape[32], architecture[32];
     bool dummy;
     uint64_t n_params, weight_bytes; /* in the file's formats */
-    uint64_t file_bytes;
+    uint64_t file_bytes;             /* of all files of a split model */
+    uint32_t n_files, gguf_version;  /* 0 of a dummy */
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab, n_ctx_train;
     float rope_base;
     uint32_t bos, eos; /* UINT32_MAX: none */
@@ -181,6 +182,7 @@ struct qd_model_info {
     uint64_t load_ns;
     uint32_t n_devices; /* in use */
     uint32_t n_ctx, n_batch, n_seq;
+    uint64_t kv_bytes; /* of all layers, with n_ctx */
     uint64_t device_weight_bytes[QD_MAX_DEVICES], device_kv_bytes[QD_MAX_DEVICES],
         device_work_bytes[QD_MAX_DEVICES];
     uint32_t device_index[QD_MAX_DEVICES]; /* of qd_device_get */
@@ -195,9 +197,16 @@ QD_API const char *qd_model_plan(qd_model *model, bool nodes);
  * end. Pointers live until the next call on the model. */
 QD_API bool qd_model_get_meta(qd_model *model, uint64_t index, const char **key, const char **type,
                               const char **value);
-/* Tensors of the file: name, format name, rows, cols (a vector has one row). False at the end. */
-QD_API bool qd_model_get_tensor(qd_model *model, uint64_t index, const char **name,
-                                const char **type, uint64_t *rows, uint64_t *cols);
+/* Tensors of the file. Pointers as above. False at the end. */
+struct qd_tensor_info {
+    const char *name, *type; /* type: of the format, "Q4_K" */
+    uint32_t n_dims;
+    uint64_t dims[4];    /* dims[0] is contiguous; unused ones are 1 */
+    uint64_t rows, cols; /* all but dims[0] together; a vector has one row */
+    uint64_t bytes;
+    uint32_t file; /* which one of a split model, from 0 */
+};
+QD_API bool qd_model_get_tensor(qd_model *model, uint64_t index, struct qd_tensor_info *out);
 
 /* ---- tokenizer ---- */
 

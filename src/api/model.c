@@ -127,6 +127,9 @@ void qd_model_get_info(const qd_model *model, struct qd_model_info *out)
         .n_params = run->arch.n_params,
         .weight_bytes = run->arch.file_bytes,
         .file_bytes = run->file != NULL ? gguf_file_bytes(run->file) : 0,
+        .n_files = run->file != NULL ? gguf_shard_count(run->file) : 0,
+        .gguf_version = run->file != NULL ? gguf_version(run->file) : 0,
+        .kv_bytes = run_model_kv_bytes(run),
         .n_layers = hp->n_layers,
         .n_embd = hp->n_embd,
         .n_heads = hp->n_heads,
@@ -244,8 +247,7 @@ bool qd_model_get_meta(qd_model *model, uint64_t index, const char **key, const 
     return !model->key.failed && !model->value.failed;
 }
 
-bool qd_model_get_tensor(qd_model *model, uint64_t index, const char **name, const char **type,
-                         uint64_t *rows, uint64_t *cols)
+bool qd_model_get_tensor(qd_model *model, uint64_t index, struct qd_tensor_info *out)
 {
     const struct gguf_file *file = model->run.file;
     if (file == NULL || index >= gguf_tensor_count(file)) {
@@ -254,10 +256,16 @@ bool qd_model_get_tensor(qd_model *model, uint64_t index, const char **name, con
     const struct gguf_tensor *tensor = gguf_tensor_at(file, index);
     str_clear(&model->key);
     str_add(&model->key, tensor->name.text, (size_t)tensor->name.bytes);
-    *name = str_get(&model->key);
-    *type = quant_type_name(tensor->type);
-    *cols = tensor->dims[0];
-    *rows = tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
+    *out = (struct qd_tensor_info){
+        .name = str_get(&model->key),
+        .type = quant_type_name(tensor->type),
+        .n_dims = tensor->n_dims,
+        .rows = tensor->dims[1] * tensor->dims[2] * tensor->dims[3],
+        .cols = tensor->dims[0],
+        .bytes = tensor->bytes,
+        .file = tensor->shard,
+    };
+    memcpy(out->dims, tensor->dims, sizeof out->dims);
     return !model->key.failed;
 }
 

@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/engine.h"
+#include "cli/formats.h"
 #include "cli/memory.h"
 
 #include <math.h>
@@ -136,42 +137,31 @@ static enum qd_status measure(struct bench *bench, struct bench_test *test)
     return QD_OK;
 }
 
-/* "llama 7B Q4_K": shape and the format of most weights; "llama-7b:f16 DUMMY". */
-static void name_model(struct bench *bench)
+/* "llama 7B Q4_K": shape and the format that most of the file is in; "llama-7b:f16 DUMMY". */
+static bool name_model(struct bench *bench)
 {
-    enum { MAX_TYPES = 32 };
     struct bench_setup *setup = &bench->setup;
+    struct cli_formats formats;
     if (setup->info.dummy) {
         snprintf(setup->model, sizeof setup->model, "%.100s DUMMY", bench->options->dummy);
-        return;
+        return true;
     }
-    char names[MAX_TYPES][16];
-    const char *name, *type;
-    uint64_t sums[MAX_TYPES] = {0}, rows, cols;
-    size_t n = 0, best = 0, k;
-    for (uint64_t i = 0; qd_model_get_tensor(bench->engine.model, i, &name, &type, &rows, &cols);
-         i++) {
-        for (k = 0; k < n && strcmp(names[k], type) != 0; k++) {
-        }
-        if (k == n && n < MAX_TYPES) {
-            snprintf(names[n++], sizeof names[0], "%s", type);
-        }
-        if (k < n) {
-            sums[k] += rows * cols;
-            best = sums[k] > sums[best] ? k : best;
-        }
-    }
+    bool ok = cli_formats_init(&formats, bench->engine.model);
     snprintf(setup->model, sizeof setup->model, "%s %s", setup->info.shape,
-             n != 0 ? names[best] : "");
+             ok && formats.count != 0 ? formats.list[0].name : "");
+    cli_formats_finish(&formats);
+    return ok;
 }
 
-static void describe(struct bench *bench)
+static bool describe(struct bench *bench)
 {
     struct bench_setup *setup = &bench->setup;
     struct qd_model_info *info = &setup->info;
     setup->options = bench->options;
     qd_model_get_info(bench->engine.model, info);
-    name_model(bench);
+    if (!name_model(bench)) {
+        return false;
+    }
     size_t at_devices = 0, at_split = 0, at_names = 0, at_shares = 0;
     for (uint32_t d = 0; d < info->n_devices; d++) {
         const char *slash = d == 0 ? "" : "/";
@@ -188,6 +178,7 @@ static void describe(struct bench *bench)
         at_shares += (size_t)snprintf(setup->shares + at_shares, sizeof setup->shares - at_shares,
                                       "%s%.2f", d == 0 ? "" : "/", bench->options->shares[d]);
     }
+    return true;
 }
 
 static int check_usage(const struct cli_options *options)
@@ -240,7 +231,9 @@ static int run_tests(struct bench *bench, struct bench_test *tests, size_t n)
     if (code != CLI_DONE) {
         return code;
     }
-    describe(bench);
+    if (!describe(bench)) {
+        return CLI_FAILED;
+    }
     for (size_t i = 0; i < n; i++) {
         enum qd_status status = measure(bench, &tests[i]);
         if (status != QD_OK) {

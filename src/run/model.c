@@ -162,6 +162,14 @@ static uint32_t choose_batch(const struct run_model *model, uint32_t asked)
     return batch < model->n_slots ? batch : model->n_slots;
 }
 
+uint64_t run_model_kv_bytes(const struct run_model *model)
+{
+    struct arch_build_params build = {
+        .n_slots = model->n_slots, .k_type = model->k_type, .v_type = model->v_type};
+    return arch_kv_bytes(&model->arch, &build) * model->arch.hp.n_layers;
+}
+
+/* What needs no device: how long, how many, of what type. */
 static enum run_status size_context(struct run_model *model, const struct run_params *params)
 {
     uint32_t train = model->arch.hp.n_ctx_train;
@@ -179,9 +187,15 @@ static enum run_status size_context(struct run_model *model, const struct run_pa
                  model->n_ctx, train);
     }
     model->n_slots = (uint32_t)size_round(model->n_ctx, STEP_BLOCK);
-    model->n_batch = choose_batch(model, params->n_batch);
     model->k_type = params->k_type;
     model->v_type = params->v_type;
+    return RUN_OK;
+}
+
+/* What the devices decide. */
+static enum run_status size_steps(struct run_model *model, const struct run_params *params)
+{
+    model->n_batch = choose_batch(model, params->n_batch);
     model->attn_splits = 1;
     uint64_t room = UINT64_MAX;
     for (uint32_t d = 0; d < model->n_devices; d++) {
@@ -400,14 +414,18 @@ static enum run_status init(struct run_model *model, const struct run_params *pa
 {
     uint64_t begin = os_clock_ns();
     enum run_status status = read_model(model, params);
-    if (status != RUN_OK || params->depth >= RUN_DEPTH_FACTS) {
+    if (status != RUN_OK || params->depth > RUN_DEPTH_FACTS) {
+        return status;
+    }
+    status = size_context(model, params);
+    if (status != RUN_OK || params->depth == RUN_DEPTH_FACTS) {
         return status;
     }
     status = open_devices(model, params);
     if (status != RUN_OK) {
         return status;
     }
-    status = size_context(model, params);
+    status = size_steps(model, params);
     if (status != RUN_OK) {
         return status;
     }

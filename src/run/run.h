@@ -118,6 +118,8 @@ struct run_model {
 enum run_status run_model_init(struct run_model *model, struct dev_instance *inst,
                                const struct run_params *params, struct log *log);
 void run_model_finish(struct run_model *model);
+/* Of all layers, whether or not they are on a device; 0 before FACTS. */
+uint64_t run_model_kv_bytes(const struct run_model *model);
 /* Words of the step buffer of a step of n tokens. */
 uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens);
 /* Where border `from` -> `from + 1` of a slot lies in the arena. */
