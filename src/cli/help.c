@@ -59,7 +59,9 @@ static void print_overview(void)
         int column = printf("  %s", c->name);
         print_wrapped(c->about, 13, column);
     }
-    printf("  help       The same as --help; help COMMAND explains one\n"
+    printf("  help       The same as --help; help COMMAND explains one, help --man prints the man "
+           "page,\n"
+           "             help --bash a completion script\n"
            "  --version  Prints the version\n\n"
            "exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C\n\n");
     for (const struct cli_command *c = cli_commands(); c->name != NULL; c++) {

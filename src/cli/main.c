@@ -1,6 +1,7 @@
 /* The program: finds the command, reads its options, runs it, and makes sure that what it printed
  * has arrived. */
 #include "cli/commands.h"
+#include "cli/manual.h"
 #include "cli/term.h"
 
 #include <errno.h>
@@ -52,13 +53,20 @@ static int help(int argc, char **argv)
         return CLI_DONE;
     }
     const struct cli_command *command = find(argv[2]);
-    if (command == NULL) {
+    bool man = strcmp(argv[2], "--man") == 0, bash = strcmp(argv[2], "--bash") == 0;
+    if (command == NULL && !man && !bash) {
         return say_unknown(argv[2]);
     }
     if (!is_last(argc, argv, 2)) {
         return CLI_USAGE;
     }
-    cli_help(command);
+    if (man) {
+        cli_manual_print();
+    } else if (bash) {
+        cli_completion_print();
+    } else {
+        cli_help(command);
+    }
     return CLI_DONE;
 }
 

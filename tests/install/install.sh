@@ -15,6 +15,12 @@ cmake --install "$build" --prefix "$folder/first" >/dev/null
 mv "$folder/first" "$folder/tree"
 tree=$folder/tree
 "$tree/bin/quadriga" --version
+for file in share/man/man1/quadriga.1 share/bash-completion/completions/quadriga; do
+    [ -s "$tree/$file" ] || {
+        echo "$file is not installed"
+        exit 1
+    }
+done
 PKG_CONFIG_PATH=$(dirname "$(find "$tree" -name quadriga.pc)")
 export PKG_CONFIG_PATH
 libraries=$(pkg-config --variable=libdir quadriga)
