@@ -24,4 +24,4 @@ test: all
 	@QUADRIGA_CACHE=$(abspath $(BUILD))/test-cache ctest --test-dir $(BUILD) --output-on-failure -j2
 
 clean:
-	rm -rf $(BUILD) build-clang build-sanitize build-coverage build-planted build-swiftshader
+	rm -rf $(BUILD) build-clang build-sanitize build-coverage build-planted build-swiftshader build-fuzz

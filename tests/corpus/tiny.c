@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SPACE   "\xe2\x96\x81"
+#define SPACE_A SPACE "a"
+
 enum { EMBD = 8, FF = 4, SPM_TOKENS = 8, BPE_TOKENS = 261 };
 
 struct tiny {
@@ -139,15 +142,8 @@ static void write_hparams(struct tiny *tiny, uint32_t n_vocab)
 
 static void write_spm(struct tiny *tiny)
 {
-    static const char *const TEXTS[SPM_TOKENS] = {"<unk>",
-                                                  "<s>",
-                                                  "</s>",
-                                                  "\xe2\x96\x81",
-                                                  "a",
-                                                  "b",
-                                                  "ab",
-                                                  "\xe2\x96\x81"
-                                                  "a"};
+    static const char *const TEXTS[SPM_TOKENS] = {"<unk>", "<s>", "</s>", SPACE,
+                                                  "a",     "b",   "ab",   SPACE_A};
     static const int32_t TYPES[SPM_TOKENS] = {2, 3, 3, 1, 1, 1, 1, 1};
     static const float SCORES[SPM_TOKENS] = {0, 0, 0, -3, -4, -5, -1, -2};
     write_text(tiny, "tokenizer.ggml.model", "llama");

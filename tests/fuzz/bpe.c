@@ -66,21 +66,29 @@ static void round_trip(const struct vocab *vocab, const char *text, size_t bytes
     text_tokens_finish(&tokens);
 }
 
+static struct vocab *make_vocab(const char *pre)
+{
+    size_t bytes;
+    uint8_t *data = bpe_make(pre, &bytes);
+    struct gguf_file *file = gguf_open_memory("bpe", data, bytes, NULL);
+    struct vocab *vocab = file != NULL ? vocab_create(file, NULL) : NULL;
+    gguf_close(file);
+    mem_free(data);
+    return vocab;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
+    static struct vocab *vocabs[N_PRES]; /* made once each */
     if (bytes < 2) {
         return 0;
     }
-    size_t file_bytes;
-    uint8_t *file_data = bpe_make(pres[data[0] % N_PRES], &file_bytes);
-    struct gguf_file *file = gguf_open_memory("bpe", file_data, file_bytes, NULL);
-    struct vocab *vocab = file != NULL ? vocab_create(file, NULL) : NULL;
-    if (vocab == NULL) {
+    struct vocab **vocab = &vocabs[data[0] % N_PRES];
+    *vocab = *vocab != NULL ? *vocab : make_vocab(pres[data[0] % N_PRES]);
+    if (*vocab == NULL) {
         __builtin_trap();
     }
-    round_trip(vocab, (const char *)data + 2, bytes - 2, data[1] % 2 != 0 ? TEXT_PARSE_SPECIAL : 0);
-    vocab_destroy(vocab);
-    gguf_close(file);
-    mem_free(file_data);
+    round_trip(*vocab, (const char *)data + 2, bytes - 2,
+               data[1] % 2 != 0 ? TEXT_PARSE_SPECIAL : 0);
     return 0;
 }

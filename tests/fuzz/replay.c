@@ -2,6 +2,7 @@
  * the target's seeds by a fixed pseudo-random sequence.
  *
  *     test_fuzz_gguf [--seed N] [--count N] [--only I] [FILE...]
+ *     test_fuzz_gguf --write FOLDER        the seeds as files, for libFuzzer
  *
  * Before each input its number is kept; a crash prints seed and number, and --only runs that one.
  */
@@ -152,6 +153,25 @@ static bool replay(uint64_t seed, uint64_t count, uint64_t only)
     return number != 0;
 }
 
+static bool write_seeds(const char *folder)
+{
+    bool ok = true;
+    for (unsigned s = 0; ok; s++) {
+        char path[1024];
+        size_t bytes;
+        uint8_t *data = fuzz_seed(s, &bytes);
+        if (data == NULL) {
+            return s != 0;
+        }
+        snprintf(path, sizeof path, "%s/seed-%u", folder, s);
+        FILE *file = fopen(path, "wb");
+        ok = file != NULL && fwrite(data, 1, bytes, file) == bytes;
+        ok = file != NULL && fclose(file) == 0 && ok;
+        mem_free(data);
+    }
+    return ok;
+}
+
 static bool run_file(const char *path)
 {
     struct input in;
@@ -172,6 +192,9 @@ int main(int argc, char **argv)
     signal(SIGTRAP, on_crash);
     for (int i = 1; i < argc; i++) {
         bool more = i + 1 < argc;
+        if (more && strcmp(argv[i], "--write") == 0) {
+            return write_seeds(argv[i + 1]) ? 0 : 1;
+        }
         if (more && strcmp(argv[i], "--seed") == 0) {
             seed = strtoull(argv[++i], NULL, 10);
         } else if (more && strcmp(argv[i], "--count") == 0) {

@@ -38,11 +38,8 @@ static void to_spaces(struct str *text)
     text->bytes = n;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+static struct vocab *make_vocab(void)
 {
-    if (bytes < 1) {
-        return 0;
-    }
     struct gguf_make_params params = gguf_make_defaults();
     params.layers = 0;
     params.dim = 4;
@@ -50,10 +47,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     params.kv_heads = 1;
     params.ffn = 4;
     params.vocab = GGUF_MAKE_MIN_VOCAB + 40;
-    size_t file_bytes, n;
-    uint8_t *file_data = gguf_make(&params, &file_bytes);
-    struct gguf_file *file = gguf_open_memory("spm", file_data, file_bytes, NULL);
+    size_t bytes;
+    uint8_t *data = gguf_make(&params, &bytes);
+    struct gguf_file *file = gguf_open_memory("spm", data, bytes, NULL);
     struct vocab *vocab = file != NULL ? vocab_create(file, NULL) : NULL;
+    gguf_close(file);
+    mem_free(data);
+    return vocab;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+    static struct vocab *vocab; /* the same for all inputs */
+    size_t n;
+    if (bytes < 1) {
+        return 0;
+    }
+    vocab = vocab != NULL ? vocab : make_vocab();
     struct text_stream *stream = vocab != NULL ? text_stream_create(vocab, true) : NULL;
     struct text_tokens tokens = {0};
     struct str clean, back;
@@ -80,8 +90,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     str_finish(&back);
     text_tokens_finish(&tokens);
     text_stream_destroy(stream);
-    vocab_destroy(vocab);
-    gguf_close(file);
-    mem_free(file_data);
     return 0;
 }
