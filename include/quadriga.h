@@ -118,7 +118,8 @@ QD_API enum qd_status qd_device_get(qd_context *context, uint32_t index,
 typedef struct qd_model qd_model;
 
 enum qd_split { QD_SPLIT_LAYER = 0, QD_SPLIT_NONE };
-enum qd_type { QD_TYPE_DEFAULT = 0, QD_TYPE_F16, QD_TYPE_F32 };
+/* Q8_0 and Q4_0: blocks of 32 values with one scale; the model's head size must be a multiple. */
+enum qd_type { QD_TYPE_DEFAULT = 0, QD_TYPE_F16, QD_TYPE_F32, QD_TYPE_Q8_0, QD_TYPE_Q4_0 };
 
 /* How far loading goes. Each step checks more of the file and needs what the steps below it need;
  * only the last two need devices. */

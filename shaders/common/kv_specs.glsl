@@ -1,4 +1,6 @@
 // What all attention kernels share: spec constants, push block, the step buffer and the result.
+#include "common/kv_types.h"
+
 layout(local_size_x_id = 0) in;                     // LOCAL_SIZE
 layout(constant_id = 1) const uint S = 8;           // subgroup size
 layout(constant_id = 2) const uint HEAD_DIM = 64;
@@ -6,8 +8,8 @@ layout(constant_id = 3) const uint P = 1;           // lanes that share a positi
 layout(constant_id = 4) const uint UNROLL = 4;      // positions of a lane per block
 layout(constant_id = 5) const uint TILE_HEADS = 1;  // query heads worked on together
 layout(constant_id = 6) const uint TILE_TOKENS = 1; // tokens worked on together
-layout(constant_id = 7) const uint K_F32 = 0;       // element type of the caches: f32, else f16
-layout(constant_id = 8) const uint V_F32 = 0;
+layout(constant_id = 7) const uint K_TYPE = KV_F16; // element types of the caches, see kv_types.h
+layout(constant_id = 8) const uint V_TYPE = KV_F16;
 layout(constant_id = 9) const uint SPLITS = 1;      // above 1: the result is partials
 layout(constant_id = 10) const uint GROUP = 1;      // query heads of a KV head
 

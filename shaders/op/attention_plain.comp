@@ -6,7 +6,7 @@
 #include "common/kv_specs.glsl"
 
 layout(binding = 0) readonly buffer Q { vec2 q2[]; };  // [tokens][heads][HEAD_DIM]
-layout(binding = 1) readonly buffer K { uint k1[]; };  // [kv_n][slots][HEAD_DIM]
+layout(binding = 1) readonly buffer K { uint k1[]; };  // [kv_n][slots][HEAD_DIM], see kv_types.h
 layout(binding = 2) readonly buffer V { uint v1[]; };
 
 const uint WG = gl_WorkGroupSize.x;
@@ -20,16 +20,45 @@ shared vec2 tile_q[ALL];
 shared float tile_p[TILE_HEADS * BLOCK];    // scores, then weights
 shared float tile_top[TILE_HEADS], tile_sum[TILE_HEADS], tile_fade[TILE_HEADS];
 
+// The scale of a pair lies in word scale_word of the cache.
+uint scale_word(uint type, uint pair)
+{
+    return kv_n * slots * (HEAD_DIM / (type == KV_Q8_0 ? 4 : 8)) + pair / KV_BLOCK;
+}
+
+// A pair out of the word that holds it and the word of its scale.
+vec2 unpack(uint type, uint word, uint scales, uint pair)
+{
+    vec2 halves = unpackHalf2x16(scales);
+    float d = pair / (KV_BLOCK / 2) % 2 == 0u ? halves.x : halves.y;
+    if (type == KV_Q8_0) {
+        int at = int(pair % 2) * 16;
+        return vec2(bitfieldExtract(int(word), at, 8), bitfieldExtract(int(word), at + 8, 8)) * d;
+    }
+    uint bits = word >> pair % 4 * 8;
+    return vec2(int(bits & 15u) - 8, int(bits >> 4 & 15u) - 8) * d;
+}
+
 vec2 load_k(uint pair)
 {
-    return K_F32 != 0 ? vec2(uintBitsToFloat(k1[pair * 2]), uintBitsToFloat(k1[pair * 2 + 1]))
-                      : unpackHalf2x16(k1[pair]);
+    if (K_TYPE == KV_F32) {
+        return vec2(uintBitsToFloat(k1[pair * 2]), uintBitsToFloat(k1[pair * 2 + 1]));
+    } else if (K_TYPE == KV_F16) {
+        return unpackHalf2x16(k1[pair]);
+    }
+    return unpack(K_TYPE, k1[pair / (K_TYPE == KV_Q8_0 ? 2 : 4)], k1[scale_word(K_TYPE, pair)],
+                  pair);
 }
 
 vec2 load_v(uint pair)
 {
-    return V_F32 != 0 ? vec2(uintBitsToFloat(v1[pair * 2]), uintBitsToFloat(v1[pair * 2 + 1]))
-                      : unpackHalf2x16(v1[pair]);
+    if (V_TYPE == KV_F32) {
+        return vec2(uintBitsToFloat(v1[pair * 2]), uintBitsToFloat(v1[pair * 2 + 1]));
+    } else if (V_TYPE == KV_F16) {
+        return unpackHalf2x16(v1[pair]);
+    }
+    return unpack(V_TYPE, v1[pair / (V_TYPE == KV_Q8_0 ? 2 : 4)], v1[scale_word(V_TYPE, pair)],
+                  pair);
 }
 
 // Running maximum and sum of head h; its scores become weights.

@@ -61,7 +61,7 @@ struct arch_build_params {
     uint32_t n_tokens, n_out;      /* of a step; n_out 0: no head */
     uint32_t n_slots;              /* of the KV cache, multiple of STEP_BLOCK */
     uint32_t step_words;           /* size of the step buffer */
-    enum plan_elem k_type, v_type; /* PLAN_F16 or PLAN_F32 */
+    enum plan_elem k_type, v_type; /* F16, F32, or Q8_0, Q4_0: head_dim in whole blocks */
     uint32_t attn_splits;          /* 1 for prefill */
     bool argmax;                   /* add the argmax node behind the logits */
 };

@@ -159,9 +159,12 @@ bool arch_build(const struct arch_model *model, struct plan *plan,
 
 uint64_t arch_kv_bytes(const struct arch_model *model, const struct arch_build_params *params)
 {
-    uint64_t entry =
-        (params->k_type == PLAN_F16 ? 2u : 4u) + (params->v_type == PLAN_F16 ? 2u : 4u);
-    return entry * model->hp.head_dim * model->hp.n_kv_heads * params->n_slots;
+    uint64_t values = (uint64_t)model->hp.head_dim * model->hp.n_kv_heads * params->n_slots;
+    uint64_t k, v;
+    return plan_elem_bytes(params->k_type, values, &k) &&
+                   plan_elem_bytes(params->v_type, values, &v)
+               ? k + v
+               : UINT64_MAX;
 }
 
 double arch_flop(const struct arch_model *model, uint64_t len)

@@ -82,11 +82,6 @@ static int open_model(struct cli_info *info)
     return CLI_DONE;
 }
 
-const char *cli_info_type(enum qd_type type)
-{
-    return type == QD_TYPE_F32 ? "f32" : "f16";
-}
-
 void cli_info_meta(const struct cli_info *info, const char *key, char *out, size_t cap)
 {
     const char *name, *type, *value;

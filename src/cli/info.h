@@ -19,7 +19,6 @@ struct cli_info {
 
 /* Where the memory goes: name of a KV cache's type, text of key `key` of the file ("" where there
  * is none; cut at cap - 1 bytes). */
-const char *cli_info_type(enum qd_type type);
 void cli_info_meta(const struct cli_info *info, const char *key, char *out, size_t cap);
 
 void cli_info_print(const struct cli_info *info);     /* as text */

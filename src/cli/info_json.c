@@ -98,8 +98,8 @@ static json_t *get_memory(const struct cli_info *info)
     }
     json_t *out = json_object();
     cli_json_add(out, "context", json_integer(facts->n_ctx));
-    cli_json_add(out, "type_k", json_string(cli_info_type(info->options->type_k)));
-    cli_json_add(out, "type_v", json_string(cli_info_type(info->options->type_v)));
+    cli_json_add(out, "type_k", json_string(cli_type_name(info->options->type_k)));
+    cli_json_add(out, "type_v", json_string(cli_type_name(info->options->type_v)));
     cli_json_add(out, "weight_bytes", cli_json_uint(facts->weight_bytes));
     cli_json_add(out, "kv_bytes", cli_json_uint(facts->kv_bytes));
     cli_json_add(out, "devices", get_devices(info));

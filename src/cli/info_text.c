@@ -82,7 +82,7 @@ static void print_memory(const struct cli_info *info)
     }
     printf("memory        weights %.2f MiB in the file, KV cache %.2f MiB at -c %u (K %s, V %s)\n",
            mib(facts->weight_bytes), mib(facts->kv_bytes), facts->n_ctx,
-           cli_info_type(options->type_k), cli_info_type(options->type_v));
+           cli_type_name(options->type_k), cli_type_name(options->type_v));
     for (uint32_t d = 0; info->runs && d < facts->n_devices; d++) {
         struct qd_device_info device;
         if (qd_device_get(info->context, facts->device_index[d], &device) != QD_OK) {

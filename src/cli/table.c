@@ -8,7 +8,11 @@
 
 static const struct cli_choice splits[] = {
     {"layer", QD_SPLIT_LAYER}, {"none", QD_SPLIT_NONE}, {NULL, 0}};
-static const struct cli_choice types[] = {{"f16", QD_TYPE_F16}, {"f32", QD_TYPE_F32}, {NULL, 0}};
+static const struct cli_choice types[] = {{"f32", QD_TYPE_F32},
+                                          {"f16", QD_TYPE_F16},
+                                          {"q8_0", QD_TYPE_Q8_0},
+                                          {"q4_0", QD_TYPE_Q4_0},
+                                          {NULL, 0}};
 static const struct cli_choice list_formats[] = {{"text", CLI_TEXT}, {"json", CLI_JSON}, {NULL, 0}};
 static const struct cli_choice bench_formats[] = {
     {"md", CLI_MARKDOWN}, {"csv", CLI_CSV}, {"json", CLI_JSON}, {NULL, 0}};
@@ -290,14 +294,14 @@ static const struct cli_option options[] = {
      .commands = CLI_RUN | CLI_BENCH | CLI_INFO,
      .offset = AT(type_k),
      .choices = types,
-     .help = "type of K in the KV cache (default f16)"},
+     .help = "type of K in the KV cache: less memory, less exact (default f16)"},
     {.names = {"-ctv", "--cache-type-v"},
      .value = "TYPE",
      .kind = CLI_CHOICE,
      .commands = CLI_RUN | CLI_BENCH | CLI_INFO,
      .offset = AT(type_v),
      .choices = types,
-     .help = "type of V in the KV cache (default f16)"},
+     .help = "type of V in the KV cache: less memory, less exact (default f16)"},
     {.names = {"-dev", "--device"},
      .value = "LIST",
      .kind = CLI_DEVICE_LIST,

@@ -197,6 +197,16 @@ static void describe(const struct cli_option *option, char *out, size_t bytes)
     }
 }
 
+const char *cli_type_name(enum qd_type type)
+{
+    static const char *const names[] = {[QD_TYPE_DEFAULT] = "f16",
+                                        [QD_TYPE_F16] = "f16",
+                                        [QD_TYPE_F32] = "f32",
+                                        [QD_TYPE_Q8_0] = "q8_0",
+                                        [QD_TYPE_Q4_0] = "q4_0"};
+    return names[type];
+}
+
 bool cli_value_parse(const struct cli_command *command, const struct cli_option *option,
                      const char *name, const char *text, struct cli_options *out)
 {

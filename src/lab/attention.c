@@ -10,9 +10,10 @@
 
 enum { TOKENS, HEADS, KV_HEADS, HEAD_DIM, LEN, SPLITS, SEQUENCES, MODE };
 enum {
-    MIXED = 1, /* V cache of the other element type */
-    LARGE = 2, /* scores of about +-1e4 */
-    WOVEN = 4, /* neighbouring tokens belong to different sequences */
+    MIXED = 1,  /* V cache of the other element type */
+    LARGE = 2,  /* scores of about +-1e4 */
+    WOVEN = 4,  /* neighbouring tokens belong to different sequences */
+    CROSS = 64, /* V cache of a type of the other kind: quantized or not */
 };
 
 static const uint32_t SHAPES[][LAB_DIMS] = {
@@ -31,6 +32,7 @@ static const uint32_t SHAPES[][LAB_DIMS] = {
     {1, 2, 1, 72, 33, 2, 1, 0},
     {3, 8, 4, 32, 100, 8, 3, WOVEN},
     {5, 4, 2, 64, 33, 5, 2, WOVEN | MIXED},
+    {1, 8, 2, 96, 65, 1, 1, CROSS},
     /* prefill */
     {7, 4, 4, 80, 31, 1, 1, 0},
     {32, 8, 4, 32, 32, 1, 1, 0},
@@ -42,6 +44,7 @@ static const uint32_t SHAPES[][LAB_DIMS] = {
     {20, 6, 2, 96, 100, 1, 3, LARGE | WOVEN},
     {18, 2, 1, 100, 33, 1, 2, MIXED},
     {64, 8, 8, 64, 64, 1, 1, 0},
+    {21, 8, 4, 32, 33, 1, 1, CROSS},
 };
 
 /* One head of one token. What is counted, to first order:
@@ -181,8 +184,8 @@ static bool make(struct lab *lab)
     uint32_t mode = lab_dim(lab, MODE);
     float size = (mode & LARGE) != 0 ? 3e4f : 2.0f;
     enum plan_elem k_elem = lab_kv_elem(lab), v_elem = k_elem;
-    if ((mode & MIXED) != 0) {
-        v_elem = k_elem == PLAN_F16 ? PLAN_F32 : PLAN_F16;
+    if ((mode & (MIXED | CROSS)) != 0) {
+        v_elem = lab_kv_other(lab, (mode & CROSS) != 0);
     }
     struct op_attention_attr attr = {.heads = lab_dim(lab, HEADS),
                                      .kv_heads = kv_heads,
@@ -214,6 +217,7 @@ const struct lab_op lab_op_attention = {
     .shapes = SHAPES,
     .n_shapes = sizeof SHAPES / sizeof *SHAPES,
     .vary = LAB_BY_KV,
+    .kv_dim = HEAD_DIM,
     .nmse = 1e-11,
     .make = make,
 };

@@ -3,7 +3,6 @@
  * what an op computes is known only by the op's own file. */
 #include "lab/internal.h"
 
-#include "base/half.h"
 #include "base/hash.h"
 #include "shaders/common/step.h"
 
@@ -29,21 +28,35 @@ static bool quant_fits(const struct lab_op *op, uint32_t shape, uint32_t quant)
     return op->shapes[shape][op->quant_dim] % quant_get((enum quant_id)quant)->block_cols == 0;
 }
 
+static bool kv_fits(const struct lab_op *op, uint32_t shape, enum plan_elem elem)
+{
+    return op->shapes[shape][op->kv_dim] % plan_elem_block(elem) == 0;
+}
+
+enum plan_elem lab_kv_type(uint32_t i)
+{
+    static const enum plan_elem types[LAB_KV_TYPES] = {PLAN_F16, PLAN_F32, PLAN_Q8_0, PLAN_Q4_0};
+    return types[i];
+}
+
 /* Walks the cases up to number `index`; returns how many there are when index is not reached. */
 static uint32_t walk(const struct lab_op *op, uint32_t index, struct lab_case *out)
 {
     uint32_t n = 0, n_quant = (op->vary & LAB_BY_QUANT) != 0 ? QUANT_COUNT : 1;
-    uint32_t n_kv = (op->vary & LAB_BY_KV) != 0 ? 2 : 1;
+    uint32_t n_kv = (op->vary & LAB_BY_KV) != 0 ? LAB_KV_TYPES : 1;
     for (uint32_t s = 0; s < op->n_shapes; s++) {
         for (uint32_t q = 0; q < n_quant; q++) {
             if (n_quant != 1 && !quant_fits(op, s, q)) {
                 continue;
             }
             for (uint32_t kv = 0; kv < n_kv; kv++) {
+                if (n_kv != 1 && !kv_fits(op, s, lab_kv_type(kv))) {
+                    continue;
+                }
                 if (n == index) {
                     out->dims = op->shapes[s];
                     out->quant = (enum quant_id)q;
-                    out->kv_elem = kv == 0 ? PLAN_F16 : PLAN_F32;
+                    out->kv_elem = lab_kv_type(kv);
                     return n;
                 }
                 n++;
@@ -76,8 +89,7 @@ void lab_case_text(const struct lab_case *c, char *out, size_t out_bytes)
         n += (size_t)snprintf(out + n, out_bytes - n, " %s", quant_get(c->quant)->name);
     }
     if ((c->op->vary & LAB_BY_KV) != 0 && n < out_bytes) {
-        n += (size_t)snprintf(out + n, out_bytes - n, " kv=%s",
-                              c->kv_elem == PLAN_F16 ? "f16" : "f32");
+        n += (size_t)snprintf(out + n, out_bytes - n, " kv=%s", plan_elem_name(c->kv_elem));
     }
     if (n < out_bytes) {
         snprintf(out + n, out_bytes - n, " seed=0x%llx", (unsigned long long)c->seed);
@@ -140,6 +152,20 @@ enum quant_id lab_quant(const struct lab *lab)
 enum plan_elem lab_kv_elem(const struct lab *lab)
 {
     return lab->c.kv_elem;
+}
+
+enum plan_elem lab_kv_other(const struct lab *lab, bool cross)
+{
+    switch (lab->c.kv_elem) {
+    case PLAN_F16:
+        return cross ? PLAN_Q8_0 : PLAN_F32;
+    case PLAN_F32:
+        return cross ? PLAN_Q4_0 : PLAN_F16;
+    case PLAN_Q8_0:
+        return cross ? PLAN_F16 : PLAN_Q4_0;
+    default:
+        return cross ? PLAN_F16 : PLAN_Q8_0;
+    }
 }
 
 uint64_t *lab_rng(struct lab *lab)
@@ -265,8 +291,8 @@ uint32_t lab_kv(struct lab *lab, const char *name, enum plan_elem elem, bool is_
         return id;
     }
     float *values = alloc_random(lab, tensor.rows, tensor.cols, lo, hi);
-    for (uint64_t i = 0; values != NULL && elem == PLAN_F16 && i < tensor.rows * tensor.cols; i++) {
-        values[i] = half_to_float(half_from_float(values[i]));
+    if (values != NULL) {
+        lab_kv_round(elem, values, tensor.rows * tensor.cols);
     }
     return set_values(lab, id, values);
 }

@@ -18,12 +18,15 @@
 #define LAB_DIMS 8
 #define LAB_U    0x1p-24 /* unit roundoff of float32 */
 
+#define LAB_KV_TYPES 4 /* of caches */
+
 struct lab;
 
 enum lab_vary {
     LAB_BY_QUANT = 1 << 0, /* each shape is run in every weight format (lab_quant) whose blocks fit
                               dimension `quant_dim` */
-    LAB_BY_KV = 1 << 1,    /* each shape is run with f16 and with f32 caches (lab_kv_elem) */
+    LAB_BY_KV = 1 << 1,    /* each shape is run with every type of cache (lab_kv_elem) whose blocks
+                              fit dimension `kv_dim` */
 };
 
 /* One op. src/lab/<op>.c defines `const struct lab_op lab_op_<op> = {` on one line. */
@@ -34,6 +37,7 @@ struct lab_op {
     uint32_t n_shapes;
     uint32_t vary;      /* enum lab_vary */
     uint32_t quant_dim; /* LAB_BY_QUANT: the dimension that counts the weight's columns */
+    uint32_t kv_dim;    /* LAB_BY_KV: the dimension that is the head size */
     double nmse;        /* limit of f32 results; 0: 1e-10. f16 results: 1e-6 */
     /* Makes the inputs, builds the node(s), fills what is expected. False: logged. */
     bool (*make)(struct lab *lab);
@@ -50,6 +54,7 @@ struct lab_case {
     enum plan_elem kv_elem; /* LAB_BY_KV */
     uint64_t seed;          /* of the inputs */
 };
+enum plan_elem lab_kv_type(uint32_t i); /* number i < LAB_KV_TYPES */
 uint32_t lab_case_count(const struct lab_op *op);
 /* Case number `index`, below the count; its seed comes from `seed` and the index. */
 struct lab_case lab_case_get(const struct lab_op *op, uint32_t index, uint64_t seed);
@@ -99,6 +104,9 @@ struct plan *lab_plan(struct lab *lab); /* given to the op's builder */
 uint32_t lab_dim(const struct lab *lab, uint32_t i);
 enum quant_id lab_quant(const struct lab *lab);
 enum plan_elem lab_kv_elem(const struct lab *lab);
+/* For a V cache of another type: the other of f16 and f32, or of q8_0 and q4_0; with `cross` one of
+ * the other kind. */
+enum plan_elem lab_kv_other(const struct lab *lab, bool cross);
 uint64_t *lab_rng(struct lab *lab); /* for base/hash.h */
 struct log *lab_log(struct lab *lab);
 /* Tokens of the plan and rows of logits; call first, before inputs are made. */

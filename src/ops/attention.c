@@ -173,8 +173,8 @@ static struct dev_kernel *get_kernel(const struct op_site *site, const struct pl
         .specs = {{ATTENTION_SPEC_LOCAL_SIZE, tile->wg},
                   {ATTENTION_SPEC_HEAD_DIM, attr->head_dim},
                   {ATTENTION_SPEC_TILE_HEADS, tile->heads},
-                  {ATTENTION_SPEC_K_F32, tensors[node->src[1]].elem == PLAN_F32},
-                  {ATTENTION_SPEC_V_F32, tensors[node->src[2]].elem == PLAN_F32},
+                  {ATTENTION_SPEC_K_TYPE, ops_cache_type(tensors[node->src[1]].elem)},
+                  {ATTENTION_SPEC_V_TYPE, ops_cache_type(tensors[node->src[2]].elem)},
                   {ATTENTION_SPEC_SPLITS, attr->splits},
                   {ATTENTION_SPEC_GROUP, attr->heads / attr->kv_heads},
                   {ATTENTION_SPEC_S, tile->s},
@@ -283,7 +283,7 @@ const struct op op_def_attention = {
 static bool cache_fits(const struct plan_tensor *cache, const struct op_attention_attr *attr)
 {
     return cache->rows == attr->kv_heads && cache->cols == (uint64_t)attr->slots * attr->head_dim &&
-           (cache->elem == PLAN_F16 || cache->elem == PLAN_F32);
+           ops_is_cache(cache, attr->head_dim);
 }
 
 static bool check(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,

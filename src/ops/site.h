@@ -38,6 +38,10 @@ const struct plan_tensor *ops_operand(struct plan *plan, const char *op, const c
 /* Logs "op: <text>" for a shape that does not fit and marks the plan as failed. */
 uint32_t ops_refuse(struct plan *plan, const char *op, const char *fmt, ...) LOG_PRINTF(3, 4);
 
+/* A KV cache of a type that kernels read, its heads whole blocks; and what they call the type. */
+bool ops_is_cache(const struct plan_tensor *tensor, uint32_t head_dim);
+uint32_t ops_cache_type(enum plan_elem elem);
+
 /* The variant for a node whose rows are those of `x`; "lanes" rows read x as a texel buffer. */
 const struct ops_variant *ops_pick_texel(const struct op_site *site, const struct plan_node *node,
                                          const struct plan_tensor *x);

@@ -61,8 +61,7 @@ const char *run_model_describe(struct run_model *model, bool nodes)
                "chunks of %u\n",
                model->arch.shape, model->arch.dummy ? " DUMMY" : "",
                (double)model->arch.n_params / 1e6, hp->n_layers, model->n_ctx,
-               model->k_type == PLAN_F16 ? "f16" : "f32", model->v_type == PLAN_F16 ? "f16" : "f32",
-               model->n_batch);
+               plan_elem_name(model->k_type), plan_elem_name(model->v_type), model->n_batch);
     for (uint32_t d = 0; d < model->n_devices; d++) {
         add_device(model, d, out);
     }

@@ -162,6 +162,17 @@ static uint32_t choose_batch(const struct run_model *model, uint32_t asked)
     return batch < model->n_slots ? batch : model->n_slots;
 }
 
+/* Blocks of a quantized cache lie within one head. */
+static bool heads_fit(const struct run_model *model, const char *option, enum plan_elem type)
+{
+    uint32_t head = model->arch.hp.head_dim, block = plan_elem_block(type);
+    if (head % block != 0) {
+        log_error(model->log, "%s %s needs a head size that is a multiple of %u, the model has %u",
+                  option, plan_elem_name(type), block, head);
+    }
+    return head % block == 0;
+}
+
 uint64_t run_model_kv_bytes(const struct run_model *model)
 {
     struct arch_build_params build = {
@@ -189,6 +200,9 @@ static enum run_status size_context(struct run_model *model, const struct run_pa
     model->n_slots = (uint32_t)size_round(model->n_ctx, STEP_BLOCK);
     model->k_type = params->k_type;
     model->v_type = params->v_type;
+    if (!heads_fit(model, "-ctk", model->k_type) || !heads_fit(model, "-ctv", model->v_type)) {
+        return RUN_BAD_ARGUMENT;
+    }
     return RUN_OK;
 }
 

@@ -18,8 +18,11 @@ static bool create_cache(struct run_session *session, uint32_t d, uint32_t layer
     const struct run_model *model = session->model;
     const struct arch_hparams *hp = &model->arch.hp;
     const struct run_device *device = &model->devices[d];
-    uint64_t elem = (value ? model->v_type : model->k_type) == PLAN_F16 ? 2 : 4;
-    uint64_t head = (uint64_t)model->n_slots * hp->head_dim * elem;
+    uint64_t head;
+    if (!plan_elem_bytes(value ? model->v_type : model->k_type,
+                         (uint64_t)model->n_slots * hp->head_dim, &head)) {
+        return false;
+    }
     uint64_t limit = dev_get_caps(device->dev)->max_binding_bytes / head;
     if (limit == 0) {
         log_error(session->log,
