@@ -22,6 +22,7 @@ struct lab {
     struct arena arena;
     struct plan plan;
     bool has_plan;
+    double nmse; /* limit; 0: the op's */
     uint64_t rng;
     struct lab_data *data; /* [plan.n_tensors], see lab_data_get */
     size_t n_data;

@@ -178,6 +178,11 @@ struct log *lab_log(struct lab *lab)
     return lab->log;
 }
 
+void lab_set_nmse(struct lab *lab, double limit)
+{
+    lab->nmse = limit;
+}
+
 void lab_tokens(struct lab *lab, uint32_t n_tokens, uint32_t n_out)
 {
     if (lab->has_plan) {

@@ -109,6 +109,8 @@ enum plan_elem lab_kv_elem(const struct lab *lab);
 enum plan_elem lab_kv_other(const struct lab *lab, bool cross);
 uint64_t *lab_rng(struct lab *lab); /* for base/hash.h */
 struct log *lab_log(struct lab *lab);
+/* The limit of this case's NMSE in place of the op's. */
+void lab_set_nmse(struct lab *lab, double limit);
 /* Tokens of the plan and rows of logits; call first, before inputs are made. */
 void lab_tokens(struct lab *lab, uint32_t n_tokens, uint32_t n_out);
 

@@ -432,7 +432,8 @@ bool lab_run(struct lab *lab, const struct lab_run_params *params, struct lab_re
     for (uint32_t id = 0; id < lab->plan.n_tensors; id++) {
         f16 = f16 || (lab->data[id].value != NULL && lab->plan.tensors[id].elem == PLAN_F16);
     }
-    lab_judge(result, &sums, f16 ? 1e-6 : lab->c.op->nmse > 0 ? lab->c.op->nmse : 1e-10);
+    double limit = f16 ? 1e-6 : lab->c.op->nmse > 0 ? lab->c.op->nmse : 1e-10;
+    lab_judge(result, &sums, lab->nmse > 0 ? lab->nmse : limit);
     ok = true;
 fail:
     bench_finish(&b);
