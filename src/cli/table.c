@@ -157,8 +157,8 @@ static const struct cli_option options[] = {
      .kind = CLI_STRING,
      .commands = CLI_MICROBENCH,
      .offset = AT(type),
-     .help = "weight format: f32, f16, q8_0, q4_k or q6_k; attention takes f16 or f32, of its "
-             "cache (default: all; f16 for attention)"},
+     .help = "weight format: f32, f16, q8_0, q4_k or q6_k; attention takes f32, f16, q8_0 or "
+             "q4_0, of its caches (default: all; f16 for attention)"},
     {.names = {"--shape"},
      .value = "MxNxK",
      .kind = CLI_STRING,
