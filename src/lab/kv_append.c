@@ -142,12 +142,17 @@ static bool make(struct lab *lab)
     return !lab_plan(lab)->failed;
 }
 
+static bool kv_fits(const uint32_t *dims, enum plan_elem elem)
+{
+    return dims[HEAD_DIM] % plan_elem_block(elem) == 0;
+}
+
 const struct lab_op lab_op_kv_append = {
     .name = "kv_append",
     .dims = {"tokens", "kv_heads", "head_dim", "sequences", "mode"},
     .shapes = SHAPES,
     .n_shapes = sizeof SHAPES / sizeof *SHAPES,
     .vary = LAB_BY_KV,
-    .kv_dim = HEAD_DIM,
+    .kv_fits = kv_fits,
     .make = make,
 };

@@ -28,11 +28,6 @@ static bool quant_fits(const struct lab_op *op, uint32_t shape, uint32_t quant)
     return op->shapes[shape][op->quant_dim] % quant_get((enum quant_id)quant)->block_cols == 0;
 }
 
-static bool kv_fits(const struct lab_op *op, uint32_t shape, enum plan_elem elem)
-{
-    return op->shapes[shape][op->kv_dim] % plan_elem_block(elem) == 0;
-}
-
 enum plan_elem lab_kv_type(uint32_t i)
 {
     static const enum plan_elem types[LAB_KV_TYPES] = {PLAN_F16, PLAN_F32, PLAN_Q8_0, PLAN_Q4_0};
@@ -50,7 +45,7 @@ static uint32_t walk(const struct lab_op *op, uint32_t index, struct lab_case *o
                 continue;
             }
             for (uint32_t kv = 0; kv < n_kv; kv++) {
-                if (n_kv != 1 && !kv_fits(op, s, lab_kv_type(kv))) {
+                if (n_kv != 1 && !op->kv_fits(op->shapes[s], lab_kv_type(kv))) {
                     continue;
                 }
                 if (n == index) {

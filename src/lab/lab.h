@@ -25,8 +25,8 @@ struct lab;
 enum lab_vary {
     LAB_BY_QUANT = 1 << 0, /* each shape is run in every weight format (lab_quant) whose blocks fit
                               dimension `quant_dim` */
-    LAB_BY_KV = 1 << 1,    /* each shape is run with every type of cache (lab_kv_elem) whose blocks
-                              fit dimension `kv_dim` */
+    LAB_BY_KV = 1 << 1,    /* each shape is run with every type of cache (lab_kv_elem) that fits it
+                              (`kv_fits`) */
 };
 
 /* One op. src/lab/<op>.c defines `const struct lab_op lab_op_<op> = {` on one line. */
@@ -37,8 +37,8 @@ struct lab_op {
     uint32_t n_shapes;
     uint32_t vary;      /* enum lab_vary */
     uint32_t quant_dim; /* LAB_BY_QUANT: the dimension that counts the weight's columns */
-    uint32_t kv_dim;    /* LAB_BY_KV: the dimension that is the head size */
-    double nmse;        /* limit of f32 results; 0: 1e-10. f16 results: 1e-6 */
+    bool (*kv_fits)(const uint32_t *dims, enum plan_elem elem); /* LAB_BY_KV */
+    double nmse; /* limit of f32 results; 0: 1e-10. f16 results: 1e-6 */
     /* Makes the inputs, builds the node(s), fills what is expected. False: logged. */
     bool (*make)(struct lab *lab);
 };
