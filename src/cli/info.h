@@ -17,8 +17,7 @@ struct cli_info {
     bool quiet; /* warnings were said already */
 };
 
-/* Where the memory goes: name of a KV cache's type, text of key `key` of the file ("" where there
- * is none; cut at cap - 1 bytes). */
+/* Text of key `key` of the file ("" where there is none; cut at cap - 1 bytes). */
 void cli_info_meta(const struct cli_info *info, const char *key, char *out, size_t cap);
 
 void cli_info_print(const struct cli_info *info);     /* as text */
