@@ -118,7 +118,8 @@ QD_API enum qd_status qd_device_get(qd_context *context, uint32_t index,
 typedef struct qd_model qd_model;
 
 enum qd_split { QD_SPLIT_LAYER = 0, QD_SPLIT_NONE };
-enum qd_type { QD_TYPE_DEFAULT = 0, QD_TYPE_F16, QD_TYPE_F32 };
+/* Q8_0 and Q4_0: blocks of 32 values with one scale; the model's head size must be a multiple. */
+enum qd_type { QD_TYPE_DEFAULT = 0, QD_TYPE_F16, QD_TYPE_F32, QD_TYPE_Q8_0, QD_TYPE_Q4_0 };
 
 /* How far loading goes. Each step checks more of the file and needs what the steps below it need;
  * only the last two need devices. */
@@ -176,6 +177,9 @@ struct qd_model_info {
     uint64_t file_bytes;             /* of all files of a split model */
     uint32_t n_files, gguf_version;  /* 0 of a dummy */
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab, n_ctx_train;
+    /* Layers whose tokens see only themselves and window - 1 tokens before; the rest see all. */
+    uint32_t window, n_local_layers;                 /* 0: none */
+    uint32_t n_experts, n_experts_used, n_ff_expert; /* mixture of experts; 0: none */
     float rope_base;
     uint32_t bos, eos; /* UINT32_MAX: none */
     bool adds_bos;
@@ -241,7 +245,10 @@ QD_API enum qd_status qd_session_step(qd_session *session, const struct qd_step 
 /* Logits [n_vocab] of the i-th token of the last step that asked for them; NULL beyond. Owned by
  * the session, valid until the next step. */
 QD_API const float *qd_session_logits(qd_session *session, uint32_t i);
-/* Forgets the entries of a sequence from `length` on. */
+/* Forgets the entries of a sequence from `length` on. It may then have fewer entries than asked
+ * for, see qd_session_length: layers with a sliding window forget what left it, and where an entry
+ * is gone that the next token would see, the sequence is emptied. A sequence that is alone can
+ * always go back by n_batch tokens from where it was longest. */
 QD_API enum qd_status qd_session_truncate(qd_session *session, uint32_t seq, uint32_t length);
 QD_API uint32_t qd_session_length(const qd_session *session, uint32_t seq);
 QD_API void qd_session_cancel(qd_session *session); /* ends the running call with QD_CANCELLED */
@@ -279,7 +286,9 @@ struct qd_generate_result {
     uint32_t n_generated;
     enum qd_stop stop;
 };
-/* Runs the prompt through sequence 0, after what it holds, then generates. */
+/* Runs the prompt through sequence 0, after what it holds, then generates. Where the prompt fails
+ * or is cancelled the sequence has its old length; in models with a sliding window it may be empty.
+ */
 QD_API enum qd_status qd_session_generate(qd_session *session,
                                           const struct qd_generate_params *params,
                                           struct qd_generate_result *result);

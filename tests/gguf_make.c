@@ -15,6 +15,7 @@ struct make {
     struct arena arena; /* tensor data and names, until the file is written */
     uint64_t seed;
     uint64_t used; /* bit i: params->kvs[i] has been dealt with */
+    uint64_t used_tensors;
     bool failed;
 };
 
@@ -129,6 +130,13 @@ static void add_hparams(struct make *make)
         add_arch_u32(make, "attention.key_length", p->head_dim);
         add_arch_u32(make, "attention.value_length", p->head_dim);
     }
+    if (p->experts != 0) {
+        add_arch_u32(make, "expert_count", p->experts);
+        add_arch_u32(make, "expert_used_count", p->used);
+    }
+    if (p->ffn_expert != 0) {
+        add_arch_u32(make, "expert_feed_forward_length", p->ffn_expert);
+    }
     if (p->rope_scaling != NULL) {
         add_str(make, arch_key(make, key, "rope.scaling.type"), p->rope_scaling);
         add_arch_f32(make, "rope.scaling.factor", p->rope_factor);
@@ -152,7 +160,7 @@ enum {
     PIECE_COUNT = sizeof PIECES / sizeof *PIECES
 };
 
-static size_t token_text(uint32_t id, char out[16], float *score, int32_t *type)
+size_t gguf_make_piece(uint32_t id, char out[16], float *score, int32_t *type)
 {
     static const char *const SPECIAL[] = {"<unk>", "<s>", "</s>"};
     *score = -(float)id; /* earlier pieces merge first */
@@ -201,7 +209,7 @@ static void add_vocab(struct make *make)
     str_add(&value, (const char *)&elem, sizeof elem);
     str_add(&value, (const char *)&count, sizeof count);
     for (uint32_t i = 0; i < n; i++) {
-        uint64_t bytes = token_text(i, texts[i], &scores[i], &types[i]);
+        uint64_t bytes = gguf_make_piece(i, texts[i], &scores[i], &types[i]);
         str_add(&value, (const char *)&bytes, sizeof bytes);
         str_add(&value, texts[i], (size_t)bytes);
     }
@@ -242,23 +250,48 @@ static uint64_t type_bytes(uint32_t type, uint32_t n_dims, const uint64_t *dims)
     return n / cols * bytes;
 }
 
+static void add_listed(struct make *make, const struct gguf_make_tensor *t, uint32_t n_dims,
+                       const uint64_t *dims)
+{
+    uint64_t bytes = type_bytes(t->type, n_dims, dims);
+    float *x = NULL;
+    if (t->fill != 0) {
+        x = arena_alloc(&make->arena, (size_t)bytes / sizeof *x, sizeof *x);
+        make->failed |= x == NULL;
+        for (size_t i = 0; x != NULL && i < bytes / sizeof *x; i++) {
+            x[i] = t->fill;
+        }
+    }
+    gguf_writer_add_tensor(&make->writer, t->name, t->type, n_dims, dims, x, bytes);
+}
+
 /* True when the caller's list has this tensor and it is done. */
 static bool add_changed(struct make *make, const char *name, uint32_t n_dims, const uint64_t *dims)
 {
     const struct gguf_make_tensor *t = make->params->tensors;
-    for (; t != NULL && t->name != NULL; t++) {
-        if (strcmp(t->name, name) != 0) {
+    for (uint32_t i = 0; t != NULL && t[i].name != NULL && i < 64; i++) {
+        if (strcmp(t[i].name, name) != 0) {
             continue;
         }
-        if (!t->omit) {
-            uint32_t n = t->n_dims != 0 ? t->n_dims : n_dims;
-            const uint64_t *shape = t->n_dims != 0 ? t->dims : dims;
-            gguf_writer_add_tensor(&make->writer, name, t->type, n, shape, NULL,
-                                   type_bytes(t->type, n, shape));
+        make->used_tensors |= 1ull << i;
+        if (!t[i].omit) {
+            add_listed(make, &t[i], t[i].n_dims != 0 ? t[i].n_dims : n_dims,
+                       t[i].n_dims != 0 ? t[i].dims : dims);
         }
         return true;
     }
     return false;
+}
+
+/* Tensors of the caller that no model of the usual shape has. */
+static void add_other_tensors(struct make *make)
+{
+    const struct gguf_make_tensor *t = make->params->tensors;
+    for (uint32_t i = 0; t != NULL && t[i].name != NULL && i < 64; i++) {
+        if ((make->used_tensors & 1ull << i) == 0 && !t[i].omit) {
+            add_listed(make, &t[i], t[i].n_dims, t[i].dims);
+        }
+    }
 }
 
 static void add_vector(struct make *make, const char *name, uint64_t cols, double low, double high)
@@ -277,31 +310,67 @@ static void add_vector(struct make *make, const char *name, uint64_t cols, doubl
     }
 }
 
-static void add_matrix(struct make *make, const char *name, uint64_t rows, uint64_t cols)
+/* n matrices one behind the other, of shape [cols, rows, n] where n is not 0; alike: the first one
+ * again and again. */
+static void add_stack(struct make *make, const char *name, enum quant_id id, uint64_t rows,
+                      uint64_t cols, uint64_t n, bool alike)
 {
-    uint64_t dims[2] = {cols, rows};
-    enum quant_id id = make->params->quant;
+    uint64_t dims[3] = {cols, rows, n}, all = rows * (n != 0 ? n : 1), seed = make->seed;
     if (cols % quant_get(id)->block_cols != 0) {
         id = QUANT_F16;
     }
     uint64_t row_bytes = quant_row_bytes(id, cols);
     float *row = arena_alloc(&make->arena, (size_t)cols, sizeof *row);
-    uint8_t *data = arena_alloc(&make->arena, (size_t)rows, (size_t)row_bytes);
+    uint8_t *data = arena_alloc(&make->arena, (size_t)all, (size_t)row_bytes);
     if (row == NULL || data == NULL) {
         make->failed = true;
         return;
     }
     /* uniform in -a..a has the standard deviation a / sqrt(3) */
     double a = 0.7 * sqrt(3.0 / (double)cols);
-    for (uint64_t r = 0; r < rows; r++) {
+    for (uint64_t r = 0; r < all; r++) {
+        make->seed = alike && r % rows == 0 ? seed : make->seed;
         for (uint64_t c = 0; c < cols; c++) {
             row[c] = (float)((2 * hash_uniform(&make->seed) - 1) * a);
         }
         quant_get(id)->encode(row, data + r * row_bytes, (size_t)cols);
     }
-    if (!add_changed(make, name, 2, dims)) {
-        gguf_writer_add_tensor(&make->writer, name, quant_get(id)->ggml_type, 2, dims, data,
-                               rows * row_bytes);
+    uint32_t n_dims = n != 0 ? 3 : 2;
+    if (!add_changed(make, name, n_dims, dims)) {
+        gguf_writer_add_tensor(&make->writer, name, quant_get(id)->ggml_type, n_dims, dims, data,
+                               all * row_bytes);
+    }
+}
+
+static void add_matrix(struct make *make, const char *name, uint64_t rows, uint64_t cols)
+{
+    add_stack(make, name, make->params->quant, rows, cols, 0, false);
+}
+
+/* The router has random numbers of its own: the others are those of a dense model. */
+static void add_experts(struct make *make, uint32_t layer)
+{
+    const struct gguf_make_params *p = make->params;
+    uint64_t ffn = p->ffn_expert != 0 ? p->ffn_expert : p->ffn, seed = make->seed;
+    const struct {
+        const char *name;
+        uint64_t rows, cols;
+    } list[] = {{"ffn_gate", ffn, p->dim}, {"ffn_up", ffn, p->dim}, {"ffn_down", p->dim, ffn}};
+    char name[64];
+    snprintf(name, sizeof name, "blk.%u.ffn_gate_inp.weight", layer);
+    make->seed = p->seed + 1000 + layer;
+    add_stack(make, name, QUANT_F32, p->experts, p->dim, 0, false);
+    make->seed = seed;
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+        for (uint32_t e = 0; e < p->experts && p->single_experts; e++) {
+            snprintf(name, sizeof name, "blk.%u.%s.%u.weight", layer, list[i].name, e);
+            add_matrix(make, name, list[i].rows, list[i].cols);
+        }
+        if (p->single_experts) {
+            continue;
+        }
+        snprintf(name, sizeof name, "blk.%u.%s_exps.weight", layer, list[i].name);
+        add_stack(make, name, p->quant, list[i].rows, list[i].cols, p->experts, p->same_experts);
     }
 }
 
@@ -316,7 +385,8 @@ static void add_layer(struct make *make, uint32_t layer)
         {"attn_norm", 0, p->dim},     {"attn_q", q, p->dim},      {"attn_k", kv, p->dim},
         {"attn_v", kv, p->dim},       {"attn_output", p->dim, q}, {"ffn_norm", 0, p->dim},
         {"ffn_gate", p->ffn, p->dim}, {"ffn_up", p->ffn, p->dim}, {"ffn_down", p->dim, p->ffn}};
-    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+    size_t n = sizeof list / sizeof list[0] - (p->experts != 0 ? 3 : 0);
+    for (size_t i = 0; i < n; i++) {
         char name[64];
         snprintf(name, sizeof name, "blk.%u.%s.weight", layer, list[i].name);
         if (list[i].rows == 0) {
@@ -324,6 +394,9 @@ static void add_layer(struct make *make, uint32_t layer)
         } else {
             add_matrix(make, name, list[i].rows, list[i].cols);
         }
+    }
+    if (p->experts != 0) {
+        add_experts(make, layer);
     }
 }
 
@@ -341,6 +414,7 @@ static void add_tensors(struct make *make)
     for (uint32_t i = 0; i < p->layers; i++) {
         add_layer(make, i);
     }
+    add_other_tensors(make);
 }
 
 /* ---- whole ---- */

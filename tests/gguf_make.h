@@ -23,17 +23,18 @@
 
 #define GGUF_MAKE_MIN_VOCAB 320
 
-/* What is written instead of a tensor, or instead of a key: the first entry whose name matches. */
+/* What is written instead of a tensor, or instead of a key: the first entry whose name matches. A
+ * tensor or key that is not written otherwise is added at the end. At most 64 entries each. */
 struct gguf_make_tensor {
     const char *name; /* "blk.0.attn_q.weight"; NULL ends the list */
     bool omit;        /* leave it out */
     uint32_t type;    /* ggml type; the data is zeros */
+    float fill;       /* F32: every value */
     uint32_t n_dims;  /* 0: keep the shape, change only the type */
     uint64_t dims[4];
 };
 struct gguf_make_kv {
-    const char *key; /* "llama.block_count"; NULL ends the list. A key that is not written
-                        otherwise is added at the end. At most 64 entries */
+    const char *key; /* "llama.block_count"; NULL ends the list */
     bool omit;
     uint32_t type;     /* gguf_type */
     const void *value; /* as in the file; arrays and strings with their heads */
@@ -44,6 +45,11 @@ struct gguf_make_params {
     uint32_t layers, dim, heads, kv_heads, ffn, vocab, ctx;
     uint32_t head_dim;   /* 0: dim / heads; otherwise also written as attention.key_length */
     enum quant_id quant; /* of all matrices whose columns are a multiple of its block, else F16 */
+    uint32_t experts;    /* 0: dense; else ffn_{gate,up,down}_exps and ffn_gate_inp (F32) */
+    uint32_t used;       /* experts of a token */
+    uint32_t ffn_expert; /* 0: ffn; otherwise also written as expert_feed_forward_length */
+    bool single_experts; /* one 2-D tensor per expert, as old files have them */
+    bool same_experts;   /* all of them are the dense model's block of the same seed */
     bool tied;           /* no output.weight */
     float rope_base, rms_eps;
     const char *rope_scaling; /* llama.rope.scaling.type, e.g. "linear"; NULL: not written */
@@ -62,5 +68,7 @@ struct gguf_make_params gguf_make_defaults(void);
 uint8_t *gguf_make(const struct gguf_make_params *params, size_t *bytes);
 /* To a file. False: logged. */
 bool gguf_make_file(const struct gguf_make_params *params, const char *path, struct log *log);
+/* Piece `id` of the vocabulary above: its bytes (the text is terminated), score and type. */
+size_t gguf_make_piece(uint32_t id, char out[16], float *score, int32_t *type);
 
 #endif

@@ -19,7 +19,8 @@ const uint UL = UNROLL / D;             // weights of one of them
 const float MASKED = -1e30;
 
 float rows_q[ROWS * NV], rows_acc[ROWS * NV], rows_m[ROWS], rows_l[ROWS];
-uint rows_end[TILE_TOKENS]; // entries a token sees in this pass
+// A token sees [rows_begin, rows_end) in this pass; rows_begin counts only with a window.
+uint rows_begin[TILE_TOKENS], rows_end[TILE_TOKENS];
 
 // Sums over the lanes that differ in the bits below `to` and not below `from` (powers of two). Not
 // a loop: Mesa leaves every loop around one that doubles its counter rolled up.
@@ -70,18 +71,21 @@ void rows_weigh(uint r, inout float x[UNROLL], uint e0, uint lane)
         rows_fold(x, UNROLL / D, 1u, lane);
     }
     uint first = e0 + lane % D * UL * R + lane / P;
-    uint end = rows_end[r / TILE_HEADS];
+    uint begin = rows_begin[r / TILE_HEADS], end = rows_end[r / TILE_HEADS];
     float top = rows_m[r];
     [[unroll]] for (uint u = 0; u < UL; u++) {
         float score = rows_add(x[u], D, P);
-        x[u] = first + u * R < end ? score : MASKED;
+        score = SOFTCAP != 0u ? kv_cap(score) : score;
+        bool seen = first + u * R < end && (WINDOW == 0u || first + u * R >= begin);
+        x[u] = seen ? score : MASKED;
         top = max(top, x[u]);
     }
     top = rows_max(top, 1u, D);
     float fade = top == rows_m[r] ? 1.0 : exp2(rows_m[r] - top);
     float sum = rows_l[r] * fade;
     [[unroll]] for (uint u = 0; u < UL; u++) {
-        x[u] = first + u * R < end ? exp2(x[u] - top) : 0.0;
+        bool seen = first + u * R < end && (WINDOW == 0u || first + u * R >= begin);
+        x[u] = seen ? exp2(x[u] - top) : 0.0;
         sum += x[u];
     }
     rows_m[r] = top;
@@ -210,17 +214,20 @@ void rows_pass(uint pass, uint token0, uint seq[TILE_TOKENS], uvec2 range[TILE_T
                uint head_slot, uint lane)
 {
     uint now = TILE_TOKENS == 1u ? seq[0] : kv_step(STEP_SEQ, min(token0 + pass, tokens - 1u));
-    uint end = 0u;
+    uint begin = WINDOW == 0u ? range[0].x : ~0u, end = 0u;
     bool done = false;
     [[unroll]] for (uint t = 0; t < TILE_TOKENS; t++) {
         bool same = seq[t] == now;
         done = done || (same && t < pass);
+        rows_begin[t] = range[t].x;
         rows_end[t] = same ? range[t].y : 0u;
+        begin = WINDOW != 0u && same ? min(begin, range[t].x) : begin;
         end = max(end, rows_end[t]);
     }
     end = done ? 0u : end;
+    begin = WINDOW != 0u ? begin / BLOCK * BLOCK : begin;
     uint table = kv_table(now);
-    [[dont_unroll]] for (uint e0 = range[0].x; e0 < end; e0 += BLOCK) {
+    [[dont_unroll]] for (uint e0 = begin; e0 < end; e0 += BLOCK) {
         rows_block(e0, end - 1u, table, head_slot, lane);
     }
 }

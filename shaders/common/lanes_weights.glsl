@@ -16,4 +16,23 @@ uint w_fetch4(uint i)
     return (i & 1u) == 0u ? pair.x : pair.y;
 }
 
+// Every lane of a subgroup of S takes part in all loads and values: shuffles may serve as tables.
+#define W_SHUFFLE 1
+
+// A fetch of 4 bytes costs more than one of 16: heads are as wide as a format can make them.
+#define W_WIDE 1
+
 #include "common/weights.glsl"
+
+// A table of 16 over the lanes of a subgroup of 8 or more, entry l and l + 8 in every lane l below 8;
+// indices in the low bits of the bytes of w. A shuffle is one instruction.
+vec4 w_lookup16(vec2 table, uint w)
+{
+    vec4 v;
+    [[unroll]] for (int k = 0; k < 4; k++) {
+        uint q = w >> (8 * k);
+        float low = subgroupShuffle(table.x, q & 7u), high = subgroupShuffle(table.y, q & 7u);
+        v[k] = (q & 8u) == 0u ? low : high;
+    }
+    return v;
+}

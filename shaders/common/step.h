@@ -1,13 +1,17 @@
 /* The step buffer: everything that changes from step to step, as 32-bit words. Included by C and by
  * GLSL. One word is a header field, then come arrays of `cap` words each, then the block table.
+ * Where the model has layers with a sliding window (group 1, local), their slots and table follow.
  *
  *     header[STEP_HEADER]                 see below
  *     token[cap] pos[cap] seq[cap] slot[cap] len[cap] out[cap]
  *     table[n_seq][blocks]                physical block of each logical block of a sequence
+ *     local_slot[cap]                     the same two for the caches of local layers
+ *     local_table[n_seq][blocks]
  *
  * token: id, or STEP_TOKEN_CHAINED: take it from the ids the device wrote in the last step.
  * pos:   position for RoPE. seq: row of the block table. slot: where this token's K and V go.
- * len:   entries of the sequence that this token sees, itself included.
+ * len:   entries of the sequence up to this token, itself included. It sees all of them, or in a
+ *        layer with a window the last `window`. Table entries of blocks before that mean nothing.
  * out:   for i < n_out: the row whose logits are wanted.
  * No position is derived from a slot. */
 #ifndef QUADRIGA_STEP_H

@@ -12,7 +12,7 @@
 //   QUANT_GROUP   columns with one scale: 16, 32, or 0: no scale, raw values are the values; only
 //                 these formats may have a partial last chunk
 //   QUANT_OFFSET  1: value = scale * raw + offset; 0: value = scale * raw
-//   QUANT_HEAD    columns that share a head (what scales are made of): 32, 64, 256
+//   QUANT_HEAD    columns that share a head (what scales are made of): 32, 64, 128, 256
 //   QUANT_SIDE    columns that share a side unit (high bits of raw values); 0: there is none
 //   quant_load_head(row, h)      head h: columns from h * QUANT_HEAD
 //   quant_load_side(row, s)      side unit s: columns from s * QUANT_SIDE
@@ -35,5 +35,15 @@ quant_row quant_get_row(uint row)
 
 #define W16(row, plane, unit) w_fetch16((row).at[plane] + ((unit) << W_LANES_LOG2))
 #define W4(row, plane, unit)  w_fetch4((row).at[plane] + ((unit) << W_LANES_LOG2))
+// Word i of a row in a plane of 16-byte units.
+#define W4_OF_16(row, plane, i)                                                                    \
+    w_fetch4(((row).at[plane] + ((i) >> 2 << W_LANES_LOG2)) * 4u + ((i)&3u))
+
+// The bytes of a word. (Signed integers become floats in one instruction more often.)
+vec4 quant_bytes4(uint w)
+{
+    return vec4(float(int(w & 255u)), float(int(w >> 8 & 255u)), float(int(w >> 16 & 255u)),
+                float(int(w >> 24)));
+}
 
 #endif

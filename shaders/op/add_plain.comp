@@ -4,6 +4,7 @@ layout(local_size_x = 64) in;
 layout(push_constant) uniform push_block
 {
     uint count; // values
+    uint cols;  // of b where it is one row for all of a's rows; 0: b is as large as a
 } p;
 layout(binding = 0) readonly buffer a_block { float v[]; } a;
 layout(binding = 1) readonly buffer b_block { float v[]; } b;
@@ -13,10 +14,11 @@ void main()
 {
     uint group = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
     uint first = group * 256u + gl_LocalInvocationID.x;
-    for (uint k = 0u; k < 4u; k++) {
-        uint i = first + k * 64u;
+    for (uint j = 0u; j < 4u; j++) {
+        uint i = first + j * 64u;
         if (i < p.count) {
-            y.v[i] = a.v[i] + b.v[i];
+            uint k = p.cols != 0u ? i % p.cols : i;
+            y.v[i] = a.v[i] + b.v[k];
         }
     }
 }

@@ -23,36 +23,14 @@ layout(binding = 3) readonly buffer residual_block
 }
 residual;
 
-const uint SIZE = 64, ROWS = 4, MAX_TOKENS = 4;
-
-shared float sums[ROWS * MAX_TOKENS * SIZE]; // [row][token][invocation]
-
-void add_step(quant_row rows[ROWS], uint token[MAX_TOKENS], dot_step s,
-              inout float acc[ROWS * MAX_TOKENS])
-{
-    dot_row d[ROWS];
-    [[unroll]] for (uint r = 0; r < ROWS; r++) {
-        d[r] = dot_get_row(rows[r], s);
-    }
-    [[unroll]] for (int i = 0; i < QUANT_STEP / 4; i++) {
-        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            vec4 v = dot_x(token[t], s, i);
-            [[unroll]] for (uint r = 0; r < ROWS; r++) {
-                acc[r * MAX_TOKENS + t] += dot(dot_value(d[r], i), v);
-            }
-        }
-    }
-}
+#include "common/matmul_gemv.glsl"
 
 void store(uint first_row, uint first_token)
 {
     uint r = gl_LocalInvocationID.x / MAX_TOKENS, t = gl_LocalInvocationID.x % MAX_TOKENS;
     uint row = first_row + r, token = first_token + t;
     if (r < ROWS && t < TOKENS && row < p.rows && token < p.tokens) {
-        float sum = 0.0;
-        for (uint i = 0; i < SIZE; i++) {
-            sum += sums[(r * MAX_TOKENS + t) * SIZE + i];
-        }
+        float sum = sum_of(r, t);
         uint at = token * p.stride + p.row0 + row;
         y.at[at] = p.residual != 0 ? sum + residual.at[at] : sum;
     }
@@ -63,25 +41,13 @@ void main()
     uint first_row = row_tile() * ROWS, first_token = gl_WorkGroupID.x * TOKENS;
     quant_row rows[ROWS];
     uint token[MAX_TOKENS];
-    float acc[ROWS * MAX_TOKENS];
     [[unroll]] for (uint t = 0; t < TOKENS; t++) {
         token[t] = min(first_token + t, p.tokens - 1);
     }
     [[unroll]] for (uint r = 0; r < ROWS; r++) {
         rows[r] = quant_get_row(min(first_row + r, p.rows - 1));
-        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            acc[r * MAX_TOKENS + t] = 0.0;
-        }
     }
-    uint steps = (p.cols + QUANT_STEP - 1) / QUANT_STEP;
-    for (uint s = gl_LocalInvocationID.x; s < steps; s += SIZE) {
-        add_step(rows, token, dot_get_step(s), acc);
-    }
-    [[unroll]] for (uint r = 0; r < ROWS; r++) {
-        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            sums[(r * MAX_TOKENS + t) * SIZE + gl_LocalInvocationID.x] = acc[r * MAX_TOKENS + t];
-        }
-    }
+    multiply(rows, token);
     barrier();
     store(first_row, first_token);
 }

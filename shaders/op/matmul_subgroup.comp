@@ -27,29 +27,7 @@ layout(binding = 3) readonly buffer residual_block
 }
 residual;
 
-const uint MAX_ROWS = 4, MAX_TOKENS = 8;
-
-float acc[MAX_ROWS * MAX_TOKENS];
-
-void add_step(quant_row rows[MAX_ROWS], uint token[MAX_TOKENS], dot_step s)
-{
-    dot_row d[MAX_ROWS];
-    [[unroll]] for (uint r = 0; r < ROWS; r++) {
-        d[r] = dot_get_row(rows[r], s);
-    }
-    [[unroll]] for (int i = 0; i < QUANT_STEP / 4; i++) {
-        vec4 w[MAX_ROWS];
-        [[unroll]] for (uint r = 0; r < ROWS; r++) {
-            w[r] = dot_value(d[r], i);
-        }
-        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            vec4 v = dot_x(token[t], s, i);
-            [[unroll]] for (uint r = 0; r < ROWS; r++) {
-                acc[r * MAX_TOKENS + t] += dot(w[r], v);
-            }
-        }
-    }
-}
+#include "common/matmul_subgroup.glsl"
 
 void multiply(uint first_row, uint first_token)
 {
@@ -60,17 +38,11 @@ void multiply(uint first_row, uint first_token)
     }
     [[unroll]] for (uint r = 0; r < ROWS; r++) {
         rows[r] = quant_get_row(min(first_row + r, p.rows - 1));
-        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            acc[r * MAX_TOKENS + t] = 0.0;
-        }
     }
-    uint steps = (p.cols + QUANT_STEP - 1) / QUANT_STEP;
-    for (uint s = gl_SubgroupInvocationID; s < steps; s += gl_SubgroupSize) {
-        add_step(rows, token, dot_get_step(s));
-    }
+    add_columns(rows, token);
     [[unroll]] for (uint r = 0; r < ROWS; r++) {
         [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            float sum = subgroupAdd(acc[r * MAX_TOKENS + t]);
+            float sum = sum_of(r, t);
             uint out_row = first_row + r, out_token = first_token + t;
             if (out_row < p.rows && out_token < p.tokens && subgroupElect()) {
                 uint at = out_token * p.stride + p.row0 + out_row;

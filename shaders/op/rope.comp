@@ -24,6 +24,7 @@ layout(push_constant) uniform push_block
     float ratio_lo;
     float scale_hi;
     float scale_lo;
+    float magnitude; // of what is rotated
 } p;
 
 layout(binding = 0) readonly buffer x_block { float v[]; } x;
@@ -129,6 +130,8 @@ void main()
     float co = even ? cosine : sine, si = even ? sine : cosine;
     co = quadrant == 1u || quadrant == 2u ? -co : co;
     si = quadrant >= 2u ? -si : si;
+    co *= p.magnitude;
+    si *= p.magnitude;
     uint first = p.half_split != 0u ? i : 2u * i;
     uint second = p.half_split != 0u ? i + rotated : first + 1u;
     for (uint h = 0; h < p.heads; h++) {

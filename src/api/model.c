@@ -7,7 +7,12 @@
 
 static enum plan_elem cache_type(enum qd_type type)
 {
-    return type == QD_TYPE_F32 ? PLAN_F32 : PLAN_F16;
+    static const enum plan_elem elems[] = {[QD_TYPE_DEFAULT] = PLAN_F16,
+                                           [QD_TYPE_F16] = PLAN_F16,
+                                           [QD_TYPE_F32] = PLAN_F32,
+                                           [QD_TYPE_Q8_0] = PLAN_Q8_0,
+                                           [QD_TYPE_Q4_0] = PLAN_Q4_0};
+    return elems[type];
 }
 
 static bool check_params(qd_context *context, const struct qd_model_params *params)
@@ -30,9 +35,15 @@ static bool check_params(qd_context *context, const struct qd_model_params *para
         log_error(&context->log, "tensor split: all shares are 0");
         return false;
     }
-    if ((unsigned)params->type_k > QD_TYPE_F32 || (unsigned)params->type_v > QD_TYPE_F32 ||
-        (unsigned)params->split > QD_SPLIT_NONE || (unsigned)params->depth > QD_DEPTH_DIRECTORY) {
-        log_error(&context->log, "KV cache type, split mode or depth is unknown");
+    if ((unsigned)params->type_k > QD_TYPE_Q4_0 || (unsigned)params->type_v > QD_TYPE_Q4_0) {
+        log_error(&context->log,
+                  "KV cache type %u or %u is none of f16, f32, q8_0 and q4_0 (1 to 4)",
+                  (unsigned)params->type_k, (unsigned)params->type_v);
+        return false;
+    }
+    if ((unsigned)params->split > QD_SPLIT_NONE || (unsigned)params->depth > QD_DEPTH_DIRECTORY) {
+        log_error(&context->log, "split mode %u or depth %u is unknown", (unsigned)params->split,
+                  (unsigned)params->depth);
         return false;
     }
     if (context->inst == NULL && params->depth < QD_DEPTH_FACTS) {
@@ -138,6 +149,11 @@ void qd_model_get_info(const qd_model *model, struct qd_model_info *out)
         .n_ff = hp->n_ff,
         .n_vocab = hp->n_vocab,
         .n_ctx_train = hp->n_ctx_train,
+        .window = hp->window,
+        .n_local_layers = arch_local_layers(hp),
+        .n_experts = hp->n_experts,
+        .n_experts_used = hp->n_experts_used,
+        .n_ff_expert = hp->n_ff_expert,
         .rope_base = hp->rope_base,
         .bos = run->vocab != NULL ? vocab_bos(run->vocab) : UINT32_MAX,
         .eos = run->vocab != NULL ? vocab_eos(run->vocab) : UINT32_MAX,

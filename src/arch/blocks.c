@@ -4,25 +4,89 @@
 
 #include "ops/ops.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-bool arch_block_weights(struct arch_table *table, int32_t layer)
+/* ---- weights ---- */
+
+static bool add_vector(struct arch_table *table, const char *name, int32_t layer, uint64_t cols)
+{
+    return arch_table_add(table, ARCH_VECTOR, name, layer, 1, cols);
+}
+
+/* A bias stands right behind its matrix, where add_linear looks for it. */
+static bool add_bias(struct arch_table *table, const char *name, int32_t layer, uint64_t cols,
+                     bool must)
+{
+    return (!must && !arch_table_has_of(table, name, layer)) ||
+           add_vector(table, name, layer, cols);
+}
+
+static bool add_qkv(struct arch_table *table, int32_t layer)
 {
     const struct arch_hparams *hp = &table->model->hp;
-    uint64_t embd = hp->n_embd, ff = hp->n_ff;
-    uint64_t q = (uint64_t)hp->n_heads * hp->head_dim, kv = (uint64_t)hp->n_kv_heads * hp->head_dim;
-    return arch_table_add(table, ARCH_VECTOR, "blk.%d.attn_norm.weight", layer, 1, embd) &&
-           arch_table_add(table, ARCH_MATRIX, "blk.%d.attn_q.weight", layer, q, embd) &&
-           arch_table_add(table, ARCH_MATRIX, "blk.%d.attn_k.weight", layer, kv, embd) &&
-           arch_table_add(table, ARCH_MATRIX, "blk.%d.attn_v.weight", layer, kv, embd) &&
-           arch_table_add(table, ARCH_MATRIX, "blk.%d.attn_output.weight", layer, embd, q) &&
-           arch_table_add(table, ARCH_VECTOR, "blk.%d.ffn_norm.weight", layer, 1, embd) &&
-           arch_table_add(table, ARCH_MATRIX, "blk.%d.ffn_gate.weight", layer, ff, embd) &&
-           arch_table_add(table, ARCH_MATRIX, "blk.%d.ffn_up.weight", layer, ff, embd) &&
-           arch_table_add(table, ARCH_MATRIX, "blk.%d.ffn_down.weight", layer, embd, ff);
+    uint64_t embd = hp->n_embd, q = (uint64_t)hp->n_heads * hp->head_dim;
+    uint64_t kv = (uint64_t)hp->n_kv_heads * hp->head_dim;
+    const struct {
+        const char *weight, *bias;
+        uint64_t row0, rows;
+    } parts[] = {{"blk.%d.attn_q.weight", "blk.%d.attn_q.bias", 0, q},
+                 {"blk.%d.attn_k.weight", "blk.%d.attn_k.bias", q, kv},
+                 {"blk.%d.attn_v.weight", "blk.%d.attn_v.bias", q + kv, kv}};
+    for (size_t i = 0; i < 3; i++) {
+        const struct arch_rows fused = {"blk.%d.attn_qkv.weight", parts[i].row0, q + 2 * kv};
+        const struct arch_rows own = {parts[i].weight, 0, parts[i].rows};
+        if (!arch_table_add_rows(table, hp->fused_qkv ? &fused : &own, parts[i].weight, layer,
+                                 parts[i].rows, embd) ||
+            !add_bias(table, parts[i].bias, layer, parts[i].rows, hp->qkv_bias)) {
+            return false;
+        }
+    }
+    bool full = hp->qk_norm == ARCH_QK_NORM_FULL;
+    return hp->qk_norm == ARCH_QK_NORM_NONE ||
+           (add_vector(table, "blk.%d.attn_q_norm.weight", layer, full ? q : hp->head_dim) &&
+            add_vector(table, "blk.%d.attn_k_norm.weight", layer, full ? kv : hp->head_dim));
 }
+
+static bool attention_weights(struct arch_table *table, int32_t layer)
+{
+    const struct arch_hparams *hp = &table->model->hp;
+    uint64_t embd = hp->n_embd, q = (uint64_t)hp->n_heads * hp->head_dim;
+    return (!hp->norm_before || add_vector(table, "blk.%d.attn_norm.weight", layer, embd)) &&
+           add_qkv(table, layer) &&
+           arch_table_add(table, ARCH_MATRIX, "blk.%d.attn_output.weight", layer, embd, q) &&
+           add_bias(table, "blk.%d.attn_output.bias", layer, embd, false) &&
+           (!hp->norm_after || add_vector(table, "blk.%d.post_attention_norm.weight", layer, embd));
+}
+
+static bool ffn_weights(struct arch_table *table, int32_t layer)
+{
+    const struct arch_hparams *hp = &table->model->hp;
+    uint64_t embd = hp->n_embd, ff = hp->n_ff, all = hp->fused_gate_up ? 2 * ff : ff;
+    const struct arch_rows gate = {
+        hp->fused_gate_up ? "blk.%d.ffn_up.weight" : "blk.%d.ffn_gate.weight", 0, all};
+    const struct arch_rows up = {"blk.%d.ffn_up.weight", all - ff, all};
+    if (hp->n_experts != 0) {
+        return (!hp->norm_before || add_vector(table, "blk.%d.ffn_norm.weight", layer, embd)) &&
+               arch_moe_weights(table, layer) &&
+               (!hp->norm_after || add_vector(table, "blk.%d.post_ffw_norm.weight", layer, embd));
+    }
+    return (!hp->norm_before || add_vector(table, "blk.%d.ffn_norm.weight", layer, embd)) &&
+           arch_table_add_rows(table, &gate, "blk.%d.ffn_gate.weight", layer, ff, embd) &&
+           add_bias(table, "blk.%d.ffn_gate.bias", layer, ff, false) &&
+           arch_table_add_rows(table, &up, "blk.%d.ffn_up.weight", layer, ff, embd) &&
+           add_bias(table, "blk.%d.ffn_up.bias", layer, ff, false) &&
+           arch_table_add(table, ARCH_MATRIX, "blk.%d.ffn_down.weight", layer, embd, ff) &&
+           add_bias(table, "blk.%d.ffn_down.bias", layer, embd, false) &&
+           (!hp->norm_after || add_vector(table, "blk.%d.post_ffw_norm.weight", layer, embd));
+}
+
+bool arch_block_weights(struct arch_table *table, int32_t layer)
+{
+    return attention_weights(table, layer) && ffn_weights(table, layer);
+}
+
+/* ---- wiring ---- */
 
 /* Index of a weight; the search begins behind the last one found, as wiring goes in table order. */
 static size_t find_weight(struct arch_wiring *wiring, const char *name)
@@ -67,6 +131,14 @@ uint32_t arch_wire_weight(struct arch_wiring *wiring, const char *name, int32_t 
                            weight->cols);
 }
 
+static uint32_t add_scale(struct arch_wiring *wiring, uint32_t x, float scale, float softcap)
+{
+    if (wiring->plan->failed || (scale == 1 && softcap == 0)) {
+        return x;
+    }
+    return op_scale(wiring->plan, x, scale, softcap);
+}
+
 uint32_t arch_block_embed(struct arch_wiring *wiring)
 {
     struct plan *plan = wiring->plan;
@@ -77,7 +149,8 @@ uint32_t arch_block_embed(struct arch_wiring *wiring)
                               .rows = 1,
                               .cols = wiring->params->n_tokens};
     uint32_t ids_in = plan_add_tensor(plan, &ids);
-    return plan->failed ? PLAN_NONE : op_embed(plan, table, wiring->step, ids_in);
+    uint32_t x = plan->failed ? PLAN_NONE : op_embed(plan, table, wiring->step, ids_in);
+    return add_scale(wiring, x, wiring->model->hp.embd_scale, 0);
 }
 
 static uint32_t add_norm(struct arch_wiring *wiring, uint32_t x, const char *name, int32_t layer)
@@ -87,14 +160,51 @@ static uint32_t add_norm(struct arch_wiring *wiring, uint32_t x, const char *nam
                                 : op_rmsnorm(wiring->plan, x, w, wiring->model->hp.rms_eps);
 }
 
-static uint32_t add_matmul(struct arch_wiring *wiring, uint32_t x, const char *result,
-                           const char *name, int32_t layer)
+/* Is this the weight right behind the last one? */
+static bool is_next(const struct arch_wiring *wiring, const char *name)
 {
-    uint32_t w = arch_wire_weight(wiring, name, layer);
-    return wiring->plan->failed ? PLAN_NONE : op_matmul(wiring->plan, result, w, x);
+    return wiring->cursor < wiring->model->n_weights &&
+           strcmp(wiring->model->weights[wiring->cursor].name, name) == 0;
 }
 
-static uint32_t add_rope(struct arch_wiring *wiring, uint32_t x, uint32_t heads)
+/* "<stem>.weight" times x, plus "<stem>.bias" where the model has that. */
+static uint32_t add_linear(struct arch_wiring *wiring, uint32_t x, const char *result,
+                           const char *stem, int32_t layer)
+{
+    char name[48], bias[48], full[48];
+    snprintf(name, sizeof name, "%s.weight", stem);
+    snprintf(bias, sizeof bias, "%s.bias", stem);
+    arch_weight_name(full, bias, layer);
+    uint32_t w = arch_wire_weight(wiring, name, layer);
+    uint32_t y = wiring->plan->failed ? PLAN_NONE : op_matmul(wiring->plan, result, w, x);
+    if (wiring->plan->failed || !is_next(wiring, full)) {
+        return y;
+    }
+    w = arch_wire_weight(wiring, bias, layer);
+    return wiring->plan->failed ? PLAN_NONE : op_add(wiring->plan, y, w);
+}
+
+/* x + what a block made of it. `norm` names the norm of that, where the model has one. */
+static uint32_t add_residual(struct arch_wiring *wiring, uint32_t x, uint32_t y, const char *norm,
+                             uint32_t layer)
+{
+    const struct arch_hparams *hp = &wiring->model->hp;
+    if (hp->norm_after) {
+        y = add_norm(wiring, y, norm, (int32_t)layer);
+    }
+    y = add_scale(wiring, y, hp->residual_scale, 0);
+    return wiring->plan->failed ? PLAN_NONE : op_add(wiring->plan, y, x);
+}
+
+static uint32_t norm_before(struct arch_wiring *wiring, uint32_t x, const char *name,
+                            uint32_t layer)
+{
+    return wiring->model->hp.norm_before ? add_norm(wiring, x, name, (int32_t)layer) : x;
+}
+
+/* Norm, where the model has one, and rotary embedding of q or k. */
+static uint32_t add_turned(struct arch_wiring *wiring, uint32_t x, uint32_t heads, const char *norm,
+                           uint32_t layer)
 {
     const struct arch_hparams *hp = &wiring->model->hp;
     struct op_rope_attr attr = {.heads = heads,
@@ -102,9 +212,29 @@ static uint32_t add_rope(struct arch_wiring *wiring, uint32_t x, uint32_t heads)
                                 .dims = hp->rope_dims,
                                 .half_split = hp->rope_half_split ? 1 : 0,
                                 .base = hp->rope_base,
-                                .scale = 1.0f / hp->rope_factor};
+                                .scale = 1.0f,
+                                .magnitude = hp->rope_magnitude};
+    uint32_t factors = wiring->factors;
+    if (hp->rope_scaling == ARCH_ROPE_LINEAR) {
+        attr.scale = 1.0f / hp->rope_factor;
+    }
+    if (arch_is_local(hp, layer) && hp->rope_base_local != 0) {
+        attr.base = hp->rope_base_local;
+        attr.scale = attr.magnitude = 1.0f;
+        factors = PLAN_NONE;
+    }
+    if (hp->qk_norm != ARCH_QK_NORM_NONE) {
+        x = add_norm(wiring, x, norm, (int32_t)layer);
+    }
     return wiring->plan->failed ? PLAN_NONE
-                                : op_rope(wiring->plan, x, wiring->step, wiring->factors, &attr);
+                                : op_rope(wiring->plan, x, wiring->step, factors, &attr);
+}
+
+/* Of one layer's caches. */
+static uint32_t count_slots(const struct arch_wiring *wiring, uint32_t layer)
+{
+    return arch_is_local(&wiring->model->hp, layer) ? wiring->params->n_slots_local
+                                                    : wiring->params->n_slots;
 }
 
 static uint32_t add_cache(struct arch_wiring *wiring, uint32_t layer, bool is_value)
@@ -114,7 +244,7 @@ static uint32_t add_cache(struct arch_wiring *wiring, uint32_t layer, bool is_va
         .role = PLAN_KV,
         .elem = is_value ? wiring->params->v_type : wiring->params->k_type,
         .rows = hp->n_kv_heads,
-        .cols = (uint64_t)wiring->params->n_slots * hp->head_dim,
+        .cols = (uint64_t)count_slots(wiring, layer) * hp->head_dim,
         .layer = (int32_t)layer,
         .is_value = is_value,
     };
@@ -127,13 +257,15 @@ static void add_kv(struct arch_wiring *wiring, uint32_t normed, uint32_t layer, 
                    uint32_t *v_cache)
 {
     const struct arch_hparams *hp = &wiring->model->hp;
-    uint32_t k = add_matmul(wiring, normed, "k", "blk.%d.attn_k.weight", (int32_t)layer);
-    uint32_t v = add_matmul(wiring, normed, "v", "blk.%d.attn_v.weight", (int32_t)layer);
-    k = add_rope(wiring, k, hp->n_kv_heads);
+    uint32_t k = add_linear(wiring, normed, "k", "blk.%d.attn_k", (int32_t)layer);
+    uint32_t v = add_linear(wiring, normed, "v", "blk.%d.attn_v", (int32_t)layer);
+    k = add_turned(wiring, k, hp->n_kv_heads, "blk.%d.attn_k_norm.weight", layer);
     *k_cache = add_cache(wiring, layer, false);
     *v_cache = add_cache(wiring, layer, true);
-    struct op_kv_append_attr attr = {
-        .kv_heads = hp->n_kv_heads, .head_dim = hp->head_dim, .slots = wiring->params->n_slots};
+    struct op_kv_append_attr attr = {.kv_heads = hp->n_kv_heads,
+                                     .head_dim = hp->head_dim,
+                                     .slots = count_slots(wiring, layer),
+                                     .group = arch_is_local(hp, layer)};
     if (!wiring->plan->failed) {
         op_kv_append(wiring->plan, k, v, *k_cache, *v_cache, wiring->step, &attr);
     }
@@ -142,8 +274,8 @@ static void add_kv(struct arch_wiring *wiring, uint32_t normed, uint32_t layer, 
 void arch_block_kv(struct arch_wiring *wiring, uint32_t x, uint32_t layer)
 {
     uint32_t k_cache, v_cache;
-    uint32_t normed = add_norm(wiring, x, "blk.%d.attn_norm.weight", (int32_t)layer);
-    add_kv(wiring, normed, layer, &k_cache, &v_cache);
+    x = norm_before(wiring, x, "blk.%d.attn_norm.weight", layer);
+    add_kv(wiring, x, layer, &k_cache, &v_cache);
 }
 
 uint32_t arch_block_attention(struct arch_wiring *wiring, uint32_t x, uint32_t layer)
@@ -151,47 +283,60 @@ uint32_t arch_block_attention(struct arch_wiring *wiring, uint32_t x, uint32_t l
     const struct arch_hparams *hp = &wiring->model->hp;
     struct plan *plan = wiring->plan;
     uint32_t k_cache, v_cache;
-    uint32_t normed = add_norm(wiring, x, "blk.%d.attn_norm.weight", (int32_t)layer);
-    uint32_t q = add_matmul(wiring, normed, "q", "blk.%d.attn_q.weight", (int32_t)layer);
-    q = add_rope(wiring, q, hp->n_heads);
+    uint32_t normed = norm_before(wiring, x, "blk.%d.attn_norm.weight", layer);
+    uint32_t q = add_linear(wiring, normed, "q", "blk.%d.attn_q", (int32_t)layer);
+    q = add_turned(wiring, q, hp->n_heads, "blk.%d.attn_q_norm.weight", layer);
     add_kv(wiring, normed, layer, &k_cache, &v_cache);
     struct op_attention_attr attr = {.heads = hp->n_heads,
                                      .kv_heads = hp->n_kv_heads,
                                      .head_dim = hp->head_dim,
-                                     .slots = wiring->params->n_slots,
+                                     .slots = count_slots(wiring, layer),
                                      .splits = wiring->params->attn_splits,
-                                     .scale = 1.0f / sqrtf((float)hp->head_dim)};
+                                     .scale = hp->attn_scale,
+                                     .softcap = hp->attn_softcap,
+                                     .window = arch_is_local(hp, layer) ? hp->window : 0,
+                                     .group = arch_is_local(hp, layer)};
     if (plan->failed) {
         return PLAN_NONE;
     }
     uint32_t o = op_attention(plan, q, k_cache, v_cache, wiring->step, &attr);
-    o = add_matmul(wiring, o, "attn_proj", "blk.%d.attn_output.weight", (int32_t)layer);
-    return plan->failed ? PLAN_NONE : op_add(plan, o, x);
+    o = add_linear(wiring, o, "attn_proj", "blk.%d.attn_output", (int32_t)layer);
+    return add_residual(wiring, x, o, "blk.%d.post_attention_norm.weight", layer);
 }
 
 uint32_t arch_block_ffn(struct arch_wiring *wiring, uint32_t x, uint32_t layer)
 {
     struct plan *plan = wiring->plan;
-    uint32_t normed = add_norm(wiring, x, "blk.%d.ffn_norm.weight", (int32_t)layer);
-    uint32_t gate = add_matmul(wiring, normed, "gate", "blk.%d.ffn_gate.weight", (int32_t)layer);
-    uint32_t up = add_matmul(wiring, normed, "up", "blk.%d.ffn_up.weight", (int32_t)layer);
-    uint32_t h = plan->failed ? PLAN_NONE : op_swiglu(plan, gate, up);
-    h = add_matmul(wiring, h, "down", "blk.%d.ffn_down.weight", (int32_t)layer);
-    return plan->failed ? PLAN_NONE : op_add(plan, h, x);
+    uint32_t normed = norm_before(wiring, x, "blk.%d.ffn_norm.weight", layer);
+    if (wiring->model->hp.n_experts != 0) {
+        uint32_t y = arch_block_moe(wiring, normed, layer);
+        return add_residual(wiring, x, y, "blk.%d.post_ffw_norm.weight", layer);
+    }
+    uint32_t gate = add_linear(wiring, normed, "gate", "blk.%d.ffn_gate", (int32_t)layer);
+    uint32_t up = add_linear(wiring, normed, "up", "blk.%d.ffn_up", (int32_t)layer);
+    if (plan->failed) {
+        return PLAN_NONE;
+    }
+    bool gelu = wiring->model->hp.gate == ARCH_GATE_GELU;
+    uint32_t h = gelu ? op_geglu(plan, gate, up) : op_swiglu(plan, gate, up);
+    h = add_linear(wiring, h, "down", "blk.%d.ffn_down", (int32_t)layer);
+    return add_residual(wiring, x, h, "blk.%d.post_ffw_norm.weight", layer);
 }
 
 void arch_block_head(struct arch_wiring *wiring, uint32_t x)
 {
+    const struct arch_hparams *hp = &wiring->model->hp;
     const struct arch_build_params *params = wiring->params;
     struct plan *plan = wiring->plan;
-    int32_t layer = (int32_t)wiring->model->hp.n_layers;
+    int32_t layer = (int32_t)hp->n_layers;
     bool all = params->n_tokens == 1 && params->n_out == 1;
     if (!all && !plan->failed) {
         x = op_rows(plan, x, wiring->step);
     }
     x = plan->failed ? PLAN_NONE : add_norm(wiring, x, "output_norm.weight", layer);
-    bool tied = wiring->model->hp.tied_embedding;
-    x = add_matmul(wiring, x, "logits", tied ? "token_embd.weight" : "output.weight", layer);
+    x = add_scale(wiring, x, hp->logit_scale, 0); /* here, where there are fewer columns */
+    x = add_linear(wiring, x, "logits", hp->tied_embedding ? "token_embd" : "output", layer);
+    x = add_scale(wiring, x, 1, hp->final_softcap);
     if (!plan->failed) {
         op_logits(plan, x);
     }

@@ -10,17 +10,19 @@ struct shape {
     const char *name; /* "llama-" may stand before it where `llama` is set */
     bool llama, tied;
     uint32_t layers, dim, heads, kv_heads, ffn, vocab, ctx;
+    uint32_t experts, used; /* 0: dense */
 };
 
 static const struct shape SHAPES[] = {
-    {"7b", true, false, 32, 4096, 32, 32, 11008, 32000, 2048},
-    {"13b", true, false, 40, 5120, 40, 40, 13824, 32000, 2048},
-    {"30b", true, false, 60, 6656, 52, 52, 17920, 32000, 2048},
-    {"65b", true, false, 80, 8192, 64, 64, 22016, 32000, 2048},
-    {"classics-13m", false, true, 12, 256, 8, 4, 1024, 4096, 1024},
+    {"7b", true, false, 32, 4096, 32, 32, 11008, 32000, 2048, 0, 0},
+    {"13b", true, false, 40, 5120, 40, 40, 13824, 32000, 2048, 0, 0},
+    {"30b", true, false, 60, 6656, 52, 52, 17920, 32000, 2048, 0, 0},
+    {"65b", true, false, 80, 8192, 64, 64, 22016, 32000, 2048, 0, 0},
+    {"classics-13m", false, true, 12, 256, 8, 4, 1024, 4096, 1024, 0, 0},
+    {"mixtral-8x7b", false, false, 32, 4096, 32, 8, 14336, 32000, 32768, 8, 2},
 };
 
-static const char *const SPEC_FIELDS[ARCH_FIELDS] = {
+static const char *const SPEC_FIELDS[ARCH_FIELDS_OF_DUMMIES] = {
     [ARCH_LAYERS] = "layers",
     [ARCH_EMBD] = "dim",
     [ARCH_HEADS] = "heads",
@@ -33,6 +35,9 @@ static const char *const SPEC_FIELDS[ARCH_FIELDS] = {
     [ARCH_ROPE_BASE] = "rope base",
     [ARCH_ROPE_DIMS] = "rope dims",
     [ARCH_ROPE_FACTOR] = "rope factor",
+    [ARCH_EXPERTS] = "experts",
+    [ARCH_EXPERTS_USED] = "used",
+    [ARCH_FF_EXPERT] = "ffn",
 };
 
 /* A spec being read. */
@@ -61,9 +66,11 @@ static bool same(const char *text, size_t n, const char *name)
 static bool read_type(struct reader *reader, const char *text, size_t n)
 {
     struct arch_table *table = reader->table;
-    table->dummy_mixed = same(text, n, "q4_k_m");
-    if (table->dummy_mixed) {
-        return true;
+    for (uint32_t i = 0; arch_mix_at(i) != NULL; i++) {
+        if (same(text, n, arch_mix_name(arch_mix_at(i)))) {
+            table->dummy_mix = arch_mix_at(i);
+            return true;
+        }
     }
     for (uint32_t i = 0; i < QUANT_COUNT; i++) {
         if (same(text, n, quant_get(i)->name)) {
@@ -76,8 +83,11 @@ static bool read_type(struct reader *reader, const char *text, size_t n)
     for (uint32_t i = 0; i < QUANT_COUNT; i++) {
         str_printf(&list, "%s, ", quant_get(i)->name);
     }
-    log_error(reader->log, "dummy %s: type %.*s is not supported (supported: %sQ4_K_M)",
-              reader->spec, (int)n, text, str_get(&list));
+    for (uint32_t i = 0; arch_mix_at(i) != NULL; i++) {
+        str_printf(&list, "%s%s", i > 0 ? ", " : "", arch_mix_name(arch_mix_at(i)));
+    }
+    log_error(reader->log, "dummy %s: type %.*s is not supported (supported: %s)", reader->spec,
+              (int)n, text, str_get(&list));
     str_finish(&list);
     return false;
 }
@@ -106,10 +116,10 @@ static bool read_pair(struct reader *reader, const char *text, size_t n)
     const struct {
         const char *key;
         uint32_t *out;
-    } keys[] = {{"layers", &shape->layers}, {"dim", &shape->dim},
-                {"heads", &shape->heads},   {"kv_heads", &shape->kv_heads},
-                {"ffn", &shape->ffn},       {"vocab", &shape->vocab},
-                {"ctx", &shape->ctx}};
+    } keys[] = {
+        {"layers", &shape->layers},     {"dim", &shape->dim},         {"heads", &shape->heads},
+        {"kv_heads", &shape->kv_heads}, {"ffn", &shape->ffn},         {"vocab", &shape->vocab},
+        {"ctx", &shape->ctx},           {"experts", &shape->experts}, {"used", &shape->used}};
     const char *sign = memchr(text, '=', n);
     size_t key_bytes = sign != NULL ? (size_t)(sign - text) : n;
     if (sign != NULL && same(text, key_bytes, "type")) {
@@ -122,7 +132,7 @@ static bool read_pair(struct reader *reader, const char *text, size_t n)
     }
     log_error(reader->log,
               "dummy %s: %.*s is not one of layers=, dim=, heads=, kv_heads=, ffn=, vocab=, ctx=, "
-              "type=",
+              "experts=, used=, type=",
               reader->spec, (int)n, text);
     return false;
 }
@@ -144,6 +154,12 @@ static bool read_pairs(struct reader *reader)
     if (shape->kv_heads == 0) {
         shape->kv_heads = shape->heads;
     }
+    if (shape->experts == 0 && shape->used != 0) {
+        log_error(reader->log, "dummy %s: used: is %u, but there are no experts", reader->spec,
+                  shape->used);
+        return false;
+    }
+    shape->used = shape->used != 0 || shape->experts == 0 ? shape->used : 2;
     return true;
 }
 
@@ -159,10 +175,12 @@ static bool read_name(struct reader *reader)
                    read_type(reader, reader->spec + n + 1, strlen(reader->spec) - n - 1);
         }
     }
-    log_error(reader->log,
-              "dummy %s: not a known shape (7b, 13b, 30b, 65b, classics-13m, or a list such as "
-              "layers=2,dim=256,heads=8,kv_heads=4,ffn=1024,vocab=4096,type=q8_0)",
-              reader->spec);
+    log_error(
+        reader->log,
+        "dummy %s: not a known shape (7b, 13b, 30b, 65b, mixtral-8x7b, classics-13m, or a list "
+        "such as "
+        "layers=2,dim=256,heads=8,kv_heads=4,ffn=1024,vocab=4096,type=q8_0)",
+        reader->spec);
     return false;
 }
 
@@ -182,10 +200,13 @@ static bool set_hparams(const struct reader *reader, struct arch_model *model)
         .rms_eps = 1e-5f,
         .rope_base = 10000.0f,
         .rope_dims = head_dim,
-        .rope_factor = 1.0f,
-        .rope_half_split = model->family->rope_half_split,
         .tied_embedding = shape->tied,
+        .n_experts = shape->experts,
+        .n_experts_used = shape->used,
+        .n_ff_expert = shape->experts != 0 ? shape->ffn : 0,
+        .experts_normalise = shape->experts != 0,
     };
+    arch_hparams_defaults(&model->hp);
     char name[80];
     snprintf(name, sizeof name, "dummy %.64s", reader->spec);
     struct arch_where where = {
@@ -207,22 +228,11 @@ bool arch_dummy_read(struct arch_table *table, const char *spec)
     return ok && set_hparams(&reader, table->model);
 }
 
-/* llama.cpp's choice for Q4_K_M: the head (or the embedding that serves as it) in Q6_K, and attn_v
- * and ffn_down in Q6_K in the first and last eighth of the layers and in every third between
- * (src/llama-quant.cpp, use_more_bits). */
-static enum quant_id mixed_quant(const struct arch_model *model, const char *name, int32_t layer)
-{
-    int32_t n = (int32_t)model->hp.n_layers;
-    if (layer < 0 || layer >= n) {
-        bool head = strncmp(name, "output.", 7) == 0 || model->hp.tied_embedding;
-        return head ? QUANT_Q6_K : QUANT_Q4_K;
-    }
-    bool more = layer < n / 8 || layer >= 7 * n / 8 || (layer - n / 8) % 3 == 2;
-    bool sensitive = strstr(name, "attn_v.") != NULL || strstr(name, "ffn_down.") != NULL;
-    return more && sensitive ? QUANT_Q6_K : QUANT_Q4_K;
-}
-
 enum quant_id arch_dummy_quant(const struct arch_table *table, const char *name, int32_t layer)
 {
-    return table->dummy_mixed ? mixed_quant(table->model, name, layer) : table->dummy_type;
+    if (strstr(name, "ffn_gate_inp.") != NULL) {
+        return QUANT_F32; /* routers are not quantized */
+    }
+    return table->dummy_mix != NULL ? arch_mix_quant(table->dummy_mix, table->model, name, layer)
+                                    : table->dummy_type;
 }

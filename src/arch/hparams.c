@@ -1,6 +1,6 @@
-/* Hyper-parameters: read from the file's keys, defaults, and the checks that every number of a file
- * or a dummy's spec must pass. Features that would change the result are refused by name. What the
- * tensors decide (vocabulary, tied embedding) is in weights.c. */
+/* Hyper-parameters: the sizes, defaults, and the checks that every size of a file or a dummy's spec
+ * must pass. Optional features are read in features.c, rope scaling in rope.c; what the tensors
+ * decide (vocabulary, tied embedding) is in weights.c. */
 #include "arch/internal.h"
 
 #include "ops/ops.h"
@@ -9,14 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    MAX_LAYERS = 512,
-    MAX_EMBD = 1 << 20,
-    MAX_HEADS = 1 << 14,
-    MAX_FF = 1 << 22,
-    MAX_CTX = 1 << 28,
-    MAX_KEY = 96
-};
+enum { MAX_LAYERS = 512, MAX_EMBD = 1 << 20, MAX_HEADS = 1 << 14, MAX_FF = 1 << 22, MAX_KEY = 96 };
 
 static const char *const FILE_FIELDS[ARCH_FIELDS] = {
     [ARCH_LAYERS] = "block_count",
@@ -31,13 +24,22 @@ static const char *const FILE_FIELDS[ARCH_FIELDS] = {
     [ARCH_ROPE_BASE] = "rope.freq_base",
     [ARCH_ROPE_DIMS] = "rope.dimension_count",
     [ARCH_ROPE_FACTOR] = "rope.scaling.factor",
-};
-
-/* A file being read. */
-struct reader {
-    const struct gguf_file *file;
-    const char *family;
-    struct log *log;
+    [ARCH_EXPERTS] = "expert_count",
+    [ARCH_EXPERTS_USED] = "expert_used_count",
+    [ARCH_FF_EXPERT] = "expert_feed_forward_length",
+    [ARCH_WINDOW] = "attention.sliding_window",
+    [ARCH_ATTN_SCALE] = "attention.scale",
+    [ARCH_ATTN_SOFTCAP] = "attn_logit_softcapping",
+    [ARCH_FINAL_SOFTCAP] = "final_logit_softcapping",
+    [ARCH_EMBD_SCALE] = "embedding_scale",
+    [ARCH_RESIDUAL_SCALE] = "residual_scale",
+    [ARCH_LOGIT_SCALE] = "logit_scale",
+    [ARCH_ROPE_BASE_LOCAL] = "rope.freq_base_swa",
+    [ARCH_ROPE_CTX] = "rope.scaling.original_context_length",
+    [ARCH_ROPE_MAGNITUDE] = "rope.scaling.attn_factor",
+    [ARCH_ROPE_YARN_MAGNITUDE] = "rope.scaling.yarn_attn_factor",
+    [ARCH_ROPE_BETA_FAST] = "rope.scaling.yarn_beta_fast",
+    [ARCH_ROPE_BETA_SLOW] = "rope.scaling.yarn_beta_slow",
 };
 
 /* ---- checks ---- */
@@ -64,8 +66,8 @@ static bool check_divides(const struct arch_where *where, enum arch_field field,
     return false;
 }
 
-static bool check_float(const struct arch_where *where, enum arch_field field, float value,
-                        float low, float high)
+bool arch_check_float(const struct arch_where *where, enum arch_field field, float value, float low,
+                      float high)
 {
     if (value >= low && value <= high) {
         return true;
@@ -95,56 +97,76 @@ bool arch_hparams_check(const struct arch_hparams *hp, const struct arch_where *
            arch_check_range(where, ARCH_HEAD_DIM, hp->head_dim, 2, OP_MAX_HEAD_DIM) &&
            check_even(where, ARCH_HEAD_DIM, hp->head_dim) &&
            arch_check_range(where, ARCH_FF, hp->n_ff, 1, MAX_FF) &&
-           arch_check_range(where, ARCH_CTX, hp->n_ctx_train, 1, MAX_CTX) &&
-           check_float(where, ARCH_EPS, hp->rms_eps, 1e-20f, 1.0f) &&
-           check_float(where, ARCH_ROPE_BASE, hp->rope_base, 1.0f, 1e15f) &&
+           arch_check_range(where, ARCH_CTX, hp->n_ctx_train, 1, ARCH_MAX_CTX) &&
+           arch_check_float(where, ARCH_EPS, hp->rms_eps, 1e-20f, 1.0f) &&
+           arch_check_float(where, ARCH_ROPE_BASE, hp->rope_base, 1.0f, 1e15f) &&
            arch_check_range(where, ARCH_ROPE_DIMS, hp->rope_dims, 2, hp->head_dim) &&
            check_even(where, ARCH_ROPE_DIMS, hp->rope_dims) &&
-           check_float(where, ARCH_ROPE_FACTOR, hp->rope_factor, 1e-6f, 1e6f);
+           arch_check_float(where, ARCH_ROPE_FACTOR, hp->rope_factor, 1e-6f, 1e6f) &&
+           (hp->n_experts == 0 ||
+            (arch_check_range(where, ARCH_EXPERTS, hp->n_experts, 2, OP_MAX_EXPERTS) &&
+             arch_check_range(where, ARCH_EXPERTS_USED, hp->n_experts_used, 1, hp->n_experts) &&
+             arch_check_range(where, ARCH_FF_EXPERT, hp->n_ff_expert, 1, MAX_FF)));
 }
 
 /* ---- reading ---- */
 
-static void make_key(const struct reader *reader, const char *field, char key[MAX_KEY])
+static void make_key(const struct arch_reader *reader, const char *field, char key[MAX_KEY])
 {
     snprintf(key, MAX_KEY, "%s.%s", reader->family, field);
 }
 
-static enum gguf_result get_u32(const struct reader *reader, const char *field, uint32_t *out)
+enum gguf_result arch_read_u32(const struct arch_reader *reader, const char *field, uint32_t *out)
 {
     char key[MAX_KEY];
     make_key(reader, field, key);
     return gguf_get_u32(reader->file, key, out);
 }
 
-static enum gguf_result get_f32(const struct reader *reader, const char *field, float *out)
+enum gguf_result arch_read_f32(const struct arch_reader *reader, const char *field, float *out)
 {
     char key[MAX_KEY];
     make_key(reader, field, key);
     return gguf_get_f32(reader->file, key, out);
 }
 
-static bool missing(const struct reader *reader, const char *field)
+enum gguf_result arch_read_bool(const struct arch_reader *reader, const char *field, bool *out)
+{
+    char key[MAX_KEY];
+    make_key(reader, field, key);
+    return gguf_get_bool(reader->file, key, out);
+}
+
+enum gguf_result arch_read_str(const struct arch_reader *reader, const char *field,
+                               struct gguf_str *out)
+{
+    char key[MAX_KEY];
+    make_key(reader, field, key);
+    return gguf_get_str(reader->file, key, out);
+}
+
+bool arch_read_missing(const struct arch_reader *reader, const char *field)
 {
     log_error(reader->log, "%s: key %s.%s: is missing", gguf_path(reader->file), reader->family,
               field);
     return false;
 }
 
-static bool need_u32(const struct reader *reader, enum arch_field field, uint32_t *out)
+static bool need_u32(const struct arch_reader *reader, enum arch_field field, uint32_t *out)
 {
-    enum gguf_result result = get_u32(reader, FILE_FIELDS[field], out);
-    return result == GGUF_ABSENT ? missing(reader, FILE_FIELDS[field]) : result == GGUF_OK;
+    enum gguf_result result = arch_read_u32(reader, FILE_FIELDS[field], out);
+    return result == GGUF_ABSENT ? arch_read_missing(reader, FILE_FIELDS[field])
+                                 : result == GGUF_OK;
 }
 
 /* Head size: from the keys where there are any, else the width divided by the heads. */
-static bool read_head_dim(const struct reader *reader, struct arch_hparams *hp)
+static bool read_head_dim(const struct arch_reader *reader, struct arch_hparams *hp)
 {
     const char *path = gguf_path(reader->file);
     bool divides = hp->n_heads != 0 && hp->n_embd % hp->n_heads == 0;
     uint32_t by_default = divides ? hp->n_embd / hp->n_heads : 0, k = by_default, v = by_default;
-    enum gguf_result has_k = get_u32(reader, FILE_FIELDS[ARCH_HEAD_DIM], &k);
-    enum gguf_result has_v = get_u32(reader, "attention.value_length", &v);
+    enum gguf_result has_k = arch_read_u32(reader, FILE_FIELDS[ARCH_HEAD_DIM], &k);
+    enum gguf_result has_v = arch_read_u32(reader, "attention.value_length", &v);
     if (has_k == GGUF_BAD || has_v == GGUF_BAD) {
         return false;
     }
@@ -164,87 +186,57 @@ static bool read_head_dim(const struct reader *reader, struct arch_hparams *hp)
     return true;
 }
 
-/* Type absent, but a factor there: linear, as older files have it. */
-static bool read_rope_scaling(const struct reader *reader, struct arch_hparams *hp)
+void arch_hparams_defaults(struct arch_hparams *hp)
 {
-    char key[MAX_KEY];
-    struct gguf_str type = {0};
-    float factor = 1.0f;
-    make_key(reader, "rope.scaling.type", key);
-    enum gguf_result has_type = gguf_get_str(reader->file, key, &type);
-    enum gguf_result has_factor = get_f32(reader, FILE_FIELDS[ARCH_ROPE_FACTOR], &factor);
-    if (has_factor == GGUF_ABSENT) {
-        has_factor = get_f32(reader, "rope.scale_linear", &factor);
-    }
-    if (has_type == GGUF_BAD || has_factor == GGUF_BAD) {
-        return false;
-    }
-    bool none = type.bytes == 4 && memcmp(type.text, "none", 4) == 0;
-    bool linear = type.bytes == 6 && memcmp(type.text, "linear", 6) == 0;
-    if (has_type == GGUF_OK && !none && !linear) {
-        log_error(reader->log, "%s: key %s: %.*s is not supported (supported: none, linear)",
-                  gguf_path(reader->file), key, type.bytes < 64 ? (int)type.bytes : 64, type.text);
-        return false;
-    }
-    if (linear && has_factor == GGUF_ABSENT) {
-        return missing(reader, FILE_FIELDS[ARCH_ROPE_FACTOR]);
-    }
-    bool scaled = linear || (has_type == GGUF_ABSENT && has_factor == GGUF_OK);
-    hp->rope_scaling = scaled ? ARCH_ROPE_LINEAR : ARCH_ROPE_NONE;
-    hp->rope_factor = scaled ? factor : 1.0f;
-    return true;
+    hp->rope_factor = 1;
+    hp->rope_magnitude = 1;
+    hp->beta_fast = 32;
+    hp->beta_slow = 1;
+    hp->n_ctx_orig = hp->n_ctx_train;
+    hp->attn_scale = 1.0f / sqrtf((float)hp->head_dim);
+    hp->norm_before = true;
+    hp->embd_scale = hp->residual_scale = hp->logit_scale = 1;
 }
 
-/* Keys that mean nothing when 0, and a model that we cannot run otherwise. */
-static bool refuse_features(const struct reader *reader)
+static bool read_sizes(const struct arch_reader *reader, struct arch_hparams *hp)
 {
-    static const char *const EXPERTS[] = {"expert_count", "expert_used_count",
-                                          "expert_shared_count"};
-    for (size_t i = 0; i < sizeof EXPERTS / sizeof EXPERTS[0]; i++) {
-        uint32_t value = 0;
-        if (get_u32(reader, EXPERTS[i], &value) == GGUF_BAD) {
-            return false;
-        }
-        if (value != 0) {
-            log_error(reader->log, "%s: key %s.%s: is %u: mixture of experts is not supported",
-                      gguf_path(reader->file), reader->family, EXPERTS[i], value);
-            return false;
-        }
+    if (!need_u32(reader, ARCH_LAYERS, &hp->n_layers) ||
+        !need_u32(reader, ARCH_EMBD, &hp->n_embd) || !need_u32(reader, ARCH_HEADS, &hp->n_heads) ||
+        !need_u32(reader, ARCH_FF, &hp->n_ff) || !need_u32(reader, ARCH_CTX, &hp->n_ctx_train)) {
+        return false;
     }
-    return true;
+    hp->n_kv_heads = hp->n_heads;
+    hp->rope_base = 10000.0f;
+    enum gguf_result has_eps = arch_read_f32(reader, FILE_FIELDS[ARCH_EPS], &hp->rms_eps);
+    if (has_eps == GGUF_ABSENT) {
+        return arch_read_missing(reader, FILE_FIELDS[ARCH_EPS]);
+    }
+    if (has_eps == GGUF_BAD ||
+        arch_read_u32(reader, FILE_FIELDS[ARCH_KV_HEADS], &hp->n_kv_heads) == GGUF_BAD ||
+        arch_read_f32(reader, FILE_FIELDS[ARCH_ROPE_BASE], &hp->rope_base) == GGUF_BAD ||
+        !read_head_dim(reader, hp)) {
+        return false;
+    }
+    hp->rope_dims = hp->head_dim;
+    return arch_read_u32(reader, FILE_FIELDS[ARCH_ROPE_DIMS], &hp->rope_dims) != GGUF_BAD;
 }
 
 bool arch_hparams_read(struct arch_model *model, const struct gguf_file *file, struct log *log)
 {
     struct arch_hparams *hp = &model->hp;
-    struct reader reader = {.file = file, .family = model->family->name, .log = log};
-    if (!need_u32(&reader, ARCH_LAYERS, &hp->n_layers) ||
-        !need_u32(&reader, ARCH_EMBD, &hp->n_embd) ||
-        !need_u32(&reader, ARCH_HEADS, &hp->n_heads) || !need_u32(&reader, ARCH_FF, &hp->n_ff) ||
-        !need_u32(&reader, ARCH_CTX, &hp->n_ctx_train)) {
-        return false;
-    }
-    hp->n_kv_heads = hp->n_heads;
-    hp->rope_base = 10000.0f;
-    hp->rope_half_split = model->family->rope_half_split;
-    enum gguf_result has_eps = get_f32(&reader, FILE_FIELDS[ARCH_EPS], &hp->rms_eps);
-    if (has_eps == GGUF_ABSENT) {
-        return missing(&reader, FILE_FIELDS[ARCH_EPS]);
-    }
-    if (has_eps == GGUF_BAD ||
-        get_u32(&reader, FILE_FIELDS[ARCH_KV_HEADS], &hp->n_kv_heads) == GGUF_BAD ||
-        get_f32(&reader, FILE_FIELDS[ARCH_ROPE_BASE], &hp->rope_base) == GGUF_BAD ||
-        !read_head_dim(&reader, hp)) {
-        return false;
-    }
-    hp->rope_dims = hp->head_dim;
-    if (get_u32(&reader, FILE_FIELDS[ARCH_ROPE_DIMS], &hp->rope_dims) == GGUF_BAD ||
-        !read_rope_scaling(&reader, hp) || !refuse_features(&reader)) {
-        return false;
-    }
     char prefix[MAX_KEY];
     snprintf(prefix, sizeof prefix, "key %s.", model->family->name);
     struct arch_where where = {
         .name = gguf_path(file), .prefix = prefix, .fields = FILE_FIELDS, .log = log};
-    return arch_hparams_check(hp, &where);
+    struct arch_reader reader = {
+        .file = file, .family = model->family->name, .where = &where, .log = log};
+    if (!read_sizes(&reader, hp)) {
+        return false;
+    }
+    arch_hparams_defaults(hp);
+    if (model->family->defaults != NULL) {
+        model->family->defaults(hp);
+    }
+    return arch_moe_read(&reader, hp) && arch_rope_read(&reader, hp) &&
+           arch_hparams_check(hp, &where) && arch_features_read(&reader, hp);
 }

@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,35 +57,6 @@ static void set_name(struct arch_model *model, const char *text, uint64_t bytes)
     model->name[n] = '\0';
 }
 
-/* "llama 7B": by the well-known shapes, else by the number of parameters. */
-static void set_shape(struct arch_model *model)
-{
-    static const struct {
-        uint32_t layers, embd, ff;
-        const char *name;
-    } KNOWN[] = {
-        {32, 4096, 11008, "7B"},
-        {40, 5120, 13824, "13B"},
-        {60, 6656, 17920, "30B"},
-        {80, 8192, 22016, "65B"},
-    };
-    const struct arch_hparams *hp = &model->hp;
-    for (size_t i = 0; i < sizeof KNOWN / sizeof KNOWN[0]; i++) {
-        if (hp->n_layers == KNOWN[i].layers && hp->n_embd == KNOWN[i].embd &&
-            hp->n_ff == KNOWN[i].ff) {
-            snprintf(model->shape, sizeof model->shape, "%s %s", model->family->name,
-                     KNOWN[i].name);
-            return;
-        }
-    }
-    double n = (double)model->n_params;
-    char unit = n >= 999.5e6 ? 'B' : n >= 999.5e3 ? 'M' : 'K';
-    n /= unit == 'B' ? 1e9 : unit == 'M' ? 1e6 : 1e3;
-    bool fraction = n < 9.95 && fabs(n - round(n)) >= 0.05;
-    snprintf(model->shape, sizeof model->shape, "%s %.*f%c", model->family->name, fraction ? 1 : 0,
-             n, unit);
-}
-
 bool arch_model_read(struct arch_model *model, const struct gguf_file *file, struct log *log)
 {
     memset(model, 0, sizeof *model);
@@ -100,7 +70,7 @@ bool arch_model_read(struct arch_model *model, const struct gguf_file *file, str
         !arch_table_check_rest(&table)) {
         goto fail;
     }
-    set_shape(model);
+    arch_shape_set(model);
     if (name.bytes != 0) {
         set_name(model, name.text, name.bytes);
     } else {
@@ -123,8 +93,19 @@ bool arch_model_dummy(struct arch_model *model, const char *spec, struct log *lo
         arch_model_finish(model);
         return false;
     }
-    set_shape(model);
+    arch_shape_set(model);
     return true;
+}
+
+void arch_weight_make(const struct arch_model *model, const struct arch_weight *weight, float *out)
+{
+    if (!model->dummy) {
+        arch_rope_yarn(&model->hp, out);
+        return;
+    }
+    for (uint64_t i = 0; i < weight->cols; i++) {
+        out[i] = 1;
+    }
 }
 
 void arch_model_finish(struct arch_model *model)
@@ -157,11 +138,31 @@ bool arch_build(const struct arch_model *model, struct plan *plan,
     return !plan->failed;
 }
 
-uint64_t arch_kv_bytes(const struct arch_model *model, const struct arch_build_params *params)
+bool arch_is_local(const struct arch_hparams *hp, uint32_t layer)
 {
-    uint64_t entry =
-        (params->k_type == PLAN_F16 ? 2u : 4u) + (params->v_type == PLAN_F16 ? 2u : 4u);
-    return entry * model->hp.head_dim * model->hp.n_kv_heads * params->n_slots;
+    uint32_t p = hp->window_period;
+    return hp->window != 0 && (p == 0 || layer % p != p - 1);
+}
+
+uint32_t arch_local_layers(const struct arch_hparams *hp)
+{
+    uint32_t n = 0;
+    for (uint32_t layer = 0; layer < hp->n_layers; layer++) {
+        n += arch_is_local(hp, layer) ? 1 : 0;
+    }
+    return n;
+}
+
+uint64_t arch_kv_bytes(const struct arch_model *model, uint32_t layer,
+                       const struct arch_build_params *params)
+{
+    uint32_t slots = arch_is_local(&model->hp, layer) ? params->n_slots_local : params->n_slots;
+    uint64_t values = (uint64_t)model->hp.head_dim * model->hp.n_kv_heads * slots;
+    uint64_t k, v;
+    return plan_elem_bytes(params->k_type, values, &k) &&
+                   plan_elem_bytes(params->v_type, values, &v)
+               ? k + v
+               : UINT64_MAX;
 }
 
 double arch_flop(const struct arch_model *model, uint64_t len)
@@ -172,8 +173,12 @@ double arch_flop(const struct arch_model *model, uint64_t len)
         const struct arch_weight *weight = &model->weights[w];
         bool looked_up = weight->layer == PLAN_LAYER_INPUT && !hp->tied_embedding;
         if (weight->rows > 1 && !looked_up) {
-            flop += 2.0 * (double)weight->rows * (double)weight->cols;
+            double used = weight->experts != 0 ? (double)hp->n_experts_used / weight->experts : 1;
+            flop += 2.0 * (double)weight->rows * (double)weight->cols * used;
         }
     }
-    return flop + 4.0 * hp->n_layers * hp->n_heads * hp->head_dim * (double)len;
+    double seen = hp->window != 0 && hp->window < len ? hp->window : (double)len;
+    uint32_t local = arch_local_layers(hp);
+    seen = seen * local + (double)len * (hp->n_layers - local);
+    return flop + 4.0 * hp->n_heads * hp->head_dim * seen;
 }

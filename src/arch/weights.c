@@ -1,7 +1,7 @@
 /* The table of a model's weights: each is looked up by name, its shape and type are checked against
- * the hyper-parameters, and what the file has beyond them is refused or counted. Norms and rope
- * factors become F32 at load, whatever they are in the file. Nothing is read here but rope factors.
- */
+ * the hyper-parameters, and what the file has beyond them is refused or counted. Norms, biases and
+ * rope factors become F32 at load, whatever they are in the file. Nothing is read here but rope
+ * factors. */
 #include "arch/internal.h"
 
 #include "ops/ops.h"
@@ -14,12 +14,6 @@
 #include <string.h>
 
 enum { MAX_FACTORS = OP_MAX_HEAD_DIM / 2 };
-
-static bool name_is(const struct gguf_tensor *tensor, const char *name)
-{
-    return strlen(name) == tensor->name.bytes &&
-           memcmp(name, tensor->name.text, tensor->name.bytes) == 0;
-}
 
 static bool name_ends(const struct gguf_tensor *tensor, const char *end)
 {
@@ -51,7 +45,7 @@ static bool check_type(const struct arch_table *table, struct arch_weight *weigh
 {
     uint32_t type = weight->tensor->type;
     enum quant_id id;
-    bool vector = kind != ARCH_MATRIX;
+    bool vector = kind != ARCH_MATRIX && kind != ARCH_STACK;
     bool known = quant_find(type, &id) != NULL;
     if (known && (!vector || id == QUANT_F32 || id == QUANT_F16)) {
         weight->quant = vector ? QUANT_F32 : id;
@@ -72,23 +66,29 @@ static bool check_type(const struct arch_table *table, struct arch_weight *weigh
     return false;
 }
 
+/* `rows`: of the whole tensor, or of each of its matrices. */
 static bool check_shape(const struct arch_table *table, const struct arch_weight *weight,
-                        enum arch_kind kind)
+                        enum arch_kind kind, uint64_t rows)
 {
     const uint64_t *dims = weight->tensor->dims;
-    uint64_t rows = kind != ARCH_MATRIX ? 1 : weight->rows;
-    if (dims[0] == weight->cols && dims[1] == rows && dims[2] == 1 && dims[3] == 1) {
+    uint32_t n = kind == ARCH_STACK ? weight->experts : 1;
+    if (dims[0] == weight->cols && dims[1] == rows && dims[2] == n && dims[3] == 1) {
         return true;
     }
-    char have[96], want[48];
-    int n = snprintf(have, sizeof have, "%" PRIu64, dims[0]);
+    char have[96], want[72];
+    int at = snprintf(have, sizeof have, "%" PRIu64, dims[0]);
     for (uint32_t d = 1; d < weight->tensor->n_dims && d < 4; d++) {
-        n += snprintf(have + n, sizeof have - (size_t)n, ", %" PRIu64, dims[d]);
+        at += snprintf(have + at, sizeof have - (size_t)at, ", %" PRIu64, dims[d]);
     }
-    snprintf(want, sizeof want, kind != ARCH_MATRIX ? "%" PRIu64 : "%" PRIu64 ", %" PRIu64,
-             weight->cols, rows);
-    log_error(table->log, "%s: tensor %s: shape is [%s], must be [%s] by the file's keys",
-              table_name(table), weight->name, have, want);
+    if (kind == ARCH_STACK) {
+        snprintf(want, sizeof want, "%" PRIu64 ", %" PRIu64 ", %" PRIu32, weight->cols, rows, n);
+    } else {
+        snprintf(want, sizeof want, kind != ARCH_MATRIX ? "%" PRIu64 : "%" PRIu64 ", %" PRIu64,
+                 weight->cols, rows);
+    }
+    log_error(table->log, "%s: tensor %.*s: shape is [%s], must be [%s] by the file's keys",
+              table_name(table), (int)weight->tensor->name.bytes, weight->tensor->name.text, have,
+              want);
     return false;
 }
 
@@ -108,34 +108,39 @@ static bool check_factors(const struct arch_table *table, const struct arch_weig
     return true;
 }
 
-static bool look_up(const struct arch_table *table, struct arch_weight *weight, enum arch_kind kind)
+/* In the tensor `name`, of `rows` rows. */
+static bool look_up(const struct arch_table *table, struct arch_weight *weight, enum arch_kind kind,
+                    const char *name, uint64_t rows)
 {
-    weight->tensor = gguf_tensor_find(table->file, weight->name);
+    weight->tensor = gguf_tensor_find(table->file, name);
     if (weight->tensor == NULL) {
-        log_error(table->log, "%s: tensor %s: is missing", table_name(table), weight->name);
+        log_error(table->log, "%s: tensor %s: is missing", table_name(table), name);
         return false;
     }
-    return check_shape(table, weight, kind) && check_type(table, weight, kind) &&
+    return check_shape(table, weight, kind, rows) && check_type(table, weight, kind) &&
            (kind != ARCH_FACTORS || check_factors(table, weight));
 }
 
 /* ---- the table ---- */
 
-static bool count(struct arch_table *table, const struct arch_weight *weight)
+static bool count(struct arch_table *table, struct arch_weight *weight)
 {
     struct arch_model *model = table->model;
     const struct quant_format *format = quant_get(weight->quant);
-    uint64_t n, bytes;
+    uint64_t n;
     if (weight->cols % format->block_cols != 0) {
         log_error(table->log, "%s: tensor %s: %" PRIu64 " columns, %s needs a multiple of %u",
                   table_name(table), weight->name, weight->cols, format->name, format->block_cols);
         return false;
     }
-    if (!size_mul(weight->rows, weight->cols, &n) ||
-        !size_mul(weight->rows, quant_row_bytes(weight->quant, weight->cols), &bytes) ||
-        !size_add(model->n_params, n, &model->n_params) ||
-        !size_add(model->file_bytes, weight->tensor != NULL ? weight->tensor->bytes : bytes,
-                  &model->file_bytes)) {
+    bool ok =
+        size_mul(weight->rows, weight->cols, &n) &&
+        size_mul(weight->rows, quant_row_bytes(weight->quant, weight->cols), &weight->file_bytes);
+    if (ok && weight->rows == 1 && weight->tensor != NULL) {
+        weight->file_bytes = weight->tensor->bytes; /* F16, perhaps */
+    }
+    if (!ok || !size_add(model->n_params, n, &model->n_params) ||
+        !size_add(model->file_bytes, weight->file_bytes, &model->file_bytes)) {
         log_error(table->log, "%s: tensor %s: the model's size does not fit 64 bits",
                   table_name(table), weight->name);
         return false;
@@ -143,31 +148,65 @@ static bool count(struct arch_table *table, const struct arch_weight *weight)
     return true;
 }
 
-bool arch_table_add(struct arch_table *table, enum arch_kind kind, const char *name, int32_t layer,
-                    uint64_t rows, uint64_t cols)
+static bool append(struct arch_table *table, const struct arch_weight *weight)
 {
     struct arch_model *model = table->model;
-    struct arch_weight weight = {.rows = rows, .cols = cols, .layer = layer};
-    arch_weight_name(weight.name, name, layer);
-    if (table->file != NULL) {
-        if (!look_up(table, &weight, kind)) {
-            return false;
-        }
-    } else {
-        weight.quant =
-            kind == ARCH_MATRIX ? arch_dummy_quant(table, weight.name, layer) : QUANT_F32;
-    }
-    if (!count(table, &weight)) {
-        return false;
-    }
     if (!mem_grow((void **)&model->weights, &model->cap_weights, model->n_weights,
                   sizeof *model->weights)) {
         log_error(table->log, "%s: tensor %s: out of memory after %zu weights", table_name(table),
-                  weight.name, model->n_weights);
+                  weight->name, model->n_weights);
         return false;
     }
-    model->weights[model->n_weights++] = weight;
+    model->weights[model->n_weights++] = *weight;
     return true;
+}
+
+bool arch_table_add_rows(struct arch_table *table, const struct arch_rows *in, const char *name,
+                         int32_t layer, uint64_t rows, uint64_t cols)
+{
+    struct arch_weight weight = {.rows = rows, .cols = cols, .layer = layer, .row0 = in->row0};
+    char tensor[48];
+    arch_weight_name(weight.name, name, layer);
+    arch_weight_name(tensor, in->tensor, layer);
+    if (table->file == NULL) {
+        weight.quant = arch_dummy_quant(table, weight.name, layer);
+    } else if (!look_up(table, &weight, ARCH_MATRIX, tensor, in->all)) {
+        return false;
+    }
+    return count(table, &weight) && append(table, &weight);
+}
+
+static bool add_stack(struct arch_table *table, const char *name, int32_t layer, uint64_t rows,
+                      uint64_t cols)
+{
+    uint32_t n = table->model->hp.n_experts;
+    struct arch_weight weight = {.rows = rows * n, .cols = cols, .experts = n, .layer = layer};
+    arch_weight_name(weight.name, name, layer);
+    if (table->file == NULL) {
+        weight.quant = arch_dummy_quant(table, weight.name, layer);
+    } else if (!look_up(table, &weight, ARCH_STACK, weight.name, rows)) {
+        return false;
+    }
+    return count(table, &weight) && append(table, &weight);
+}
+
+bool arch_table_add(struct arch_table *table, enum arch_kind kind, const char *name, int32_t layer,
+                    uint64_t rows, uint64_t cols)
+{
+    if (kind == ARCH_MATRIX) {
+        return arch_table_add_rows(table, &(struct arch_rows){.tensor = name, .all = rows}, name,
+                                   layer, rows, cols);
+    }
+    if (kind == ARCH_STACK) {
+        return add_stack(table, name, layer, rows, cols);
+    }
+    struct arch_weight weight = {.rows = 1, .cols = cols, .layer = layer, .quant = QUANT_F32};
+    arch_weight_name(weight.name, name, layer);
+    if (kind == ARCH_MADE) {
+        return append(table, &weight);
+    }
+    return (table->file == NULL || look_up(table, &weight, kind, weight.name, 1)) &&
+           count(table, &weight) && append(table, &weight);
 }
 
 void arch_weight_name(char out[48], const char *name, int32_t layer)
@@ -183,6 +222,13 @@ void arch_weight_name(char out[48], const char *name, int32_t layer)
 bool arch_table_has(const struct arch_table *table, const char *name)
 {
     return table->file != NULL && gguf_tensor_find(table->file, name) != NULL;
+}
+
+bool arch_table_has_of(const struct arch_table *table, const char *name, int32_t layer)
+{
+    char full[48];
+    arch_weight_name(full, name, layer);
+    return arch_table_has(table, full);
 }
 
 bool arch_table_read_vocab(struct arch_table *table, const char *embedding, const char *head)
@@ -239,24 +285,22 @@ static bool refuse(const struct arch_table *table, const struct gguf_tensor *ten
     static const struct {
         const char *part, *what;
     } PARTS[] = {
-        {"_exps.", "mixture of experts is"},
-        {"ffn_gate_inp.", "mixture of experts is"},
-        {"_shexp.", "mixture of experts is"},
+        {"_exps.", "experts beyond the file's keys are"},
+        {"ffn_gate_inp", "experts beyond the file's keys are"},
+        {"_shexp.", "shared experts are"},
         {"rope_factors_", "rope scaling of this kind is"},
         {"attn_q_norm.", "query and key norm is"},
         {"attn_k_norm.", "query and key norm is"},
         {"post_attention_norm.", "a norm behind a block is"},
         {"post_ffw_norm.", "a norm behind a block is"},
+        {"attn_qkv.", "fused q, k and v are"},
+        {"attn_sinks.", "attention sinks are"},
+        {"attn_sub_norm.", "a norm inside a block is"},
+        {"ffn_sub_norm.", "a norm inside a block is"},
+        {"layer_output_scale.", "a scaled layer is"},
+        {"altup_", "alternating updates are"},
+        {"per_layer_", "an embedding of each layer is"},
     };
-    const char *what = name_ends(tensor, ".bias") ? "biases are" : NULL;
-    for (size_t i = 0; i < sizeof PARTS / sizeof PARTS[0] && what == NULL; i++) {
-        what = name_has(tensor, PARTS[i].part) ? PARTS[i].what : NULL;
-    }
-    if (what != NULL) {
-        log_error(table->log, "%s: tensor %.*s: %s not supported", table_name(table),
-                  (int)tensor->name.bytes, tensor->name.text, what);
-        return true;
-    }
     uint32_t n_layers = table->model->hp.n_layers;
     if (layer_of(tensor) >= (int64_t)n_layers) {
         log_error(table->log,
@@ -265,39 +309,59 @@ static bool refuse(const struct arch_table *table, const struct gguf_tensor *ten
                   table->model->family->name, n_layers);
         return true;
     }
+    const char *what = name_ends(tensor, ".bias") ? "a bias here is" : NULL;
+    for (size_t i = 0; i < sizeof PARTS / sizeof PARTS[0] && what == NULL; i++) {
+        what = name_has(tensor, PARTS[i].part) ? PARTS[i].what : NULL;
+    }
+    if (what != NULL) {
+        log_error(table->log, "%s: tensor %.*s: %s not supported in %s", table_name(table),
+                  (int)tensor->name.bytes, tensor->name.text, what, table->model->family->name);
+        return true;
+    }
     return false;
 }
 
-static bool is_known(const struct arch_table *table, const struct gguf_tensor *tensor)
+static bool check_unused(const struct arch_table *table, const bool *used, uint64_t n)
 {
-    const struct arch_model *model = table->model;
-    for (size_t w = 0; w < model->n_weights; w++) {
-        if (name_is(tensor, model->weights[w].name)) {
-            return true;
+    uint64_t unknown = 0;
+    const struct gguf_tensor *first = NULL;
+    for (uint64_t i = 0; i < n; i++) {
+        const struct gguf_tensor *tensor = gguf_tensor_at(table->file, i);
+        if (!used[i]) {
+            if (refuse(table, tensor)) {
+                return false;
+            }
+            first = first != NULL ? first : tensor;
+            unknown++;
         }
     }
-    return false;
+    if (unknown != 0) {
+        log_warn(table->log,
+                 "%s: %" PRIu64 " tensors are not known to %s and stay unused, first %.*s",
+                 table_name(table), unknown, table->model->family->name, (int)first->name.bytes,
+                 first->name.text);
+    }
+    return true;
 }
 
 bool arch_table_check_rest(const struct arch_table *table)
 {
+    const struct arch_model *model = table->model;
     uint64_t n = table->file != NULL ? gguf_tensor_count(table->file) : 0;
-    for (uint64_t i = 0; i < n; i++) {
-        if (refuse(table, gguf_tensor_at(table->file, i))) {
-            return false;
+    if (n == 0) {
+        return true;
+    }
+    bool *used = mem_alloc((size_t)n, sizeof *used);
+    if (used == NULL) {
+        log_error(table->log, "%s: out of memory for %" PRIu64 " tensors", table_name(table), n);
+        return false;
+    }
+    for (size_t w = 0; w < model->n_weights; w++) {
+        if (model->weights[w].tensor != NULL) {
+            used[model->weights[w].tensor - gguf_tensor_at(table->file, 0)] = true;
         }
     }
-    if (n > table->model->n_weights) {
-        /* At most n_weights known ones can stand before the first unknown one. */
-        uint64_t i = 0;
-        while (i + 1 < n && is_known(table, gguf_tensor_at(table->file, i))) {
-            i++;
-        }
-        const struct gguf_tensor *first = gguf_tensor_at(table->file, i);
-        log_warn(table->log,
-                 "%s: %" PRIu64 " tensors are not known to %s and stay unused, first %.*s",
-                 table_name(table), n - table->model->n_weights, table->model->family->name,
-                 (int)first->name.bytes, first->name.text);
-    }
-    return true;
+    bool ok = check_unused(table, used, n);
+    mem_free(used);
+    return ok;
 }

@@ -9,11 +9,6 @@
 
 #include <string.h>
 
-static const char *type_name(enum qd_type type)
-{
-    return type == QD_TYPE_F32 ? "f32" : "f16";
-}
-
 static json_t *list_of(const uint64_t *values, size_t n)
 {
     json_t *list = json_array();
@@ -48,8 +43,8 @@ static void add_setup(json_t *out, const struct bench_setup *setup)
     cli_json_add(out, "model_n_params", cli_json_uint(info->n_params));
     cli_json_add(out, "n_ctx", json_integer(info->n_ctx));
     cli_json_add(out, "n_batch", json_integer(info->n_batch));
-    cli_json_add(out, "type_k", json_string(type_name(options->type_k)));
-    cli_json_add(out, "type_v", json_string(type_name(options->type_v)));
+    cli_json_add(out, "type_k", json_string(cli_type_name(options->type_k)));
+    cli_json_add(out, "type_v", json_string(cli_type_name(options->type_v)));
     cli_json_add(out, "split_mode",
                  json_string(options->split == QD_SPLIT_NONE ? "none" : "layer"));
     cli_json_add(out, "devices", json_string(setup->devices));

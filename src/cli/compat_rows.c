@@ -41,8 +41,7 @@ static void add_case(json_t *out, const struct lab_row *row)
         cli_json_add(shape, row->op->dims[i], json_integer(row->c.dims[i]));
     }
     cli_json_add(out, "format", quant ? json_string(quant_get(row->c.quant)->name) : json_null());
-    cli_json_add(out, "kv",
-                 kv ? json_string(row->c.kv_elem == PLAN_F16 ? "f16" : "f32") : json_null());
+    cli_json_add(out, "kv", kv ? json_string(plan_elem_name(row->c.kv_elem)) : json_null());
     cli_json_add(out, "shape", shape);
     cli_json_add(out, "way", has_case ? json_string(way_of(row)) : json_null());
 }

@@ -65,7 +65,7 @@ static enum qd_status load(struct cli_info *info)
 static int open_model(struct cli_info *info)
 {
     enum qd_status status = load(info);
-    while (status != QD_OK && status != QD_BAD_ARGUMENT && info->depth < QD_DEPTH_DIRECTORY) {
+    while (status != QD_OK && info->depth < QD_DEPTH_DIRECTORY) {
         if (info->why_not[0] == '\0') {
             snprintf(info->why_not, sizeof info->why_not, "%s", qd_last_error(info->context));
         }
@@ -80,11 +80,6 @@ static int open_model(struct cli_info *info)
     info->runs = info->depth == QD_DEPTH_PLAN;
     qd_model_get_info(info->model, &info->facts);
     return CLI_DONE;
-}
-
-const char *cli_info_type(enum qd_type type)
-{
-    return type == QD_TYPE_F32 ? "f32" : "f16";
 }
 
 void cli_info_meta(const struct cli_info *info, const char *key, char *out, size_t cap)

@@ -17,6 +17,11 @@ static json_t *get_shape(const struct cli_info *info)
     cli_json_add(out, "kv_heads", json_integer(facts->n_kv_heads));
     cli_json_add(out, "head_dim", json_integer(facts->head_dim));
     cli_json_add(out, "feed_forward", json_integer(facts->n_ff));
+    cli_json_add(out, "experts", json_integer(facts->n_experts));
+    cli_json_add(out, "experts_used", json_integer(facts->n_experts_used));
+    cli_json_add(out, "feed_forward_expert", json_integer(facts->n_ff_expert));
+    cli_json_add(out, "window", json_integer(facts->window));
+    cli_json_add(out, "local_layers", json_integer(facts->n_local_layers));
     cli_json_add(out, "rope_base", json_real((double)facts->rope_base));
     cli_json_add(out, "context", json_integer(facts->n_ctx_train));
     return out;
@@ -98,8 +103,8 @@ static json_t *get_memory(const struct cli_info *info)
     }
     json_t *out = json_object();
     cli_json_add(out, "context", json_integer(facts->n_ctx));
-    cli_json_add(out, "type_k", json_string(cli_info_type(info->options->type_k)));
-    cli_json_add(out, "type_v", json_string(cli_info_type(info->options->type_v)));
+    cli_json_add(out, "type_k", json_string(cli_type_name(info->options->type_k)));
+    cli_json_add(out, "type_v", json_string(cli_type_name(info->options->type_v)));
     cli_json_add(out, "weight_bytes", cli_json_uint(facts->weight_bytes));
     cli_json_add(out, "kv_bytes", cli_json_uint(facts->kv_bytes));
     cli_json_add(out, "devices", get_devices(info));

@@ -37,6 +37,13 @@ static void print_shape(const struct qd_model_info *facts)
            "feed-forward  %u\nrope base     %g\ncontext       %u tokens in training\n",
            facts->n_layers, facts->n_embd, facts->n_heads, facts->n_kv_heads, facts->head_dim,
            facts->n_ff, (double)facts->rope_base, facts->n_ctx_train);
+    if (facts->n_experts != 0) {
+        printf("experts       %u, %u for a token, feed-forward %u\n", facts->n_experts,
+               facts->n_experts_used, facts->n_ff_expert);
+    }
+    if (facts->window != 0) {
+        printf("window        %u tokens in %u layers\n", facts->window, facts->n_local_layers);
+    }
 }
 
 static void print_formats(const struct cli_info *info)
@@ -82,7 +89,7 @@ static void print_memory(const struct cli_info *info)
     }
     printf("memory        weights %.2f MiB in the file, KV cache %.2f MiB at -c %u (K %s, V %s)\n",
            mib(facts->weight_bytes), mib(facts->kv_bytes), facts->n_ctx,
-           cli_info_type(options->type_k), cli_info_type(options->type_v));
+           cli_type_name(options->type_k), cli_type_name(options->type_v));
     for (uint32_t d = 0; info->runs && d < facts->n_devices; d++) {
         struct qd_device_info device;
         if (qd_device_get(info->context, facts->device_index[d], &device) != QD_OK) {

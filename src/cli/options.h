@@ -110,6 +110,8 @@ struct cli_option {
 };
 /* Ends with an entry without names. */
 const struct cli_option *cli_option_table(void);
+/* Of a KV cache, as -ctk takes it. */
+const char *cli_type_name(enum qd_type type);
 /* Reads `text` as the value of `option`, strictly. False: said. `name`: as the user wrote it. */
 bool cli_value_parse(const struct cli_command *command, const struct cli_option *option,
                      const char *name, const char *text, struct cli_options *out);

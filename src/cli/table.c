@@ -1,5 +1,5 @@
 /* The table of options, with their defaults in the help texts (cli_options_parse sets them) and the
- * table of commands. No code beyond the tables. */
+ * table of commands. No code beyond looking things up in them. */
 #include "cli/commands.h"
 
 #include <stddef.h>
@@ -8,7 +8,11 @@
 
 static const struct cli_choice splits[] = {
     {"layer", QD_SPLIT_LAYER}, {"none", QD_SPLIT_NONE}, {NULL, 0}};
-static const struct cli_choice types[] = {{"f16", QD_TYPE_F16}, {"f32", QD_TYPE_F32}, {NULL, 0}};
+static const struct cli_choice types[] = {{"f32", QD_TYPE_F32},
+                                          {"f16", QD_TYPE_F16},
+                                          {"q8_0", QD_TYPE_Q8_0},
+                                          {"q4_0", QD_TYPE_Q4_0},
+                                          {NULL, 0}};
 static const struct cli_choice list_formats[] = {{"text", CLI_TEXT}, {"json", CLI_JSON}, {NULL, 0}};
 static const struct cli_choice bench_formats[] = {
     {"md", CLI_MARKDOWN}, {"csv", CLI_CSV}, {"json", CLI_JSON}, {NULL, 0}};
@@ -82,7 +86,8 @@ static const struct cli_option options[] = {
      .commands = CLI_BENCH,
      .offset = AT(dummy),
      .help = "instead of a file: weights made on the devices, llama-7b:f16 (also 13b, 30b, 65b, "
-             "classics-13m; f32, q8_0, q4_k_m) or layers=,dim=,heads=,kv_heads=,ffn=,vocab=,type="},
+             "mixtral-8x7b, classics-13m; any weight format, q3_k_m, q4_k_m, q5_k_m, ...) or "
+             "layers=,dim=,heads=,kv_heads=,ffn=,vocab=,experts=,used=,type="},
     {.names = {"-p", "--prompt"},
      .value = "TEXT",
      .kind = CLI_STRING,
@@ -153,8 +158,8 @@ static const struct cli_option options[] = {
      .kind = CLI_STRING,
      .commands = CLI_MICROBENCH,
      .offset = AT(type),
-     .help = "weight format: f32, f16, q8_0, q4_k or q6_k; attention takes f16 or f32, of its "
-             "cache (default: all; f16 for attention)"},
+     .help = "weight format by its name: f16, q8_0, q4_k, ...; attention takes f32, f16, q8_0 or "
+             "q4_0, of its caches (default: all; f16 for attention)"},
     {.names = {"--shape"},
      .value = "MxNxK",
      .kind = CLI_STRING,
@@ -290,14 +295,14 @@ static const struct cli_option options[] = {
      .commands = CLI_RUN | CLI_BENCH | CLI_INFO,
      .offset = AT(type_k),
      .choices = types,
-     .help = "type of K in the KV cache (default f16)"},
+     .help = "type of K in the KV cache: less memory, less exact (default f16)"},
     {.names = {"-ctv", "--cache-type-v"},
      .value = "TYPE",
      .kind = CLI_CHOICE,
      .commands = CLI_RUN | CLI_BENCH | CLI_INFO,
      .offset = AT(type_v),
      .choices = types,
-     .help = "type of V in the KV cache (default f16)"},
+     .help = "type of V in the KV cache: less memory, less exact (default f16)"},
     {.names = {"-dev", "--device"},
      .value = "LIST",
      .kind = CLI_DEVICE_LIST,
@@ -445,6 +450,16 @@ static const struct cli_command commands[] = {
 const struct cli_option *cli_option_table(void)
 {
     return options;
+}
+
+const char *cli_type_name(enum qd_type type)
+{
+    for (const struct cli_choice *c = types; c->name != NULL; c++) {
+        if (c->value == (int)type) {
+            return c->name;
+        }
+    }
+    return "f16"; /* the default */
 }
 
 const struct cli_command *cli_commands(void)

@@ -110,7 +110,8 @@ struct bench_totals {
     bool stopped;                             /* by the row callback */
 };
 
-/* Name of a weight format as --type takes it, lower case; NULL beyond the last. */
+/* Name of a weight format, or else of a type of KV caches, as --type takes it, lower case; NULL
+ * beyond the last. */
 const char *bench_type_name(uint32_t index);
 bool bench_type_known(const char *name);
 /* Whether some op of these groups has a variant of that name ("all" is one). */

@@ -24,7 +24,7 @@ static uint32_t splits(const struct bench_case *c)
 static uint32_t add_cache(struct bench_case *c, const char *name, bool is_value, uint32_t slots)
 {
     struct plan_tensor tensor = {.role = PLAN_KV,
-                                 .elem = c->quant == QUANT_F16 ? PLAN_F16 : PLAN_F32,
+                                 .elem = c->cache,
                                  .rows = kv_heads(c),
                                  .cols = (uint64_t)slots * HEAD_DIM,
                                  .is_value = is_value};
@@ -59,9 +59,10 @@ static void set_cost(struct bench_case *c)
 {
     const struct bench_shape *s = &c->shape;
     double seen = (double)s->n * (s->k - 0.5 * (s->n - 1.0));
-    double elem = c->quant == QUANT_F16 ? 2 : 4;
+    uint64_t row = 0;
+    plan_elem_bytes(c->cache, HEAD_DIM, &row);
     c->flop = 4.0 * s->m * HEAD_DIM * seen;
-    c->bytes = 2.0 * kv_heads(c) * HEAD_DIM * elem * s->k + 2.0 * 4 * s->n * s->m * HEAD_DIM;
+    c->bytes = 2.0 * kv_heads(c) * (double)row * s->k + 2.0 * 4 * s->n * s->m * HEAD_DIM;
 }
 
 static bool make(struct bench_case *c)
@@ -72,10 +73,6 @@ static bool make(struct bench_case *c)
         c->why = s->n > s->k ? "more tokens than KV entries" : "heads do not divide by KV heads";
         return false;
     }
-    if (c->quant != QUANT_F16 && c->quant != QUANT_F32) {
-        c->why = "caches are f16 or f32";
-        return false;
-    }
     const struct op_attention_attr attr = {.heads = s->m,
                                            .kv_heads = kv_heads(c),
                                            .head_dim = HEAD_DIM,
@@ -84,6 +81,7 @@ static bool make(struct bench_case *c)
                                            .scale = 1.0f / sqrtf(HEAD_DIM)};
     uint64_t words = STEP_HEADER + (uint64_t)STEP_ARRAYS * s->n + blocks;
     c->head_dim = HEAD_DIM;
+    c->cache = bench_cache_type(c->bd);
     plan_init(&c->plan, c->bd->log, s->n, 0, 1);
     uint32_t q = plan_add_act(&c->plan, "q", s->n, (uint64_t)s->m * HEAD_DIM);
     uint32_t k = add_cache(c, "k_cache", false, slots), v = add_cache(c, "v_cache", true, slots);

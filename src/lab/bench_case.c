@@ -191,7 +191,8 @@ static bool record_fill(void *user, struct dev_cmd *cmd)
 {
     struct bench_case *c = user;
     for (uint32_t id = 0; id < c->plan.n_tensors; id++) {
-        if (!c->tensors[id].made && c->plan.tensors[id].elem != PLAN_U32 &&
+        enum plan_elem elem = c->plan.tensors[id].elem;
+        if (!c->tensors[id].made && elem != PLAN_U32 && plan_elem_block(elem) == 1 &&
             !fill_input(c, cmd, id)) {
             return false;
         }
@@ -212,10 +213,13 @@ static bool record_copies(void *user, struct dev_cmd *cmd)
     return true;
 }
 
-static bool upload_words(struct bench_case *c)
+static bool upload_inputs(struct bench_case *c)
 {
     for (uint32_t id = 0; id < c->plan.n_tensors; id++) {
         const struct plan_tensor *tensor = &c->plan.tensors[id];
+        if (plan_elem_block(tensor->elem) > 1 && !bench_cache_upload(c, id)) {
+            return false;
+        }
         if (!c->tensors[id].made && tensor->elem == PLAN_U32 &&
             !dev_upload(c->bd->dev, c->buf, c->tensors[id].at, c->step_words,
                         plan_tensor_bytes(tensor))) {
@@ -251,8 +255,8 @@ bool bench_case_create(struct bench_case *c)
         c->flop += cost.flop;
         c->bytes += cost.bytes;
     }
-    return lay_out(c) && choose_copies(c) && bench_once(c->bd, record_fill, c) && upload_words(c) &&
-           bench_once(c->bd, record_copies, c) && bench_case_poison(c);
+    return lay_out(c) && choose_copies(c) && bench_once(c->bd, record_fill, c) &&
+           upload_inputs(c) && bench_once(c->bd, record_copies, c) && bench_case_poison(c);
 }
 
 void bench_case_finish(struct bench_case *c)

@@ -16,6 +16,10 @@ bool bench_case_row(struct bench_case *c, uint32_t tensor, uint64_t row, float *
 {
     const struct bench_tensor *t = &c->tensors[tensor];
     struct quant_layout layout;
+    if (plan_elem_block(c->plan.tensors[tensor].elem) > 1) {
+        bench_cache_row(c, tensor, row, out);
+        return true;
+    }
     if (!quant_layout_init(&layout, t->quant, 1, t->cols, 1)) {
         return false;
     }

@@ -120,12 +120,13 @@ struct bench_case {
     struct bench_device *bd;
     const struct bench_kind *kind;
     struct bench_shape shape;
-    enum quant_id quant; /* of weights; of the caches: QUANT_F16 or QUANT_F32 */
+    enum quant_id quant; /* of weights */
     const struct ops_prefs *prefs;
     bool serial; /* each run waits for the one before, as in a model; else they may overlap */
     /* by make() */
     struct plan plan;
     uint32_t head_dim;    /* attention */
+    enum plan_elem cache; /* attention: type of the caches */
     uint32_t *step_words; /* of the step buffer, in the arena */
     double flop, bytes;   /* of a run; 0: what the ops say */
     const char *why;
@@ -155,6 +156,11 @@ bool bench_case_check(struct bench_case *c, uint32_t copy, char *why, size_t why
 /* Row `row` of an input tensor as the device sees it. */
 bool bench_case_row(struct bench_case *c, uint32_t tensor, uint64_t row, float *out);
 
+/* ---- bench_cache.c: quantized caches ---- */
+
+bool bench_cache_upload(struct bench_case *c, uint32_t tensor);
+void bench_cache_row(const struct bench_case *c, uint32_t tensor, uint64_t row, float *out);
+
 /* Measures and checks one case; the row has group, name, type and shape. */
 void bench_case_measure(struct bench_case *c, struct bench_row *row, uint32_t samples);
 
@@ -164,6 +170,8 @@ void bench_case_measure(struct bench_case *c, struct bench_row *row, uint32_t sa
 bool bench_ceilings_measure(struct bench_device *bd);
 bool bench_kernels(struct bench_device *bd, uint32_t groups);
 bool bench_copies(struct bench_device *bd);
+/* Type of the caches that `--type` asks for; f16 where it names none. */
+enum plan_elem bench_cache_type(const struct bench_device *bd);
 /* Formats of `--type` that this kind of kernel has. */
 bool bench_has_type(const struct bench_device *bd, const struct bench_kind *kind, uint32_t quant);
 void bench_limits_of(const struct bench_device *bd, const char *op, enum quant_id quant,

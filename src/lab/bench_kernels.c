@@ -42,28 +42,60 @@ static bool same_name(const char *a, const char *b)
     return tolower((unsigned char)*a) == tolower((unsigned char)*b);
 }
 
-const char *bench_type_name(uint32_t index)
+static const char *format_name(uint32_t quant)
 {
     static const char *const names[] = {
 #define QUANT(id, name, ggml_type) #name,
 #include "quant/quants.def"
 #undef QUANT
-        NULL};
-    return index < QUANT_COUNT ? names[index] : NULL;
+    };
+    return names[quant];
 }
 
 static uint32_t find_type(const char *name)
 {
     uint32_t i = 0;
-    while (i < QUANT_COUNT && !same_name(bench_type_name(i), name)) {
+    while (i < QUANT_COUNT && !same_name(format_name(i), name)) {
         i++;
     }
     return i;
 }
 
+/* Number of the type of caches; LAB_KV_TYPES: it is none. */
+static uint32_t find_cache_type(const char *name)
+{
+    uint32_t i = 0;
+    while (i < LAB_KV_TYPES && !same_name(plan_elem_name(lab_kv_type(i)), name)) {
+        i++;
+    }
+    return i;
+}
+
+const char *bench_type_name(uint32_t index)
+{
+    if (index < QUANT_COUNT) {
+        return format_name(index);
+    }
+    index -= QUANT_COUNT;
+    for (uint32_t i = 0; i < LAB_KV_TYPES; i++) {
+        const char *name = plan_elem_name(lab_kv_type(i));
+        if (find_type(name) == QUANT_COUNT && index-- == 0) {
+            return name;
+        }
+    }
+    return NULL;
+}
+
 bool bench_type_known(const char *name)
 {
-    return find_type(name) < QUANT_COUNT;
+    return find_type(name) < QUANT_COUNT || find_cache_type(name) < LAB_KV_TYPES;
+}
+
+enum plan_elem bench_cache_type(const struct bench_device *bd)
+{
+    const char *asked = bd->params->type;
+    uint32_t i = asked != NULL ? find_cache_type(asked) : LAB_KV_TYPES;
+    return lab_kv_type(i < LAB_KV_TYPES ? i : 0);
 }
 
 static const struct {
@@ -155,7 +187,9 @@ void bench_case_measure(struct bench_case *c, struct bench_row *row, uint32_t sa
 static bool measure(struct bench_device *bd, struct bench_case *c, const char *group)
 {
     struct bench_row row = bench_row_init(bd, group, c->kind->op);
-    snprintf(row.type, sizeof row.type, "%s", bench_type_name(c->quant));
+    bool caches = c->kind == &bench_kind_attention;
+    snprintf(row.type, sizeof row.type, "%s",
+             caches ? plan_elem_name(bench_cache_type(bd)) : bench_type_name(c->quant));
     if (c->prefs->forced != NULL) {
         snprintf(row.variant, sizeof row.variant, "%s", c->prefs->forced);
     }
@@ -283,10 +317,11 @@ static bool run_shapes(struct bench_device *bd, struct bench_case *c, uint32_t g
 bool bench_has_type(const struct bench_device *bd, const struct bench_kind *kind, uint32_t quant)
 {
     const char *asked = bd->params->type;
+    bool cache_only = asked != NULL && find_type(asked) == QUANT_COUNT;
     uint32_t type = asked != NULL ? find_type(asked) : QUANT_COUNT;
     if (kind == &bench_kind_matmul) {
         bool quick = bd->params->quick && asked == NULL && bd->params->shape == NULL;
-        return (type == QUANT_COUNT || type == quant) &&
+        return !cache_only && (type == QUANT_COUNT || type == quant) &&
                (!quick || quant == QUANT_F16 || quant == QUANT_Q4_K);
     }
     if (kind == &bench_kind_attention) {

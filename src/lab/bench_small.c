@@ -73,7 +73,7 @@ static bool make_rope(struct bench_case *c)
         c->step_words[STEP_HEADER + STEP_POS * s->n + t] = t;
     }
     const struct op_rope_attr attr = {
-        .heads = s->m, .head_dim = s->k, .dims = s->k, .base = BASE, .scale = 1};
+        .heads = s->m, .head_dim = s->k, .dims = s->k, .base = BASE, .scale = 1, .magnitude = 1};
     plan_init(&c->plan, c->bd->log, s->n, 0, 1);
     uint32_t x = plan_add_act(&c->plan, "x", s->n, (uint64_t)s->m * s->k);
     uint32_t step = plan_get_step(&c->plan, words);

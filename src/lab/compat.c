@@ -296,7 +296,7 @@ static void run_format(struct sweep *s, struct round *r, const uint32_t *order, 
 static void run_cases(struct sweep *s, struct round *r)
 {
     uint32_t n_quant = (r->op->vary & LAB_BY_QUANT) != 0 ? QUANT_COUNT : 1;
-    uint32_t n_kv = (r->op->vary & LAB_BY_KV) != 0 ? 2 : 1;
+    uint32_t n_kv = (r->op->vary & LAB_BY_KV) != 0 ? LAB_KV_TYPES : 1;
     uint32_t *order = mem_alloc(lab_case_count(r->op), sizeof *order);
     if (order == NULL) {
         log_error(s->params->log, "lab: out of memory for the cases of %s", r->op->name);
@@ -305,8 +305,8 @@ static void run_cases(struct sweep *s, struct round *r)
     }
     for (uint32_t q = 0; q < n_quant; q++) {
         for (uint32_t kv = 0; kv < n_kv && !s->stopped && !s->gone; kv++) {
-            uint32_t n = lab_case_order(r->op, (enum quant_id)q, kv == 0 ? PLAN_F16 : PLAN_F32,
-                                        s->params->quick, order);
+            uint32_t n =
+                lab_case_order(r->op, (enum quant_id)q, lab_kv_type(kv), s->params->quick, order);
             run_format(s, r, order, n);
         }
     }

@@ -22,15 +22,25 @@ struct lab {
     struct arena arena;
     struct plan plan;
     bool has_plan;
+    double nmse; /* limit; 0: the op's */
     uint64_t rng;
     struct lab_data *data; /* [plan.n_tensors], see lab_data_get */
     size_t n_data;
     uint32_t step_cap, blocks;
+    bool local;    /* slots are those of the local group */
     uint32_t step; /* tensor id */
 };
 
 /* Grows data to the plan's tensors; NULL (logged, plan failed) when memory is out. */
 struct lab_data *lab_data_get(struct lab *lab, uint32_t id);
+
+/* kv_block.c: values of a KV cache, in any of its types. Quantized ones come in whole blocks. */
+/* What the cache holds of n values: rounded, f16 and scales within f16's range. */
+void lab_kv_round(enum plan_elem elem, float *x, uint64_t n);
+/* A whole quantized segment of n values, as shaders/common/kv_types.h describes it. Packing what
+ * was rounded changes nothing. */
+void lab_kv_pack(enum plan_elem elem, const float *x, uint64_t n, uint8_t *out);
+void lab_kv_unpack(enum plan_elem elem, const uint8_t *in, uint64_t n, float *out);
 
 /* compare.c: judges `words`, the bits that came back for a result, and adds to `result`. */
 struct lab_sums {

@@ -3,7 +3,6 @@
  * what an op computes is known only by the op's own file. */
 #include "lab/internal.h"
 
-#include "base/half.h"
 #include "base/hash.h"
 #include "shaders/common/step.h"
 
@@ -29,21 +28,46 @@ static bool quant_fits(const struct lab_op *op, uint32_t shape, uint32_t quant)
     return op->shapes[shape][op->quant_dim] % quant_get((enum quant_id)quant)->block_cols == 0;
 }
 
+/* What a format changes in a kernel is how values are made; tails of tiles and of rows depend on
+ * the size of its block. So the first format of each size takes every shape that fits, and of those
+ * the others take every third, each of three successive formats another one: tables of shapes have
+ * like ones in threes. */
+static bool takes(const struct lab_op *op, uint32_t shape, uint32_t quant)
+{
+    uint32_t turn = 0, nth = 0;
+    for (uint32_t q = 0; q < quant; q++) {
+        turn += quant_get(q)->block_cols == quant_get(quant)->block_cols ? 1 : 0;
+    }
+    for (uint32_t s = 0; s < shape; s++) {
+        nth += quant_fits(op, s, quant) ? 1 : 0;
+    }
+    return quant_fits(op, shape, quant) && (turn == 0 || (nth + turn) % 3 == 0);
+}
+
+enum plan_elem lab_kv_type(uint32_t i)
+{
+    static const enum plan_elem types[LAB_KV_TYPES] = {PLAN_F16, PLAN_F32, PLAN_Q8_0, PLAN_Q4_0};
+    return types[i];
+}
+
 /* Walks the cases up to number `index`; returns how many there are when index is not reached. */
 static uint32_t walk(const struct lab_op *op, uint32_t index, struct lab_case *out)
 {
     uint32_t n = 0, n_quant = (op->vary & LAB_BY_QUANT) != 0 ? QUANT_COUNT : 1;
-    uint32_t n_kv = (op->vary & LAB_BY_KV) != 0 ? 2 : 1;
+    uint32_t n_kv = (op->vary & LAB_BY_KV) != 0 ? LAB_KV_TYPES : 1;
     for (uint32_t s = 0; s < op->n_shapes; s++) {
         for (uint32_t q = 0; q < n_quant; q++) {
-            if (n_quant != 1 && !quant_fits(op, s, q)) {
+            if (n_quant != 1 && !takes(op, s, q)) {
                 continue;
             }
             for (uint32_t kv = 0; kv < n_kv; kv++) {
+                if (n_kv != 1 && !op->kv_fits(op->shapes[s], lab_kv_type(kv))) {
+                    continue;
+                }
                 if (n == index) {
                     out->dims = op->shapes[s];
                     out->quant = (enum quant_id)q;
-                    out->kv_elem = kv == 0 ? PLAN_F16 : PLAN_F32;
+                    out->kv_elem = lab_kv_type(kv);
                     return n;
                 }
                 n++;
@@ -76,8 +100,7 @@ void lab_case_text(const struct lab_case *c, char *out, size_t out_bytes)
         n += (size_t)snprintf(out + n, out_bytes - n, " %s", quant_get(c->quant)->name);
     }
     if ((c->op->vary & LAB_BY_KV) != 0 && n < out_bytes) {
-        n += (size_t)snprintf(out + n, out_bytes - n, " kv=%s",
-                              c->kv_elem == PLAN_F16 ? "f16" : "f32");
+        n += (size_t)snprintf(out + n, out_bytes - n, " kv=%s", plan_elem_name(c->kv_elem));
     }
     if (n < out_bytes) {
         snprintf(out + n, out_bytes - n, " seed=0x%llx", (unsigned long long)c->seed);
@@ -142,6 +165,20 @@ enum plan_elem lab_kv_elem(const struct lab *lab)
     return lab->c.kv_elem;
 }
 
+enum plan_elem lab_kv_other(const struct lab *lab, bool cross)
+{
+    switch (lab->c.kv_elem) {
+    case PLAN_F16:
+        return cross ? PLAN_Q8_0 : PLAN_F32;
+    case PLAN_F32:
+        return cross ? PLAN_Q4_0 : PLAN_F16;
+    case PLAN_Q8_0:
+        return cross ? PLAN_F16 : PLAN_Q4_0;
+    default:
+        return cross ? PLAN_F16 : PLAN_Q8_0;
+    }
+}
+
 uint64_t *lab_rng(struct lab *lab)
 {
     return &lab->rng;
@@ -150,6 +187,11 @@ uint64_t *lab_rng(struct lab *lab)
 struct log *lab_log(struct lab *lab)
 {
     return lab->log;
+}
+
+void lab_set_nmse(struct lab *lab, double limit)
+{
+    lab->nmse = limit;
 }
 
 void lab_tokens(struct lab *lab, uint32_t n_tokens, uint32_t n_out)
@@ -265,8 +307,8 @@ uint32_t lab_kv(struct lab *lab, const char *name, enum plan_elem elem, bool is_
         return id;
     }
     float *values = alloc_random(lab, tensor.rows, tensor.cols, lo, hi);
-    for (uint64_t i = 0; values != NULL && elem == PLAN_F16 && i < tensor.rows * tensor.cols; i++) {
-        values[i] = half_to_float(half_from_float(values[i]));
+    if (values != NULL) {
+        lab_kv_round(elem, values, tensor.rows * tensor.cols);
     }
     return set_values(lab, id, values);
 }
@@ -291,10 +333,19 @@ uint32_t lab_ids_in(struct lab *lab, uint32_t n)
     return add_words(lab, id, n);
 }
 
+static void shuffle(struct lab *lab, uint32_t *table, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = (uint32_t)(hash_next(&lab->rng) % (i + 1));
+        table[i] = table[at];
+        table[at] = i;
+    }
+}
+
 uint32_t lab_step(struct lab *lab, uint32_t n_seq, uint32_t blocks)
 {
     uint32_t cap = lab->plan.n_tokens + STEP_SPARE, n_table = n_seq * blocks;
-    uint64_t n = STEP_HEADER + (uint64_t)STEP_ARRAYS * cap + n_table;
+    uint64_t n = STEP_HEADER + (uint64_t)(STEP_ARRAYS + 1) * cap + 2 * (uint64_t)n_table;
     uint32_t id = add_words(lab, plan_get_step(&lab->plan, n), n);
     if (id == PLAN_NONE) {
         return id;
@@ -313,22 +364,34 @@ uint32_t lab_step(struct lab *lab, uint32_t n_seq, uint32_t blocks)
         words[STEP_HEADER + i] = i % cap < lab->plan.n_tokens ? 0 : LAB_GUARD;
     }
     uint32_t *table = words + STEP_HEADER + STEP_ARRAYS * cap;
-    for (uint32_t i = 0; i < n_table; i++) {
-        uint32_t at = (uint32_t)(hash_next(&lab->rng) % (i + 1));
-        table[i] = table[at];
-        table[at] = i;
-    }
+    shuffle(lab, table, n_table);
+    shuffle(lab, table + n_table + cap, n_table);
     return id;
+}
+
+void lab_step_local(struct lab *lab)
+{
+    lab->local = true;
+}
+
+/* Where slots and table of the local group begin, in words behind the global table's begin. */
+static uint32_t local_offset(const struct lab *lab)
+{
+    return lab->data[lab->step].words[STEP_N_SEQ] * lab->blocks;
 }
 
 uint32_t *lab_step_array(struct lab *lab, uint32_t array)
 {
-    return lab->data[lab->step].words + STEP_HEADER + array * lab->step_cap;
+    uint32_t *arrays = lab->data[lab->step].words + STEP_HEADER;
+    bool local = lab->local && array == STEP_SLOT;
+    return arrays +
+           (local ? STEP_ARRAYS * lab->step_cap + local_offset(lab) : array * lab->step_cap);
 }
 
 uint32_t lab_step_slot(const struct lab *lab, uint32_t seq, uint32_t i)
 {
     const uint32_t *table = lab->data[lab->step].words + STEP_HEADER + STEP_ARRAYS * lab->step_cap;
+    table += lab->local ? local_offset(lab) + lab->step_cap : 0;
     return table[seq * lab->blocks + i / STEP_BLOCK] * STEP_BLOCK + i % STEP_BLOCK;
 }
 

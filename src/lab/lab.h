@@ -15,15 +15,18 @@
 #include "ops/variant.h"
 #include "plan/op.h"
 
-#define LAB_DIMS 8
+#define LAB_DIMS 9
 #define LAB_U    0x1p-24 /* unit roundoff of float32 */
+
+#define LAB_KV_TYPES 4 /* of caches */
 
 struct lab;
 
 enum lab_vary {
     LAB_BY_QUANT = 1 << 0, /* each shape is run in every weight format (lab_quant) whose blocks fit
                               dimension `quant_dim` */
-    LAB_BY_KV = 1 << 1,    /* each shape is run with f16 and with f32 caches (lab_kv_elem) */
+    LAB_BY_KV = 1 << 1,    /* each shape is run with every type of cache (lab_kv_elem) that fits it
+                              (`kv_fits`) */
 };
 
 /* One op. src/lab/<op>.c defines `const struct lab_op lab_op_<op> = {` on one line. */
@@ -34,7 +37,8 @@ struct lab_op {
     uint32_t n_shapes;
     uint32_t vary;      /* enum lab_vary */
     uint32_t quant_dim; /* LAB_BY_QUANT: the dimension that counts the weight's columns */
-    double nmse;        /* limit of f32 results; 0: 1e-10. f16 results: 1e-6 */
+    bool (*kv_fits)(const uint32_t *dims, enum plan_elem elem); /* LAB_BY_KV */
+    double nmse; /* limit of f32 results; 0: 1e-10. f16 results: 1e-6 */
     /* Makes the inputs, builds the node(s), fills what is expected. False: logged. */
     bool (*make)(struct lab *lab);
 };
@@ -50,6 +54,7 @@ struct lab_case {
     enum plan_elem kv_elem; /* LAB_BY_KV */
     uint64_t seed;          /* of the inputs */
 };
+enum plan_elem lab_kv_type(uint32_t i); /* number i < LAB_KV_TYPES */
 uint32_t lab_case_count(const struct lab_op *op);
 /* Case number `index`, below the count; its seed comes from `seed` and the index. */
 struct lab_case lab_case_get(const struct lab_op *op, uint32_t index, uint64_t seed);
@@ -99,8 +104,13 @@ struct plan *lab_plan(struct lab *lab); /* given to the op's builder */
 uint32_t lab_dim(const struct lab *lab, uint32_t i);
 enum quant_id lab_quant(const struct lab *lab);
 enum plan_elem lab_kv_elem(const struct lab *lab);
+/* For a V cache of another type: the other of f16 and f32, or of q8_0 and q4_0; with `cross` one of
+ * the other kind. */
+enum plan_elem lab_kv_other(const struct lab *lab, bool cross);
 uint64_t *lab_rng(struct lab *lab); /* for base/hash.h */
 struct log *lab_log(struct lab *lab);
+/* The limit of this case's NMSE in place of the op's. */
+void lab_set_nmse(struct lab *lab, double limit);
 /* Tokens of the plan and rows of logits; call first, before inputs are made. */
 void lab_tokens(struct lab *lab, uint32_t n_tokens, uint32_t n_out);
 
@@ -119,8 +129,11 @@ uint32_t lab_kv(struct lab *lab, const char *name, enum plan_elem elem, bool is_
 uint32_t lab_ids_in(struct lab *lab, uint32_t n);
 /* The step buffer of the plan's tokens: a header, arrays of zeros whose stride is larger than the
  * number of tokens, and a block table in which the blocks of `n_seq` sequences, `blocks` each, lie
- * in random order among all n_seq * blocks physical blocks. */
+ * in random order among all n_seq * blocks physical blocks. The same again, in another order, for
+ * the caches of local layers. */
 uint32_t lab_step(struct lab *lab, uint32_t n_seq, uint32_t blocks);
+/* From here on slots are those of the local group. */
+void lab_step_local(struct lab *lab);
 uint32_t *lab_step_array(struct lab *lab, uint32_t array); /* STEP_TOKEN.., [n_tokens] */
 /* Physical slot of entry `i` of a sequence, by the block table. */
 uint32_t lab_step_slot(const struct lab *lab, uint32_t seq, uint32_t i);

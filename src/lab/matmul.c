@@ -12,12 +12,16 @@
 enum { TOKENS, ROWS, COLS, RESIDUAL };
 
 /* Tails of every tile: rows of 4 * 4 .. 4 * 16 and 64, tokens of 1, 2, 4, 8, 16 and 64, columns
- * that end inside a unit, a fetch, a chunk of 32 and a block of 64. */
+ * that end inside a unit, a fetch, a chunk of 32 and a block of 64. Like ones in threes: see
+ * takes() in lab.c. */
 static const uint32_t SHAPES[][LAB_DIMS] = {
-    {1, 1024, 256, 0}, {1, 256, 1024, 1},  {1, 130, 512, 1}, {2, 65, 256, 0},  {3, 33, 256, 1},
-    {7, 128, 512, 0},  {8, 64, 256, 1},    {9, 100, 256, 0}, {17, 31, 768, 1}, {64, 96, 256, 0},
-    {70, 200, 512, 1}, {128, 256, 256, 0}, {3, 1, 256, 0},   {9, 77, 96, 1},   {2, 9, 32, 0},
-    {1, 40, 160, 1},   {1, 37, 100, 1},    {5, 70, 36, 0},   {70, 67, 4, 1},   {9, 3, 60, 0},
+    {1, 1024, 256, 0}, {1, 256, 1024, 1},  {1, 130, 512, 1}, /* one token, long */
+    {2, 65, 256, 0},   {3, 33, 256, 1},    {3, 1, 256, 0},   /* few, odd rows */
+    {9, 77, 352, 1},   {2, 9, 32, 0},      {1, 40, 416, 1},  /* no whole block of 256 */
+    {64, 96, 256, 0},  {70, 200, 512, 1},  {17, 31, 768, 1}, /* tiles of tokens */
+    {7, 128, 512, 0},  {8, 64, 256, 1},    {9, 100, 256, 0}, /* between */
+    {1, 37, 100, 1},   {5, 70, 36, 0},     {70, 67, 4, 1},   /* no whole block of 32 */
+    {9, 3, 60, 0},     {128, 256, 256, 0},
 };
 
 static void expect(struct lab *lab, uint32_t y, uint32_t w, uint32_t x, uint32_t residual)

@@ -6,16 +6,17 @@
 #include <math.h>
 
 static const uint32_t shapes[][LAB_DIMS] = {
-    {1, 1},    {2, 3},    {1, 32},    {3, 36},   {5, 129},   {1, 256},
-    {7, 1000}, {2, 4096}, {128, 256}, {3, 8192}, {65537, 4},
+    {1, 1, 1},     {2, 3, 1},    {1, 32, 1},   {3, 36, 1},    {5, 129, 1},
+    {1, 256, 1},   {7, 1000, 1}, {2, 4096, 1}, {128, 256, 1}, {3, 8192, 1},
+    {65537, 4, 1}, {1, 128, 16}, {5, 80, 3},   {3, 7, 5},     {33, 256, 2},
 };
 
 static bool make(struct lab *lab)
 {
     const float eps = 1e-5f;
-    uint32_t rows = lab_dim(lab, 0), cols = lab_dim(lab, 1);
-    lab_tokens(lab, rows, rows);
-    uint32_t x = lab_act(lab, "x", rows, cols, -3, 3);
+    uint32_t tokens = lab_dim(lab, 0), cols = lab_dim(lab, 1), rows = tokens * lab_dim(lab, 2);
+    lab_tokens(lab, tokens, tokens);
+    uint32_t x = lab_act(lab, "x", tokens, (uint64_t)cols * lab_dim(lab, 2), -3, 3);
     uint32_t w = lab_weight(lab, "w", QUANT_F32, 1, cols, 0.5f, 1.5f);
     uint32_t y = op_rmsnorm(lab_plan(lab), x, w, eps);
     struct lab_expect e = lab_expect(lab, y);
@@ -43,7 +44,7 @@ static bool make(struct lab *lab)
 
 const struct lab_op lab_op_rmsnorm = {
     .name = "rmsnorm",
-    .dims = {"tokens", "cols"},
+    .dims = {"tokens", "cols", "groups"},
     .shapes = shapes,
     .n_shapes = sizeof shapes / sizeof *shapes,
     .make = make,

@@ -1,5 +1,6 @@
 /* Oracle and shapes of RoPE, with the angle in double: at position 10^6 its error is 1e-10. The
- * bound of an element is (|a| + |b|) times 4 u, for positions up to 2^21. */
+ * bound of an element is (|a| + |b|) times 4 u and the magnitude (one more rounding where that is
+ * not 1), for positions up to 2^21. */
 #include "base/hash.h"
 #include "lab/lab.h"
 #include "ops/ops.h"
@@ -16,6 +17,7 @@ static const uint32_t shapes[][LAB_DIMS] = {
 };
 
 static const float scales[] = {1.0f, 0.25f, 1.0f / 3.0f};
+static const float magnitudes[] = {1.0f, 1.1902381f}; /* of all; of those with factors */
 
 static uint32_t position(uint64_t *rng, uint32_t far, uint32_t t)
 {
@@ -37,13 +39,14 @@ static void rotate(const struct turn *turn, const float *x, double *y, double *b
 {
     const struct op_rope_attr *a = turn->attr;
     for (uint32_t i = 0; i < a->dims / 2; i++) {
+        double m = a->magnitude, u = a->magnitude == 1 ? 4 * LAB_U : 5 * LAB_U;
         double angle = (double)turn->pos * a->scale * pow(a->base, -2.0 * i / a->dims) /
                        (turn->factors != NULL ? turn->factors[i] : 1.0);
         uint32_t p = a->half_split != 0 ? i : 2 * i;
         uint32_t q = a->half_split != 0 ? i + a->dims / 2 : 2 * i + 1;
-        y[p] = x[p] * cos(angle) - x[q] * sin(angle);
-        y[q] = x[p] * sin(angle) + x[q] * cos(angle);
-        bound[p] = bound[q] = 4 * LAB_U * (fabs(x[p]) + fabs(x[q]));
+        y[p] = m * (x[p] * cos(angle) - x[q] * sin(angle));
+        y[q] = m * (x[p] * sin(angle) + x[q] * cos(angle));
+        bound[p] = bound[q] = u * m * (fabs(x[p]) + fabs(x[q]));
     }
     for (uint32_t i = a->dims; i < a->head_dim; i++) {
         y[i] = x[i];
@@ -57,7 +60,8 @@ static bool make(struct lab *lab)
                                       .dims = lab_dim(lab, 3),
                                       .half_split = lab_dim(lab, 4),
                                       .base = 1000.0f * (float)lab_dim(lab, 7),
-                                      .scale = scales[lab_dim(lab, 0) % 3]};
+                                      .scale = scales[lab_dim(lab, 0) % 3],
+                                      .magnitude = magnitudes[lab_dim(lab, 5)]};
     uint32_t n = lab_dim(lab, 0), cols = attr.heads * attr.head_dim;
     lab_tokens(lab, n, n);
     uint32_t x = lab_act(lab, "x", n, cols, -2, 2), step = lab_step(lab, 1, 1);

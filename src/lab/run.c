@@ -144,6 +144,8 @@ static bool fill_image(struct bench *b, const struct plan_tensor *tensor,
             uint16_t half = half_from_float(data->values[first + i]);
             memcpy(out + 2 * i, &half, sizeof half);
         }
+    } else if (plan_elem_block(tensor->elem) > 1) {
+        lab_kv_pack(tensor->elem, data->values + first, n, out);
     } else {
         memcpy(out, data->values + first, (size_t)part->data_bytes);
     }
@@ -301,35 +303,49 @@ static void check_outside(const struct plan_tensor *tensor, const struct part *p
     }
 }
 
+/* One tensor as it came back; quantized ones as the floats they stand for. */
+static bool download(struct bench *b, uint32_t id, const struct plan_tensor *tensor, uint8_t *whole,
+                     struct lab_result *result)
+{
+    const struct lab_data *data = lab_data_get(b->lab, id);
+    const struct home *home = &b->homes[id];
+    bool given = data->values != NULL || data->words != NULL;
+    bool blocks = plan_elem_block(tensor->elem) > 1;
+    for (uint32_t i = 0; i < home->n_parts; i++) {
+        const struct part *part = &home->parts[i];
+        uint64_t n = part->rows * tensor->cols;
+        uint8_t *found = arena_alloc(&b->arena, (size_t)part->total, 1);
+        if (found == NULL || !dev_download(b->params->dev, part->buf, 0, found, part->total)) {
+            return false;
+        }
+        check_outside(tensor, part, found, given && data->value == NULL, result);
+        if (blocks) {
+            lab_kv_unpack(tensor->elem, found + part->guard, n, (float *)(void *)whole);
+        } else if (tensor->elem != PLAN_QUANT) {
+            memcpy(whole, found + part->guard, (size_t)part->data_bytes);
+        }
+        whole += blocks ? n * sizeof(float) : tensor->elem != PLAN_QUANT ? part->data_bytes : 0;
+    }
+    return true;
+}
+
 /* Downloads every tensor; results go to the judge. */
 static bool check(struct bench *b, struct lab_result *result, struct lab_sums *sums)
 {
     const struct plan *plan = &b->lab->plan;
     for (uint32_t id = 0; id < plan->n_tensors; id++) {
+        struct plan_tensor tensor = plan->tensors[id];
         const struct lab_data *data = lab_data_get(b->lab, id);
-        const struct home *home = &b->homes[id];
-        const struct plan_tensor *tensor = &plan->tensors[id];
-        if (data == NULL) {
+        uint64_t bytes = plan_elem_block(tensor.elem) > 1
+                             ? tensor.rows * tensor.cols * sizeof(float)
+                             : plan_tensor_bytes(&tensor);
+        uint8_t *whole = arena_alloc(&b->arena, (size_t)bytes + 4, 1);
+        if (data == NULL || whole == NULL || !download(b, id, &tensor, whole, result)) {
             return false;
         }
-        bool given = data->values != NULL || data->words != NULL;
-        uint8_t *whole = arena_alloc(&b->arena, (size_t)plan_tensor_bytes(tensor) + 4, 1);
-        uint64_t at = 0;
-        for (uint32_t i = 0; i < home->n_parts; i++) {
-            const struct part *part = &home->parts[i];
-            uint8_t *found = arena_alloc(&b->arena, (size_t)part->total, 1);
-            if (found == NULL || whole == NULL ||
-                !dev_download(b->params->dev, part->buf, 0, found, part->total)) {
-                return false;
-            }
-            check_outside(tensor, part, found, given && data->value == NULL, result);
-            if (tensor->elem != PLAN_QUANT) {
-                memcpy(whole + at, found + part->guard, (size_t)part->data_bytes);
-                at += part->data_bytes;
-            }
-        }
-        if (data->value != NULL && home->n_parts != 0) {
-            lab_compare(tensor, data, (const uint32_t *)(const void *)whole, result, sums);
+        if (data->value != NULL && b->homes[id].n_parts != 0) {
+            tensor.elem = plan_elem_block(tensor.elem) > 1 ? PLAN_F32 : tensor.elem;
+            lab_compare(&tensor, data, (const uint32_t *)(const void *)whole, result, sums);
         }
     }
     return true;
@@ -416,7 +432,8 @@ bool lab_run(struct lab *lab, const struct lab_run_params *params, struct lab_re
     for (uint32_t id = 0; id < lab->plan.n_tensors; id++) {
         f16 = f16 || (lab->data[id].value != NULL && lab->plan.tensors[id].elem == PLAN_F16);
     }
-    lab_judge(result, &sums, f16 ? 1e-6 : lab->c.op->nmse > 0 ? lab->c.op->nmse : 1e-10);
+    double limit = f16 ? 1e-6 : lab->c.op->nmse > 0 ? lab->c.op->nmse : 1e-10;
+    lab_judge(result, &sums, lab->nmse > 0 ? lab->nmse : limit);
     ok = true;
 fail:
     bench_finish(&b);

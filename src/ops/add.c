@@ -1,4 +1,4 @@
-/* Residual addition. */
+/* Residual addition, and that of a bias: one row for all tokens. */
 #include "ops/ops.h"
 
 #include "gen/add.h"
@@ -6,11 +6,16 @@
 
 enum { GROUP_VALUES = 256 }; /* of one workgroup, in all variants */
 
+static bool is_row(const struct plan *plan, const struct plan_node *node)
+{
+    return plan_get_tensor(plan, node->src[1])->rows == 1;
+}
+
 static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
 {
     const struct plan_tensor *a = plan_get_tensor(plan, node->src[0]);
     out->flop = 1.0 * (double)a->rows * (double)a->cols;
-    out->bytes = 3.0 * ops_bytes(plan, node->src[0]);
+    out->bytes = (is_row(plan, node) ? 2.0 : 3.0) * ops_bytes(plan, node->src[0]);
 }
 
 static const struct ops_variant variants[] = {
@@ -25,7 +30,8 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     if (v == NULL) {
         return false;
     }
-    struct add_push push = {.count = (uint32_t)(x->rows * x->cols)};
+    struct add_push push = {.count = (uint32_t)(x->rows * x->cols),
+                            .cols = is_row(site->plan, node) ? (uint32_t)x->cols : 0};
     struct ops_dispatch dispatch = {
         .kernel = ops_fixed_kernel(site->dev, v->shader),
         .n = 3,
@@ -41,7 +47,7 @@ static bool record(const struct op_site *site, const struct plan_node *node)
 }
 
 const struct op op_def_add = {.name = "add",
-                              .purpose = "sum of two activations",
+                              .purpose = "sum of two activations, or of one and a row",
                               .cost = cost,
                               .record = record,
                               .variants = variants,
@@ -49,5 +55,15 @@ const struct op op_def_add = {.name = "add",
 
 uint32_t op_add(struct plan *plan, uint32_t a, uint32_t b)
 {
-    return ops_add_pair(plan, &op_def_add, "sum", a, b);
+    const struct plan_tensor *x = plan_get_tensor(plan, a), *row = plan_get_tensor(plan, b);
+    bool weight = row->elem == PLAN_QUANT && row->quant == QUANT_F32;
+    if (plan->failed || row->rows != 1 || row->cols != x->cols || (x->rows == 1 && !weight) ||
+        (row->elem != PLAN_F32 && !weight)) {
+        return ops_add_pair(plan, &op_def_add, "sum", a, b);
+    }
+    if (ops_operand(plan, "add", "a", a, PLAN_F32) == NULL) {
+        return PLAN_NONE;
+    }
+    struct plan_node node = {.op = &op_def_add, .n_src = 2, .src = {a, b}, .in_place = 0};
+    return ops_add_result(plan, &node, "biased", x->rows, x->cols);
 }

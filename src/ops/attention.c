@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#define LOG2_E          1.44269504f
 #define PLAIN_WORKGROUP 64
 #define PLAIN_TILE      1024 /* values of q in shared memory, and one register per 64 of them */
 #define LANE_VALUES     64   /* of q, and as many of the result, in a lane's registers */
@@ -173,15 +174,18 @@ static struct dev_kernel *get_kernel(const struct op_site *site, const struct pl
         .specs = {{ATTENTION_SPEC_LOCAL_SIZE, tile->wg},
                   {ATTENTION_SPEC_HEAD_DIM, attr->head_dim},
                   {ATTENTION_SPEC_TILE_HEADS, tile->heads},
-                  {ATTENTION_SPEC_K_F32, tensors[node->src[1]].elem == PLAN_F32},
-                  {ATTENTION_SPEC_V_F32, tensors[node->src[2]].elem == PLAN_F32},
+                  {ATTENTION_SPEC_K_TYPE, ops_cache_type(tensors[node->src[1]].elem)},
+                  {ATTENTION_SPEC_V_TYPE, ops_cache_type(tensors[node->src[2]].elem)},
                   {ATTENTION_SPEC_SPLITS, attr->splits},
                   {ATTENTION_SPEC_GROUP, attr->heads / attr->kv_heads},
                   {ATTENTION_SPEC_S, tile->s},
                   {ATTENTION_SPEC_P, tile->p},
                   {ATTENTION_SPEC_UNROLL, tile->unroll},
-                  {ATTENTION_SPEC_TILE_TOKENS, tile->tokens}},
-        .n_specs = 11,
+                  {ATTENTION_SPEC_TILE_TOKENS, tile->tokens},
+                  {ATTENTION_SPEC_WINDOW, attr->window},
+                  {ATTENTION_SPEC_SOFTCAP, attr->softcap > 0},
+                  {ATTENTION_SPEC_LOCAL, attr->group}},
+        .n_specs = 14,
     };
     bool control = (dev_get_caps(site->dev)->has & DEV_CAP_SUBGROUP_CONTROL) != 0;
     params.subgroup_size = variant->shader->uses_subgroup && control ? tile->s : 0;
@@ -207,7 +211,8 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
                                   .kv_n = (uint32_t)k->rows,
                                   .slots = attr->slots,
                                   .tokens = tokens,
-                                  .scale_log2 = attr->scale * 1.44269504f};
+                                  .scale_log2 = attr->scale * LOG2_E,
+                                  .cap_log2 = attr->softcap * LOG2_E};
     uint64_t items = k->rows * (attr->heads / attr->kv_heads / tile.heads);
     struct dev_dispatch dispatch = {
         .n_binds = 5,
@@ -253,16 +258,18 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     return true;
 }
 
-/* How many entries each token sees is not known to the plan: half of the cache is taken. */
+/* How many entries each token sees is not known to the plan: half of the cache is taken, and no
+ * more than the window. */
 static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
 {
     struct op_attention_attr attr;
     memcpy(&attr, node->attr, sizeof attr);
     const struct plan_tensor *q = &plan->tensors[node->src[0]];
     double entries = 0.5 * attr.slots;
+    entries = attr.window != 0 && attr.window < entries ? attr.window : entries;
     double cache = 0;
     for (uint32_t i = 1; i <= 2; i++) {
-        cache += 0.5 * (double)plan_tensor_bytes(&plan->tensors[node->src[i]]);
+        cache += entries / attr.slots * (double)plan_tensor_bytes(&plan->tensors[node->src[i]]);
     }
     *out = (struct op_cost){
         .flop = 4.0 * (double)q->rows * (double)q->cols * entries,
@@ -283,7 +290,7 @@ const struct op op_def_attention = {
 static bool cache_fits(const struct plan_tensor *cache, const struct op_attention_attr *attr)
 {
     return cache->rows == attr->kv_heads && cache->cols == (uint64_t)attr->slots * attr->head_dim &&
-           (cache->elem == PLAN_F16 || cache->elem == PLAN_F32);
+           ops_is_cache(cache, attr->head_dim);
 }
 
 static bool check(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
@@ -302,7 +309,13 @@ static bool check(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_ca
                    attr->heads, attr->kv_heads);
         return false;
     }
-    if (attr->splits == 0 || attr->splits > OP_MAX_SPLITS || attr->slots % STEP_BLOCK != 0) {
+    if (attr->group > 1 || !(attr->softcap >= 0) || attr->softcap > 1e6f) {
+        ops_refuse(plan, "attention", "%s: cache group %u (0 or 1), softcap %g (0 to 1e6)",
+                   qt->name, attr->group, (double)attr->softcap);
+        return false;
+    }
+    if (attr->splits == 0 || attr->splits > OP_MAX_SPLITS || attr->slots == 0 ||
+        attr->slots % STEP_BLOCK != 0) {
         ops_refuse(plan, "attention", "%s: %u splits (1 to %u), %u slots (a multiple of %d)",
                    qt->name, attr->splits, OP_MAX_SPLITS, attr->slots, STEP_BLOCK);
         return false;

@@ -4,6 +4,7 @@
 
 #include "gen/kv_append.h"
 #include "ops/site.h"
+#include "shaders/common/kv_types.h"
 
 #include <string.h>
 
@@ -16,12 +17,19 @@ static void cost(const struct plan *plan, const struct plan_node *node, struct o
     double values = (double)plan->n_tokens * attr.kv_heads * attr.head_dim;
     double stored = 0;
     for (uint32_t i = 0; i < 2; i++) {
-        stored += plan->tensors[node->dst[i]].elem == PLAN_F16 ? 2.0 : 4.0;
+        const struct plan_tensor *cache = &plan->tensors[node->dst[i]];
+        stored += (double)plan_tensor_bytes(cache) / ((double)cache->rows * (double)cache->cols);
     }
     *out = (struct op_cost){.flop = values, .bytes = values * (2 * sizeof(float) + stored)};
 }
 
 static const struct ops_variant variants[] = {{.name = "plain", .shader = &shader_kv_append}};
+
+/* Two scales share a word, which is changed by atomic operations. */
+static enum dev_access cache_access(enum plan_elem elem)
+{
+    return plan_elem_block(elem) > 1 ? DEV_READ_WRITE : DEV_WRITE;
+}
 
 static bool record_segment(const struct op_site *site, const struct plan_node *node,
                            const struct op_kv_append_attr *attr, uint32_t s)
@@ -33,13 +41,17 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
     if (variant == NULL) {
         return false;
     }
+    enum plan_elem k_elem = plan->tensors[node->dst[0]].elem;
+    enum plan_elem v_elem = plan->tensors[node->dst[1]].elem;
+    uint32_t unit = plan_elem_block(k_elem) + plan_elem_block(v_elem) > 2 ? KV_BLOCK : 2;
     const struct dev_kernel_params params = {
         .shader = variant->shader,
-        .n_specs = 4,
+        .n_specs = 5,
         .specs = {{KV_APPEND_SPEC_LOCAL_SIZE, WORKGROUP},
                   {KV_APPEND_SPEC_HEAD_DIM, attr->head_dim},
-                  {KV_APPEND_SPEC_K_F32, plan->tensors[node->dst[0]].elem == PLAN_F32},
-                  {KV_APPEND_SPEC_V_F32, plan->tensors[node->dst[1]].elem == PLAN_F32}},
+                  {KV_APPEND_SPEC_K_TYPE, ops_cache_type(k_elem)},
+                  {KV_APPEND_SPEC_V_TYPE, ops_cache_type(v_elem)},
+                  {KV_APPEND_SPEC_LOCAL, attr->group}},
     };
     struct kv_append_push push = {.kv_heads = attr->kv_heads,
                                   .kv0 = (uint32_t)k->row0,
@@ -50,7 +62,7 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
         .n_binds = 5,
         .push = &push,
         .push_bytes = sizeof push,
-        .groups = {(uint32_t)size_div_up(k->rows * (attr->head_dim / 2), WORKGROUP),
+        .groups = {(uint32_t)size_div_up(k->rows * (attr->head_dim / unit), WORKGROUP),
                    (uint32_t)plan->tensors[node->src[0]].rows, 1},
         .label = "kv_append",
     };
@@ -58,9 +70,9 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
     dispatch.binds[KV_APPEND_BIND_V] = ops_bind(site, node->src[1], DEV_READ);
     dispatch.binds[KV_APPEND_BIND_STEPS] = ops_bind(site, node->src[2], DEV_READ);
     dispatch.binds[KV_APPEND_BIND_K_CACHE] =
-        (struct dev_bind){k->buf, k->offset, k->bytes, DEV_WRITE};
+        (struct dev_bind){k->buf, k->offset, k->bytes, cache_access(k_elem)};
     dispatch.binds[KV_APPEND_BIND_V_CACHE] =
-        (struct dev_bind){v->buf, v->offset, v->bytes, DEV_WRITE};
+        (struct dev_bind){v->buf, v->offset, v->bytes, cache_access(v_elem)};
     return dispatch.kernel != NULL && dev_cmd_dispatch(site->cmd, &dispatch);
 }
 
@@ -100,7 +112,7 @@ const struct op op_def_kv_append = {
 static bool cache_fits(const struct plan_tensor *cache, const struct op_kv_append_attr *attr)
 {
     return cache->rows == attr->kv_heads && cache->cols == (uint64_t)attr->slots * attr->head_dim &&
-           (cache->elem == PLAN_F16 || cache->elem == PLAN_F32);
+           ops_is_cache(cache, attr->head_dim);
 }
 
 void op_kv_append(struct plan *plan, uint32_t k, uint32_t v, uint32_t k_cache, uint32_t v_cache,
@@ -118,6 +130,10 @@ void op_kv_append(struct plan *plan, uint32_t k, uint32_t v, uint32_t k_cache, u
     if (attr->head_dim == 0 || attr->head_dim % 2 != 0 || attr->head_dim > OP_MAX_HEAD_DIM) {
         ops_refuse(plan, "kv_append", "%s: head_dim %u is not an even number up to %u", kt->name,
                    attr->head_dim, OP_MAX_HEAD_DIM);
+        return;
+    }
+    if (attr->group > 1) {
+        ops_refuse(plan, "kv_append", "%s: cache group %u, must be 0 or 1", kt->name, attr->group);
         return;
     }
     if (cols == 0 || kt->cols != cols || vt->cols != cols || kt->rows != vt->rows ||

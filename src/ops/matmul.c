@@ -5,114 +5,34 @@
 
 #include "gen/matmul.h"
 #include "gen/tables.h"
+#include "ops/matmul_tile.h"
 #include "ops/site.h"
 #include "ops/weight.h"
 
-enum kernel { LANES, SUBGROUP, PLAIN_GEMV, PLAIN_GEMM, KERNELS };
-
-static const struct ops_variant variants[KERNELS] = {
-    [LANES] = {.name = "lanes",
-               .needs = DEV_CAP_CPU | DEV_CAP_SHUFFLE | DEV_CAP_TEXEL,
-               .min_subgroup = 4,
-               .max_subgroup = 16,
-               .by_quant = shaders_matmul_lanes,
-               .tunables = {{"rows", {4, 8}}, {"group", {1, 2, 4, 8}}, {"tokens", {1, 2, 4, 8}}}},
-    [SUBGROUP] = {.name = "subgroup",
-                  .needs = DEV_CAP_SUBGROUP,
-                  .max_tokens = 16,
-                  .by_quant = shaders_matmul_subgroup,
-                  .tunables = {{"rows", {1, 2, 4}},
-                               {"local", {32, 64, 128, 256, 512}},
-                               {"tokens", {1, 2, 4, 8}}}},
-    [PLAIN_GEMV] = {.name = "plain_gemv",
-                    .max_tokens = 4,
-                    .by_quant = shaders_matmul_plain_gemv,
-                    .tunables = {{"tokens", {1, 2, 4}}}},
-    [PLAIN_GEMM] = {.name = "plain_gemm", .by_quant = shaders_matmul_plain_gemm},
+static const struct ops_variant variants[MATMUL_KERNELS] = {
+    [MATMUL_LANES] = {.name = "lanes",
+                      .needs = DEV_CAP_CPU | DEV_CAP_SHUFFLE | DEV_CAP_TEXEL,
+                      .min_subgroup = 4,
+                      .max_subgroup = 16,
+                      .by_quant = shaders_matmul_lanes,
+                      .tunables = {{"rows", {4, 8}},
+                                   {"group", {1, 2, 4, 8}},
+                                   {"tokens", {1, 2, 4, 8}}}},
+    [MATMUL_SUBGROUP] = {.name = "subgroup",
+                         .needs = DEV_CAP_SUBGROUP,
+                         .max_tokens = 16,
+                         .by_quant = shaders_matmul_subgroup,
+                         .tunables = {{"rows", {1, 2, 4}},
+                                      {"local", {32, 64, 128, 256, 512}},
+                                      {"tokens", {1, 2, 4, 8}}}},
+    [MATMUL_GEMV] = {.name = "plain_gemv",
+                     .max_tokens = 4,
+                     .by_quant = shaders_matmul_plain_gemv,
+                     .tunables = {{"tokens", {1, 2, 4}}}},
+    [MATMUL_GEMM] = {.name = "plain_gemm", .by_quant = shaders_matmul_plain_gemm},
 };
 
-enum {
-    LANES_GEMV_ROWS = 8, /* row blocks of an invocation; subgroups of a group */
-    LANES_GEMV_GROUP = 2,
-    LANES_GEMM_ROWS = 4, /* with 8 tokens, as many sums as registers hold */
-    LANES_GEMM_GROUP = 4,
-    SUBGROUP_LOCAL = 128,
-    SUBGROUP_ROWS = 2,
-    GEMM_LOCAL = 256, /* fixed in the shader; a device may allow as few as 128 */
-    BATCH_STEP = 64,  /* tokens: keeps offsets of batches aligned to 256 bytes */
-};
-
-/* How a kernel is specialized, and what one work group makes. */
-struct tile {
-    uint32_t local, spec_rows; /* 0: fixed in the shader */
-    uint32_t rows, tokens;
-    bool quads; /* lanes: rows are stored in fours */
-};
-
-static uint32_t token_tile(uint64_t tokens, uint32_t most)
-{
-    uint32_t tile = 1;
-    while (tile < most && tile < tokens) {
-        tile *= 2;
-    }
-    return tile;
-}
-
-/* What is taken where nothing was measured, in the order of the tunables. */
-static void set_defaults(enum kernel kernel, uint64_t tokens, uint32_t *values)
-{
-    bool one = tokens == 1;
-    switch (kernel) {
-    case LANES:
-        values[0] = one ? LANES_GEMV_ROWS : LANES_GEMM_ROWS;
-        values[1] = one ? LANES_GEMV_GROUP : LANES_GEMM_GROUP;
-        values[2] = token_tile(tokens, 8);
-        break;
-    case SUBGROUP:
-        values[0] = SUBGROUP_ROWS;
-        values[1] = SUBGROUP_LOCAL;
-        values[2] = token_tile(tokens, 8);
-        break;
-    default:
-        values[0] = token_tile(tokens, 4);
-        break;
-    }
-}
-
-static struct tile make_tile(enum kernel kernel, const struct dev_caps *caps,
-                             const uint32_t *values)
-{
-    uint32_t size = caps->subgroup_size, local;
-    switch (kernel) {
-    case LANES:
-        local = size * values[1];
-        return (struct tile){local, values[0], local * values[0], values[2], false};
-    case SUBGROUP:
-        local = values[1] > size ? values[1] : size;
-        return (struct tile){local, values[0], local / size * values[0], values[2], false};
-    case PLAIN_GEMV:
-        return (struct tile){0, 0, 4, values[0], false};
-    default:
-        return (struct tile){0, 0, 64, 64, false};
-    }
-}
-
-static struct tile get_tile(const struct op_site *site, const struct ops_need *need,
-                            enum kernel kernel)
-{
-    const struct dev_caps *caps = dev_get_caps(site->dev);
-    uint32_t values[OPS_MAX_TUNABLES];
-    set_defaults(kernel, need->tokens, values);
-    if (ops_tuned_get(site, need, &variants[kernel], values)) {
-        struct tile tile = make_tile(kernel, caps, values);
-        if (tile.local <= caps->max_workgroup_invocations &&
-            tile.local <= caps->max_workgroup_size[0]) {
-            return tile;
-        }
-        set_defaults(kernel, need->tokens, values);
-    }
-    return make_tile(kernel, caps, values);
-}
+enum { BATCH_STEP = 64 }; /* tokens: keeps offsets of batches aligned to 256 bytes */
 
 /* A call of the op on one device. */
 struct call {
@@ -127,47 +47,10 @@ struct call {
 static struct ops_need get_need(const struct call *call, const struct plan_node *node,
                                 const struct op_segment *segment)
 {
-    const struct dev_caps *caps = dev_get_caps(call->site->dev);
-    uint64_t x_texels = call->tokens * call->w->cols / 4;
-    bool lanes = segment->layout->lanes == caps->subgroup_size &&
-                 segment->layout->bytes / 16 <= caps->max_texel_elements &&
-                 x_texels <= caps->max_texel_elements;
-    bool gemm =
-        caps->max_workgroup_invocations >= GEMM_LOCAL && caps->max_workgroup_size[0] >= GEMM_LOCAL;
-    return (struct ops_need){.op = node->op,
-                             .tokens = call->tokens,
-                             .quant = call->w->quant,
-                             .unfit = (lanes ? 0 : 1u << LANES) | (gemm ? 0 : 1u << PLAIN_GEMM),
-                             .why = gemm ? "weights are not interleaved for it, or beyond texel "
-                                           "buffers"
-                                         : "weights are not interleaved for it, or the device "
-                                           "allows no workgroup of 256"};
-}
-
-static struct dev_kernel *get_kernel(struct dev *dev, enum kernel kernel, const struct tile *tile,
-                                     enum quant_id quant)
-{
-    uint32_t size = dev_get_caps(dev)->subgroup_size;
-    struct dev_kernel_params params = {.shader = variants[kernel].by_quant[quant]};
-    if (kernel == LANES || kernel == SUBGROUP) {
-        params.subgroup_size = size;
-        params.specs[0].id = 0;
-        params.specs[0].value = tile->local;
-        params.specs[1].id = MATMUL_SPEC_ROWS;
-        params.specs[1].value = tile->spec_rows;
-        params.n_specs = 2;
-    }
-    if (kernel == LANES) {
-        params.specs[params.n_specs].id = MATMUL_SPEC_S;
-        params.specs[params.n_specs++].value = size;
-        params.specs[params.n_specs].id = MATMUL_SPEC_QUADS;
-        params.specs[params.n_specs++].value = tile->quads;
-    }
-    if (kernel != PLAIN_GEMM) {
-        params.specs[params.n_specs].id = MATMUL_SPEC_TOKENS;
-        params.specs[params.n_specs++].value = tile->tokens;
-    }
-    return dev_kernel_get(dev, &params);
+    struct ops_need need = {.op = node->op, .tokens = call->tokens, .quant = call->w->quant};
+    need.unfit = ops_matmul_unfit(dev_get_caps(call->site->dev), segment->layout,
+                                  call->tokens * call->w->cols / 4, &need.why);
+    return need;
 }
 
 static struct matmul_push get_push(const struct call *call, const struct op_segment *segment,
@@ -205,12 +88,12 @@ static bool record_segment(const struct call *call, const struct plan_node *node
     if (variant == NULL) {
         return false;
     }
-    enum kernel kernel = (enum kernel)ops_variant_index(node->op, variant);
-    struct tile tile = get_tile(call->site, &need, kernel);
+    enum matmul_kernel kernel = (enum matmul_kernel)ops_variant_index(node->op, variant);
+    struct matmul_tile tile = ops_matmul_tile(call->site, &need, kernel);
     struct matmul_push push = get_push(call, segment, n);
     tile.quads = (push.rows | push.row0 | push.stride) % 4 == 0;
     struct dev_dispatch dispatch = {
-        .kernel = get_kernel(dev, kernel, &tile, segment->layout->id),
+        .kernel = ops_matmul_kernel(dev, kernel, &tile, variant->by_quant[segment->layout->id]),
         .n_binds = 4,
         .push = &push,
         .push_bytes = sizeof push,
@@ -285,7 +168,7 @@ const struct op op_def_matmul = {.name = "matmul",
                                  .cost = cost,
                                  .record = record,
                                  .variants = variants,
-                                 .n_variants = KERNELS};
+                                 .n_variants = MATMUL_KERNELS};
 
 uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x)
 {

@@ -13,8 +13,9 @@
  * is STEP_TOKEN_CHAINED. */
 uint32_t op_embed(struct plan *plan, uint32_t weight, uint32_t step, uint32_t ids_in);
 
-/* y = x / sqrt(mean(x^2) + eps) * w, each row by itself (Zhang & Sennrich 2019). w: F32 [1][cols].
- */
+/* y = x / sqrt(mean(x^2) + eps) * w, each row by itself (Zhang & Sennrich 2019). w: F32 [1][cols];
+ * where it has fewer columns than x, which it must divide, each group of as many is normalised
+ * alone (the heads of q and k). */
 uint32_t op_rmsnorm(struct plan *plan, uint32_t x, uint32_t w, float eps);
 
 /* y[t][r] = sum_k w[r][k] * x[t][k] (+ residual[t][r], PLAN_NONE: none). f32 accumulation.
@@ -24,20 +25,27 @@ struct op_matmul_attr {
 };
 uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x);
 
-/* y = a + b. */
+/* y = a + b. b may be one row, an activation or an F32 weight, which every row of a gets (bias). */
 uint32_t op_add(struct plan *plan, uint32_t a, uint32_t b);
 
 /* y = silu(gate) * up, silu(v) = v / (1 + exp(-v)) (Shazeer 2020). */
 uint32_t op_swiglu(struct plan *plan, uint32_t gate, uint32_t up);
 
+/* y = gelu(gate) * up, gelu in its tanh form (Hendrycks & Gimpel 2016). */
+uint32_t op_geglu(struct plan *plan, uint32_t gate, uint32_t up);
+
+/* y = scale * x, or softcap * tanh(scale * x / softcap) where softcap is not 0. */
+uint32_t op_scale(struct plan *plan, uint32_t x, float scale, float softcap);
+
 /* Rotary embedding of x [tokens][heads * head_dim] at positions step.pos[t] (Su et al. 2021).
  * The first `dims` of each head are rotated, in pairs (2i, 2i+1) or, when half_split, (i,
  * i+dims/2), by the angle pos * scale * base^(-2i/dims) / factor[i]; factors: F32 [1][dims/2]
- * weight or PLAN_NONE (all 1). `scale` is 1/linear scaling factor. */
+ * weight or PLAN_NONE (all 1). `scale` is 1/linear scaling factor; sine and cosine are multiplied
+ * by `magnitude` (1 but for some long contexts). */
 struct op_rope_attr {
     uint32_t heads, head_dim, dims;
     uint32_t half_split; /* 0 interleaved (llama), 1 half-split (NeoX) */
-    float base, scale;
+    float base, scale, magnitude;
 };
 uint32_t op_rope(struct plan *plan, uint32_t x, uint32_t step, uint32_t factors,
                  const struct op_rope_attr *attr);
@@ -46,9 +54,11 @@ uint32_t op_rope(struct plan *plan, uint32_t x, uint32_t step, uint32_t factors,
 #define OP_MAX_SPLITS   64
 
 /* Writes k and v [tokens][kv_heads * head_dim] to slot step.slot[t] of the caches
- * [kv_heads][slots][head_dim] (f16 or f32 each). */
+ * [kv_heads][slots][head_dim] (f16 or f32 each). group: 0, or 1 for caches of layers with a sliding
+ * window: which slots and which block table of the step buffer (step.h) count. */
 struct op_kv_append_attr {
     uint32_t kv_heads, head_dim, slots;
+    uint32_t group;
 };
 void op_kv_append(struct plan *plan, uint32_t k, uint32_t v, uint32_t k_cache, uint32_t v_cache,
                   uint32_t step, const struct op_kv_append_attr *attr);
@@ -57,10 +67,15 @@ void op_kv_append(struct plan *plan, uint32_t k, uint32_t v, uint32_t k_cache, u
  * entry i lies in slot table[seq][i / STEP_BLOCK] * STEP_BLOCK + i % STEP_BLOCK. Online softmax
  * (Milakov & Gimelshein 2018): no score matrix. q: [tokens][heads * head_dim]; heads are grouped:
  * head h uses KV head h / (heads / kv_heads). splits > 1 (decode): each KV head's entries are cut
- * into `splits` parts whose partial results a second node (attn_merge) joins. */
+ * into `splits` parts whose partial results a second node (attn_merge) joins.
+ * window (0: none): only the last `window` of those entries are seen, the token's own included;
+ * blocks before them are not visited. softcap (0: none): a score becomes
+ * softcap * tanh(score / softcap), score = scale * q K^T. group as for KV append. */
 struct op_attention_attr {
     uint32_t heads, kv_heads, head_dim, slots, splits;
     float scale;
+    float softcap;
+    uint32_t window, group;
 };
 uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
                       uint32_t step, const struct op_attention_attr *attr);
@@ -75,6 +90,39 @@ uint32_t op_rows(struct plan *plan, uint32_t x, uint32_t step);
 /* ids[i] = index of the largest value of row i of the logits (lowest index on ties; NaN never
  * wins). Result: a PLAN_IDS_OUT tensor. */
 uint32_t op_argmax(struct plan *plan, uint32_t logits);
+
+#define OP_MAX_EXPERTS 512
+
+/* The `used` experts with the largest logits [tokens][experts] of each token, in that order; of
+ * equal ones the lowest, and NaN is behind every number, so that ids are always experts. Weights:
+ * softmax over all experts (Shazeer et al. 2017); `normalise`: divided by their sum, as in Mixtral
+ * (Jiang et al. 2024). They are NaN where one of the logits is, or where the largest is infinite.
+ * Both results have the shape [tokens][used]; ids are u32. */
+struct op_router_attr {
+    uint32_t used, normalise;
+};
+struct op_routes {
+    uint32_t ids, weights;
+};
+struct op_routes op_router(struct plan *plan, uint32_t logits, const struct op_router_attr *attr);
+
+/* For i = t * used + j, a pair of token and expert: y[i][r] = sum_k w[ids[t][j]][r][k] * x[..][k].
+ * w: [experts * rows][cols]; x has a row for each token (t) or for each pair (i). Where there
+ * are more pairs than experts it adds expert_lists, once for the same ids. src: w, x, ids, lists.
+ */
+struct op_matmul_experts_attr {
+    uint32_t experts;
+    uint32_t most_tokens; /* of a dispatch, a multiple of 64; 0: as many as bindings may hold */
+};
+uint32_t op_matmul_experts(struct plan *plan, const char *name, uint32_t w, uint32_t x,
+                           uint32_t ids, uint32_t n_experts);
+
+/* Pairs by expert, each in ascending order: u32 [experts + 1] first entries of each expert, then
+ * the pairs; op_matmul_experts adds it by itself. */
+uint32_t op_expert_lists(struct plan *plan, uint32_t ids, uint32_t n_experts);
+
+/* out[t] = sum_j weights[t][j] * y[t * used + j], in the order of j. */
+uint32_t op_experts_sum(struct plan *plan, uint32_t y, uint32_t weights);
 
 /* Marks a matmul's result as the logits of the plan (role PLAN_LOGITS). */
 void op_logits(struct plan *plan, uint32_t x);

@@ -1,4 +1,5 @@
-/* RMSNorm: builder, cost, recording. */
+/* RMSNorm: builder, cost, recording. Groups of columns that are normalised alone are rows of their
+ * own to the kernels. */
 #include "ops/ops.h"
 
 #include "gen/rmsnorm.h"
@@ -30,16 +31,18 @@ static bool record(const struct op_site *site, const struct plan_node *node)
 {
     const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
     const struct attr *attr = (const void *)node->attr;
-    const struct ops_variant *v = ops_pick_texel(site, node, x);
+    uint64_t cols = plan_get_tensor(site->plan, node->src[1])->cols;
+    const struct plan_tensor groups = {.rows = x->rows * (x->cols / cols), .cols = cols};
+    const struct ops_variant *v = ops_pick_texel(site, node, &groups);
     if (v == NULL) {
         return false;
     }
     struct rmsnorm_push push = {
-        .cols = (uint32_t)x->cols, .rows = (uint32_t)x->rows, .eps = attr->eps};
+        .cols = (uint32_t)cols, .rows = (uint32_t)groups.rows, .eps = attr->eps};
     struct ops_dispatch dispatch = {
         .kernel = v->shader == &shader_rmsnorm_lanes
                       ? ops_lanes_kernel(site->dev, v->shader)
-                      : ops_loop_kernel(site, node, v, x->rows, x->cols),
+                      : ops_loop_kernel(site, node, v, groups.rows, cols),
         .n = 3,
         .tensors = {[RMSNORM_BIND_X] = node->src[0],
                     [RMSNORM_BIND_W] = node->src[1],
@@ -49,7 +52,7 @@ static bool record(const struct op_site *site, const struct plan_node *node)
                    [RMSNORM_BIND_Y] = DEV_WRITE},
         .push = &push,
         .push_bytes = sizeof push,
-        .groups = x->rows,
+        .groups = groups.rows,
         .label = "rmsnorm",
     };
     return ops_record(site, &dispatch);
@@ -69,9 +72,10 @@ uint32_t op_rmsnorm(struct plan *plan, uint32_t x, uint32_t w, float eps)
     if (in == NULL || weight == NULL) {
         return PLAN_NONE;
     }
-    if (weight->quant != QUANT_F32 || weight->rows != 1 || weight->cols != in->cols) {
-        return ops_refuse(plan, "rmsnorm", "weight %s is not F32 [%llu]", weight->name,
-                          (unsigned long long)in->cols);
+    if (weight->quant != QUANT_F32 || weight->rows != 1 || weight->cols == 0 ||
+        in->cols % weight->cols != 0) {
+        return ops_refuse(plan, "rmsnorm", "weight %s is not F32 [%llu] or a part of it",
+                          weight->name, (unsigned long long)in->cols);
     }
     struct plan_node node = {
         .op = &op_def_rmsnorm, .n_src = 2, .src = {x, w}, .in_place = PLAN_NONE};

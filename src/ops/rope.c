@@ -33,6 +33,7 @@ static bool record(const struct op_site *site, const struct plan_node *node)
         .ratio_lo = (float)(ratio - (double)(float)ratio),
         .scale_hi = (float)scale,
         .scale_lo = (float)(scale - (double)(float)scale),
+        .magnitude = attr->magnitude,
     };
     const struct ops_variant *v = ops_pick_any(site, node);
     if (v == NULL) {
@@ -78,9 +79,10 @@ uint32_t op_rope(struct plan *plan, uint32_t x, uint32_t step, uint32_t factors,
             plan, "rope", "%s has %llu columns, %u heads of %u with %u rotated do not fit",
             in->name, (unsigned long long)in->cols, attr->heads, attr->head_dim, attr->dims);
     }
-    if (!(attr->base > 0 && isfinite(attr->base) && isfinite(attr->scale))) {
-        return ops_refuse(plan, "rope", "base %g, scale %g", (double)attr->base,
-                          (double)attr->scale);
+    if (!(attr->base > 0 && isfinite(attr->base) && isfinite(attr->scale) && attr->magnitude > 0 &&
+          isfinite(attr->magnitude))) {
+        return ops_refuse(plan, "rope", "base %g, scale %g, magnitude %g", (double)attr->base,
+                          (double)attr->scale, (double)attr->magnitude);
     }
     if (factors != PLAN_NONE) {
         const struct plan_tensor *f = ops_operand(plan, "rope", "factors", factors, PLAN_QUANT);

@@ -1,6 +1,8 @@
 /* The parts that builders and recorders of ops share. */
 #include "ops/site.h"
 
+#include "shaders/common/kv_types.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,6 +88,15 @@ uint32_t ops_add_result(struct plan *plan, struct plan_node *node, const char *n
     return plan_add_node(plan, node) != PLAN_NONE ? node->dst[0] : PLAN_NONE;
 }
 
+uint32_t ops_add_words(struct plan *plan, const char *name, uint64_t rows, uint64_t cols)
+{
+    uint32_t id = plan_add_act(plan, name, rows, cols);
+    if (id != PLAN_NONE) {
+        plan->tensors[id].elem = PLAN_U32;
+    }
+    return id;
+}
+
 uint32_t ops_refuse(struct plan *plan, const char *op, const char *fmt, ...)
 {
     char text[256];
@@ -150,6 +161,20 @@ bool ops_record(const struct op_site *site, const struct ops_dispatch *dispatch)
 double ops_bytes(const struct plan *plan, uint32_t tensor)
 {
     return (double)plan_tensor_bytes(plan_get_tensor(plan, tensor));
+}
+
+bool ops_is_cache(const struct plan_tensor *tensor, uint32_t head_dim)
+{
+    return tensor->role == PLAN_KV && tensor->elem != PLAN_U32 && tensor->elem != PLAN_QUANT &&
+           head_dim % plan_elem_block(tensor->elem) == 0;
+}
+
+uint32_t ops_cache_type(enum plan_elem elem)
+{
+    return elem == PLAN_F32    ? KV_F32
+           : elem == PLAN_Q8_0 ? KV_Q8_0
+           : elem == PLAN_Q4_0 ? KV_Q4_0
+                               : KV_F16;
 }
 
 uint32_t ops_add_pair(struct plan *plan, const struct op *op, const char *name, uint32_t a,

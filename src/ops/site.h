@@ -26,6 +26,9 @@ struct dev_kernel *ops_fixed_kernel(struct dev *dev, const struct dev_shader *sh
 uint32_t ops_add_result(struct plan *plan, struct plan_node *node, const char *name, uint64_t rows,
                         uint64_t cols);
 
+/* New u32 activation, named as by plan_add_act. */
+uint32_t ops_add_words(struct plan *plan, const char *name, uint64_t rows, uint64_t cols);
+
 /* Builder of an op on two activations of one shape, element by element; the result may take the
  * place of the first. */
 uint32_t ops_add_pair(struct plan *plan, const struct op *op, const char *name, uint32_t a,
@@ -37,6 +40,10 @@ const struct plan_tensor *ops_operand(struct plan *plan, const char *op, const c
                                       uint32_t id, enum plan_elem elem);
 /* Logs "op: <text>" for a shape that does not fit and marks the plan as failed. */
 uint32_t ops_refuse(struct plan *plan, const char *op, const char *fmt, ...) LOG_PRINTF(3, 4);
+
+/* A KV cache of a type that kernels read, its heads whole blocks; and what they call the type. */
+bool ops_is_cache(const struct plan_tensor *tensor, uint32_t head_dim);
+uint32_t ops_cache_type(enum plan_elem elem);
 
 /* The variant for a node whose rows are those of `x`; "lanes" rows read x as a texel buffer. */
 const struct ops_variant *ops_pick_texel(const struct op_site *site, const struct plan_node *node,

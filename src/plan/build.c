@@ -39,12 +39,34 @@ static uint32_t fail(struct plan *plan)
     return PLAN_NONE;
 }
 
+static const struct {
+    const char *name;
+    uint32_t block, bytes; /* values and bytes of a block */
+} ELEMS[] = {
+    [PLAN_F32] = {"f32", 1, 4},     [PLAN_F16] = {"f16", 1, 2},     [PLAN_U32] = {"u32", 1, 4},
+    [PLAN_QUANT] = {"quant", 1, 1}, [PLAN_Q8_0] = {"q8_0", 32, 34}, [PLAN_Q4_0] = {"q4_0", 32, 18},
+};
+
+const char *plan_elem_name(enum plan_elem elem)
+{
+    return ELEMS[elem].name;
+}
+
+uint32_t plan_elem_block(enum plan_elem elem)
+{
+    return ELEMS[elem].block;
+}
+
+bool plan_elem_bytes(enum plan_elem elem, uint64_t n, uint64_t *bytes)
+{
+    return size_mul(n / ELEMS[elem].block, ELEMS[elem].bytes, bytes);
+}
+
 static bool tensor_size(const struct plan_tensor *tensor, uint64_t *bytes)
 {
-    static const uint32_t ELEM_BYTES[] = {
-        [PLAN_F32] = 4, [PLAN_F16] = 2, [PLAN_U32] = 4, [PLAN_QUANT] = 1};
-    return size_mul(tensor->rows, tensor->cols, bytes) &&
-           size_mul(*bytes, ELEM_BYTES[tensor->elem], bytes);
+    return tensor->cols % ELEMS[tensor->elem].block == 0 &&
+           size_mul(tensor->rows, tensor->cols, bytes) &&
+           plan_elem_bytes(tensor->elem, *bytes, bytes);
 }
 
 uint64_t plan_tensor_bytes(const struct plan_tensor *tensor)
@@ -60,7 +82,9 @@ uint32_t plan_add_tensor(struct plan *plan, const struct plan_tensor *tensor)
         return PLAN_NONE;
     }
     if (tensor->rows == 0 || tensor->cols == 0 || !tensor_size(tensor, &bytes)) {
-        log_error(plan->log, "plan: tensor %s: size %llu x %llu is empty or does not fit 64 bits",
+        log_error(plan->log,
+                  "plan: tensor %s: size %llu x %llu is empty, no whole blocks or does not fit "
+                  "64 bits",
                   tensor->name, (unsigned long long)tensor->rows, (unsigned long long)tensor->cols);
         return fail(plan);
     }

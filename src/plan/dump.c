@@ -8,17 +8,8 @@
 
 static const char *elem_name(const struct plan_tensor *tensor)
 {
-    switch (tensor->elem) {
-    case PLAN_F32:
-        return "f32";
-    case PLAN_F16:
-        return "f16";
-    case PLAN_U32:
-        return "u32";
-    case PLAN_QUANT:
-        return quant_get(tensor->quant)->name;
-    }
-    return "?";
+    return tensor->elem == PLAN_QUANT ? quant_get(tensor->quant)->name
+                                      : plan_elem_name(tensor->elem);
 }
 
 static void add_tensor(const struct plan *plan, uint32_t id, struct str *out)

@@ -41,7 +41,14 @@ enum plan_role {
     PLAN_LOGITS,  /* f32 [n_out][vocab], read by the host */
 };
 
-enum plan_elem { PLAN_F32, PLAN_F16, PLAN_U32, PLAN_QUANT /* weights: see `quant` */ };
+enum plan_elem {
+    PLAN_F32,
+    PLAN_F16,
+    PLAN_U32,
+    PLAN_QUANT, /* weights: see `quant` */
+    PLAN_Q8_0,  /* KV caches in blocks of 32 values along head_dim: shaders/common/kv_types.h */
+    PLAN_Q4_0,
+};
 
 struct plan_tensor {
     char name[48]; /* "blk.3.attn_norm" */
@@ -98,6 +105,10 @@ struct plan {
 };
 
 /* ---- build.c ---- */
+const char *plan_elem_name(enum plan_elem elem); /* "f16" */
+uint32_t plan_elem_block(enum plan_elem elem);   /* values that lie together: 32 or 1 */
+/* Bytes of n values, a multiple of the block; not of weights. False: they do not fit 64 bits. */
+bool plan_elem_bytes(enum plan_elem elem, uint64_t n, uint64_t *bytes);
 void plan_init(struct plan *plan, struct log *log, uint32_t n_tokens, uint32_t n_out,
                uint32_t n_layers);
 void plan_finish(struct plan *plan);

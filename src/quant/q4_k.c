@@ -9,34 +9,6 @@
 
 enum { COLS = 256, BYTES = 144, GROUP = 32, GROUPS = 8, OFF_SCALE = 4, OFF_Q = 16 };
 
-/* Bytes 0-3: sc 0-3 and, in the two top bits, those of sc 4-7; bytes 4-7 the same for m; bytes
- * 8-11: low 4 bits of sc 4-7, then of m 4-7. */
-static void split_scales(const uint8_t *s, uint8_t sc[GROUPS], uint8_t m[GROUPS])
-{
-    for (unsigned g = 0; g < 4; g++) {
-        sc[g] = s[g] & 63;
-        m[g] = s[g + 4] & 63;
-        sc[g + 4] = (uint8_t)((s[g + 8] & 15) | (s[g] >> 6) << 4);
-        m[g + 4] = (uint8_t)(s[g + 8] >> 4 | (s[g + 4] >> 6) << 4);
-    }
-}
-
-static void join_scales(const uint8_t sc[GROUPS], const uint8_t m[GROUPS], uint8_t *s)
-{
-    for (unsigned g = 0; g < 4; g++) {
-        s[g] = (uint8_t)(sc[g] | (sc[g + 4] >> 4) << 6);
-        s[g + 4] = (uint8_t)(m[g] | (m[g + 4] >> 4) << 6);
-        s[g + 8] = (uint8_t)((sc[g + 4] & 15) | (m[g + 4] & 15) << 4);
-    }
-}
-
-/* Two statements, so that no compiler may fuse them: the reference rounds twice. */
-static float value(float scale, float offset, unsigned q)
-{
-    float v = scale * (float)q;
-    return v - offset;
-}
-
 static void decode(const uint8_t *blocks, float *out, size_t n)
 {
     for (size_t b = 0; b < n / COLS; b++, out += COLS) {
@@ -48,7 +20,7 @@ static void decode(const uint8_t *blocks, float *out, size_t n)
             const uint8_t *q = block + OFF_Q + g / 2 * GROUP;
             float scale = d * (float)sc[g], offset = dmin * (float)m[g];
             for (size_t i = 0; i < GROUP; i++) {
-                out[g * GROUP + i] = value(scale, offset, q[i] >> g % 2 * 4 & 15u);
+                out[g * GROUP + i] = value_minus(scale, offset, q[i] >> g % 2 * 4 & 15u);
             }
         }
     }
@@ -80,22 +52,16 @@ static void unpack(const uint8_t *const planes[QUANT_PLANES], size_t cols, float
         uint32_t word = load_u32(planes[0] + c / 8 * 4);
         float scale = half_to_float((uint16_t)dd) * (float)scales[g];
         float offset = half_to_float((uint16_t)(dd >> 16)) * (float)scales[GROUPS + g];
-        out[c] = value(scale, offset, word >> c % 8 * 4 & 15u);
+        out[c] = value_minus(scale, offset, word >> c % 8 * 4 & 15u);
     }
 }
 
-/* Each group spans [low, low + 15 * step], low <= 0; steps and lows are rounded to 6 bits. */
+/* Steps and minima of the groups are rounded to 6 bits. */
 static void encode_block(const float *x, uint8_t *block)
 {
     float step[GROUPS], low[GROUPS], top_step = 0, top_low = 0;
     for (size_t g = 0; g < GROUPS; g++) {
-        float min = 0, max = x[g * GROUP];
-        for (size_t i = 0; i < GROUP; i++) {
-            min = fminf(min, x[g * GROUP + i]);
-            max = fmaxf(max, x[g * GROUP + i]);
-        }
-        low[g] = -min;
-        step[g] = fmaxf(max - min, 0) / 15;
+        fit_range(x + g * GROUP, GROUP, 15, &step[g], &low[g]);
         top_step = fmaxf(top_step, step[g]);
         top_low = fmaxf(top_low, low[g]);
     }
@@ -104,15 +70,12 @@ static void encode_block(const float *x, uint8_t *block)
     float d = load_half(block), dmin = load_half(block + 2);
     uint8_t sc[GROUPS], m[GROUPS];
     memset(block + OFF_Q, 0, BYTES - OFF_Q);
-    for (size_t g = 0; g < GROUPS; g++) {
-        sc[g] = (uint8_t)(d > 0 ? fminf(roundf(step[g] / d), 63) : 0);
-        m[g] = (uint8_t)(dmin > 0 ? fminf(roundf(low[g] / dmin), 63) : 0);
-        float scale = d * (float)sc[g], offset = dmin * (float)m[g];
-        for (size_t i = 0; i < GROUP; i++) {
-            float q = scale > 0 ? roundf((x[g * GROUP + i] + offset) / scale) : 0;
-            unsigned bits = (unsigned)fminf(fmaxf(q, 0), 15);
-            block[OFF_Q + g / 2 * GROUP + i] |= (uint8_t)(bits << g % 2 * 4);
-        }
+    for (size_t c = 0; c < COLS; c++) {
+        size_t g = c / GROUP;
+        sc[g] = (uint8_t)round_to(step[g], d, 0, 63);
+        m[g] = (uint8_t)round_to(low[g], dmin, 0, 63);
+        int q = round_to(x[c] + dmin * (float)m[g], d * (float)sc[g], 0, 15);
+        block[OFF_Q + g / 2 * GROUP + c % GROUP] |= (uint8_t)(q << g % 2 * 4);
     }
     join_scales(sc, m, block + OFF_SCALE);
 }

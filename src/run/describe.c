@@ -56,13 +56,21 @@ const char *run_model_describe(struct run_model *model, bool nodes)
     if (model->n_devices == 0) {
         return str_get(out);
     }
-    str_printf(out,
-               "plan: %s%s, %.1f M parameters, %u layers, context %u, KV cache K %s V %s, prefill "
-               "chunks of %u\n",
-               model->arch.shape, model->arch.dummy ? " DUMMY" : "",
-               (double)model->arch.n_params / 1e6, hp->n_layers, model->n_ctx,
-               model->k_type == PLAN_F16 ? "f16" : "f32", model->v_type == PLAN_F16 ? "f16" : "f32",
-               model->n_batch);
+    char experts[64] = "";
+    if (hp->n_experts != 0) {
+        snprintf(experts, sizeof experts, ", %u of %u experts", hp->n_experts_used, hp->n_experts);
+    }
+    str_printf(
+        out,
+        "plan: %s%s, %.1f M parameters%s, %u layers, context %u, KV cache K %s V %s, prefill "
+        "chunks of %u\n",
+        model->arch.shape, model->arch.dummy ? " DUMMY" : "", (double)model->arch.n_params / 1e6,
+        experts, hp->n_layers, model->n_ctx, plan_elem_name(model->k_type),
+        plan_elem_name(model->v_type), model->n_batch);
+    if (hp->window != 0) {
+        str_printf(out, "  window of %u in %u layers, whose caches hold %u entries\n", hp->window,
+                   arch_local_layers(hp), model->n_slots_local);
+    }
     for (uint32_t d = 0; d < model->n_devices; d++) {
         add_device(model, d, out);
     }

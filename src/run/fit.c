@@ -8,24 +8,26 @@
 
 enum { SHORTEST_CTX = 256 }; /* below that a shorter context helps nobody */
 
-/* Bytes of the KV cache of layer l. */
-static uint64_t cache_bytes(const struct run_model *model, uint32_t n_slots)
+/* Bytes of the KV cache of layer l where the context has n_slots. */
+static uint64_t cache_bytes(const struct run_model *model, uint32_t l, uint32_t n_slots)
 {
-    struct arch_build_params build = {
-        .n_slots = n_slots, .k_type = model->k_type, .v_type = model->v_type};
-    return arch_kv_bytes(&model->arch, &build);
+    uint32_t local = model->n_slots_local < n_slots ? model->n_slots_local : n_slots;
+    struct arch_build_params build = {.n_slots = n_slots,
+                                      .n_slots_local = local,
+                                      .k_type = model->k_type,
+                                      .v_type = model->v_type};
+    return arch_kv_bytes(&model->arch, l, &build);
 }
 
 /* Does it fit with a context of n_slots, and each weight at `scale` of its bytes? */
 static bool fits(const struct run_fit *fit, uint64_t *bytes, uint32_t n_slots, double scale)
 {
     const struct plan_place_params *place = fit->place;
-    uint64_t before = cache_bytes(fit->model, fit->n_slots);
-    uint64_t after = cache_bytes(fit->model, n_slots);
     for (uint32_t l = 0; l < place->n_layers + 2; l++) {
         bool is_layer = l != 0 && l != place->n_layers + 1;
-        uint64_t weights = place->layer_bytes[l] - (is_layer ? before : 0);
-        bytes[l] = (uint64_t)((double)weights * scale) + (is_layer ? after : 0);
+        uint64_t before = is_layer ? cache_bytes(fit->model, l - 1, fit->n_slots) : 0;
+        uint64_t after = is_layer ? cache_bytes(fit->model, l - 1, n_slots) : 0;
+        bytes[l] = (uint64_t)((double)(place->layer_bytes[l] - before) * scale) + after;
     }
     struct plan_place_params less = *place;
     struct plan_map map;

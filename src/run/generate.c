@@ -122,10 +122,16 @@ static bool take_token(struct generator *g, uint32_t token)
     return true;
 }
 
+/* Room for the next token; `in_flight`: that before it is not computed yet. */
+static bool has_room(struct run_session *session, bool in_flight)
+{
+    kv_settle(&session->kv, 0, session->kv.length[0] - (in_flight ? 1 : 0));
+    return kv_room(&session->kv, 0) != 0;
+}
+
 static bool context_full(struct generator *g)
 {
-    struct run_session *session = g->session;
-    if (session->kv.length[0] < session->model->n_ctx && kv_room(&session->kv, 0) != 0) {
+    if (has_room(g->session, false)) {
         return false;
     }
     g->stopped = true;
@@ -137,8 +143,8 @@ static bool context_full(struct generator *g)
 static bool begin_token(struct run_session *session, struct run_slot *slot, uint32_t token)
 {
     struct kv *kv = &session->kv;
-    uint32_t entry = kv->length[0], place, seq = 0, len = entry + 1, out = 0;
-    if (!run_record(session, slot, &slot->decode, 1, 1) || !kv_append(kv, 0, &place)) {
+    uint32_t entry = kv->length[0], place[KV_GROUPS], seq = 0, len = entry + 1, out = 0;
+    if (!run_record(session, slot, &slot->decode, 1, 1) || !kv_append(kv, 0, place)) {
         return false;
     }
     struct run_batch batch = {.n_tokens = 1,
@@ -146,7 +152,7 @@ static bool begin_token(struct run_session *session, struct run_slot *slot, uint
                               .token = &token,
                               .pos = &entry,
                               .seq = &seq,
-                              .slot = &place,
+                              .slot = {&place[KV_GLOBAL], &place[KV_LOCAL]},
                               .len = &len,
                               .out = &out};
     return run_step_begin(session, slot, &slot->decode, &batch, UINT64_MAX);
@@ -178,8 +184,7 @@ static enum run_status decode_chained(struct generator *g, uint32_t token)
     bool ok = begin_token(session, &session->slots[0], token);
     while (ok && !g->stopped) {
         struct run_slot *slot = &session->slots[at], *next = &session->slots[at ^ 1];
-        bool more = may_go_on(g) && session->kv.length[0] < session->model->n_ctx &&
-                    kv_room(&session->kv, 0) != 0;
+        bool more = may_go_on(g) && has_room(session, true);
         if (more) {
             ok = begin_token(session, next, STEP_TOKEN_CHAINED);
         }

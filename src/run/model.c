@@ -159,14 +159,44 @@ static uint32_t choose_batch(const struct run_model *model, uint32_t asked)
         log_info(model->log, "prefill chunks of %u tokens would take too long: %u", batch, most);
         batch = most;
     }
-    return batch < model->n_slots ? batch : model->n_slots;
+    uint64_t slots = size_round(model->n_ctx, STEP_BLOCK);
+    return batch < slots ? batch : (uint32_t)slots;
+}
+
+/* Caches of global layers hold the whole context, those of local layers what their windows reach
+ * from all the tokens in flight. */
+static void size_caches(struct run_model *model)
+{
+    const struct arch_hparams *hp = &model->arch.hp;
+    uint32_t slots = (uint32_t)size_round(model->n_ctx, STEP_BLOCK);
+    uint32_t n_local = arch_local_layers(hp);
+    model->n_flight = model->n_devices > 2 ? model->n_devices : 2;
+    model->n_slots = n_local < hp->n_layers ? slots : 0;
+    if (n_local != 0) {
+        uint64_t in_flight = (uint64_t)model->n_batch * model->n_flight;
+        uint64_t local = kv_local_blocks(hp->window, model->n_seq, in_flight) * STEP_BLOCK;
+        model->n_slots_local = local < slots ? (uint32_t)local : slots;
+    }
 }
 
 uint64_t run_model_kv_bytes(const struct run_model *model)
 {
-    struct arch_build_params build = {
-        .n_slots = model->n_slots, .k_type = model->k_type, .v_type = model->v_type};
-    return arch_kv_bytes(&model->arch, &build) * model->arch.hp.n_layers;
+    uint64_t bytes = 0;
+    for (uint32_t l = 0; l < model->arch.hp.n_layers; l++) {
+        bytes += run_kv_bytes(model, l);
+    }
+    return bytes;
+}
+
+/* Blocks of a quantized cache lie within one head. */
+static bool heads_fit(const struct run_model *model, const char *option, enum plan_elem type)
+{
+    uint32_t head = model->arch.hp.head_dim, block = plan_elem_block(type);
+    if (head % block != 0) {
+        log_error(model->log, "%s %s needs a head size that is a multiple of %u, the model has %u",
+                  option, plan_elem_name(type), block, head);
+    }
+    return head % block == 0;
 }
 
 /* What needs no device: how long, how many, of what type. */
@@ -186,7 +216,6 @@ static enum run_status size_context(struct run_model *model, const struct run_pa
         log_warn(model->log, "context %u is longer than the %u the model was trained for",
                  model->n_ctx, train);
     }
-    model->n_slots = (uint32_t)size_round(model->n_ctx, STEP_BLOCK);
     model->k_type = params->k_type;
     model->v_type = params->v_type;
     return RUN_OK;
@@ -195,7 +224,11 @@ static enum run_status size_context(struct run_model *model, const struct run_pa
 /* What the devices decide. */
 static enum run_status size_steps(struct run_model *model, const struct run_params *params)
 {
+    if (!heads_fit(model, "-ctk", model->k_type) || !heads_fit(model, "-ctv", model->v_type)) {
+        return RUN_BAD_ARGUMENT;
+    }
     model->n_batch = choose_batch(model, params->n_batch);
+    size_caches(model);
     model->attn_splits = 1;
     uint64_t room = UINT64_MAX;
     for (uint32_t d = 0; d < model->n_devices; d++) {
@@ -265,8 +298,6 @@ static bool place(struct run_model *model, enum plan_split split)
     }
     struct plan_place_params place = {
         .n_devices = model->n_devices, .split = split, .n_layers = n_layers, .layer_bytes = bytes};
-    struct arch_build_params build = {
-        .n_slots = model->n_slots, .k_type = model->k_type, .v_type = model->v_type};
     for (size_t w = 0; w < model->arch.n_weights; w++) {
         const struct arch_weight *weight = &model->arch.weights[w];
         uint64_t n = run_weight_bytes(weight, model->devices[0].lanes);
@@ -276,7 +307,7 @@ static bool place(struct run_model *model, enum plan_split split)
         }
     }
     for (uint32_t l = 0; l < n_layers; l++) {
-        bytes[l + 1] += arch_kv_bytes(&model->arch, &build);
+        bytes[l + 1] += run_kv_bytes(model, l);
     }
     uint64_t reserve = scratch[0] + fixed_bytes(model);
     for (uint32_t d = 0; d < model->n_devices; d++) {
@@ -284,7 +315,8 @@ static bool place(struct run_model *model, enum plan_split split)
         place.free_bytes[d] = budget > reserve ? budget - reserve : 0;
         place.share[d] = model->devices[d].share;
     }
-    struct run_fit fit = {.model = model, .place = &place, .n_slots = model->n_slots};
+    struct run_fit fit = {
+        .model = model, .place = &place, .n_slots = (uint32_t)size_round(model->n_ctx, STEP_BLOCK)};
     place.advise = run_fit_advise;
     place.advise_user = &fit;
     return plan_map_init(&model->map, &place, model->log);
@@ -325,13 +357,11 @@ static bool account(struct run_model *model, bool *const *used)
     if (!scratch_bytes(model, &model->map, scratch)) {
         return false;
     }
-    struct arch_build_params build = {
-        .n_slots = model->n_slots, .k_type = model->k_type, .v_type = model->v_type};
     for (uint32_t l = 0; l < model->arch.hp.n_layers; l++) {
         struct run_device *device = &model->devices[model->map.device[l + 1]];
         device->first_layer = device->n_layers == 0 ? l : device->first_layer;
         device->n_layers++;
-        device->kv_bytes += arch_kv_bytes(&model->arch, &build);
+        device->kv_bytes += run_kv_bytes(model, l);
     }
     for (uint32_t d = 0; d < model->n_devices; d++) {
         struct run_device *device = &model->devices[d];
@@ -362,7 +392,6 @@ uint64_t run_border_offset(const struct run_model *model, uint32_t slot, uint32_
 
 static bool create_exchange(struct run_model *model)
 {
-    model->n_flight = model->n_devices > 2 ? model->n_devices : 2;
     if (model->n_devices == 1) {
         return true;
     }
@@ -419,6 +448,8 @@ static enum run_status init(struct run_model *model, const struct run_params *pa
     }
     status = size_context(model, params);
     if (status != RUN_OK || params->depth == RUN_DEPTH_FACTS) {
+        model->n_batch = choose_batch(model, params->n_batch);
+        size_caches(model);
         return status;
     }
     status = open_devices(model, params);

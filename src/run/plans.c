@@ -6,8 +6,18 @@
 
 uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens)
 {
-    uint32_t blocks = model->n_slots / STEP_BLOCK;
-    return STEP_HEADER + STEP_ARRAYS * n_tokens + model->n_seq * blocks;
+    uint32_t table = model->n_seq * (uint32_t)size_div_up(model->n_ctx, STEP_BLOCK);
+    uint32_t local = model->n_slots_local != 0 ? n_tokens + table : 0;
+    return STEP_HEADER + STEP_ARRAYS * n_tokens + table + local;
+}
+
+uint64_t run_kv_bytes(const struct run_model *model, uint32_t layer)
+{
+    struct arch_build_params params = {.n_slots = model->n_slots,
+                                       .n_slots_local = model->n_slots_local,
+                                       .k_type = model->k_type,
+                                       .v_type = model->v_type};
+    return arch_kv_bytes(&model->arch, layer, &params);
 }
 
 bool run_plan_init(const struct run_model *model, struct plan *plan, const struct plan_map *map,
@@ -17,7 +27,9 @@ bool run_plan_init(const struct run_model *model, struct plan *plan, const struc
     struct arch_build_params params = {
         .n_tokens = n_tokens,
         .n_out = n_out,
+        .n_ctx = model->n_ctx,
         .n_slots = model->n_slots,
+        .n_slots_local = model->n_slots_local,
         .step_words = run_step_words(model, n_tokens),
         .k_type = model->k_type,
         .v_type = model->v_type,

@@ -1,6 +1,7 @@
-/* Prompts and single steps: assigns KV slots, cuts a prompt into chunks of equal size and keeps as
- * many in flight as there are slots. With several devices each chunk in flight has a carrier
- * thread; with one, the next chunk is recorded and submitted while the last one runs. */
+/* Prompts and single steps: assigns KV slots, all of a call before its first step runs, cuts a
+ * prompt into chunks of equal size and keeps as many in flight as there are slots. With several
+ * devices each chunk in flight has a carrier thread; with one, the next chunk is recorded and
+ * submitted while the last one runs. */
 #include "run/run.h"
 
 #include "base/os.h"
@@ -10,40 +11,56 @@
 /* Arrays of all tokens of a call; chunks are ranges of it. */
 struct arrays {
     uint32_t *memory;
-    uint32_t *token, *pos, *seq, *slot, *len, *out;
+    uint32_t *token, *pos, *seq, *slot[KV_GROUPS], *len, *out;
     uint32_t n;
 };
 
 static bool arrays_init(struct arrays *arrays, uint32_t n, struct log *log)
 {
-    arrays->memory = mem_alloc((size_t)n * 6, sizeof(uint32_t));
+    arrays->memory = mem_alloc((size_t)n * 7, sizeof(uint32_t));
     if (arrays->memory == NULL) {
         log_error(log, "out of memory for a step of %u tokens", n);
         return false;
     }
-    uint32_t **column[] = {&arrays->token, &arrays->pos, &arrays->seq,
-                           &arrays->slot,  &arrays->len, &arrays->out};
-    for (uint32_t i = 0; i < 6; i++) {
+    uint32_t **column[] = {
+        &arrays->token,          &arrays->pos, &arrays->seq, &arrays->slot[KV_GLOBAL],
+        &arrays->slot[KV_LOCAL], &arrays->len, &arrays->out};
+    for (uint32_t i = 0; i < 7; i++) {
         *column[i] = arrays->memory + (size_t)i * n;
     }
     arrays->n = n;
     return true;
 }
 
+/* Everything that can be said against a token before entries are appended. */
+static enum run_status check_token(const struct run_session *session, uint32_t n, uint32_t i,
+                                   uint32_t token, uint32_t seq)
+{
+    const struct run_model *model = session->model;
+    if (token < model->arch.hp.n_vocab && seq < model->n_seq) {
+        return RUN_OK;
+    }
+    log_error(session->log, "token %u of %u: id %u (of %u), sequence %u (of %u): out of range", i,
+              n, token, model->arch.hp.n_vocab, seq, model->n_seq);
+    return RUN_BAD_ARGUMENT;
+}
+
+static enum run_status say_full(const struct run_session *session, uint32_t seq)
+{
+    log_error(session->log, "sequence %u: the context of %u tokens is full", seq,
+              session->model->n_ctx);
+    return RUN_CONTEXT_FULL;
+}
+
 static enum run_status append(struct run_session *session, struct arrays *arrays, uint32_t i,
                               uint32_t token, uint32_t seq, const uint32_t *pos)
 {
-    struct kv *kv = &session->kv;
-    if (token >= session->model->arch.hp.n_vocab || seq >= kv->n_seq) {
-        log_error(session->log, "token %u of %u: id %u (of %u), sequence %u (of %u): out of range",
-                  i, arrays->n, token, session->model->arch.hp.n_vocab, seq, kv->n_seq);
-        return RUN_BAD_ARGUMENT;
+    uint32_t entry = session->kv.length[seq], slot[KV_GROUPS];
+    if (!kv_append(&session->kv, seq, slot)) {
+        return say_full(session, seq);
     }
-    uint32_t entry = kv->length[seq];
-    if (entry >= session->model->n_ctx || !kv_append(kv, seq, &arrays->slot[i])) {
-        log_error(session->log, "sequence %u: the context of %u tokens is full", seq,
-                  session->model->n_ctx);
-        return RUN_CONTEXT_FULL;
+    for (uint32_t g = 0; g < KV_GROUPS; g++) {
+        arrays->slot[g][i] = slot[g];
     }
     arrays->token[i] = token;
     arrays->seq[i] = seq;
@@ -67,18 +84,24 @@ struct carrier {
     pthread_t thread;
 };
 
+/* The first token of a chunk. */
+static uint32_t chunk_begin(uint32_t n, uint32_t chunk, uint32_t n_chunks)
+{
+    return (uint32_t)((uint64_t)n * chunk / n_chunks);
+}
+
 static struct run_batch chunk_batch(const struct job *job, uint32_t chunk, uint32_t *last)
 {
     const struct arrays *a = job->arrays;
-    uint32_t begin = (uint32_t)((uint64_t)a->n * chunk / job->n_chunks);
-    uint32_t end = (uint32_t)((uint64_t)a->n * (chunk + 1) / job->n_chunks);
+    uint32_t begin = chunk_begin(a->n, chunk, job->n_chunks);
+    uint32_t end = chunk_begin(a->n, chunk + 1, job->n_chunks);
     *last = end - begin - 1;
     return (struct run_batch){.n_tokens = end - begin,
                               .n_out = chunk + 1 == job->n_chunks && job->want_last ? 1 : 0,
                               .token = a->token + begin,
                               .pos = a->pos + begin,
                               .seq = a->seq + begin,
-                              .slot = a->slot + begin,
+                              .slot = {a->slot[KV_GLOBAL] + begin, a->slot[KV_LOCAL] + begin},
                               .len = a->len + begin,
                               .out = last};
 }
@@ -200,29 +223,71 @@ static enum run_status run_job(struct run_session *session, struct job *job, uin
     return RUN_OK;
 }
 
+/* Between calls nothing is in flight. */
+static void settle_all(struct run_session *session)
+{
+    for (uint32_t s = 0; s < session->kv.n_seq; s++) {
+        kv_settle(&session->kv, s, session->kv.length[s]);
+    }
+}
+
+/* Slots of all chunks. A chunk begins while those before it are still in flight, as many as there
+ * are run slots; until then local layers keep what these see. */
+static enum run_status append_chunks(struct run_session *session, struct arrays *arrays,
+                                     const uint32_t *tokens, uint32_t seq, uint32_t n_chunks)
+{
+    uint32_t n_flight = session->model->n_flight, n = arrays->n, i = 0;
+    uint32_t old = session->kv.length[seq];
+    for (uint32_t c = 0; c < n_chunks; c++) {
+        uint32_t oldest = c < n_flight ? 0 : c - n_flight + 1;
+        kv_settle(&session->kv, seq, old + chunk_begin(n, oldest, n_chunks));
+        for (; i < chunk_begin(n, c + 1, n_chunks); i++) {
+            enum run_status status = append(session, arrays, i, tokens[i], seq, NULL);
+            if (status != RUN_OK) {
+                return status;
+            }
+        }
+    }
+    return RUN_OK;
+}
+
+/* Refuses what can be refused while the sequence is still as it was. */
+static enum run_status check_prompt(const struct run_session *session, uint32_t seq,
+                                    const uint32_t *tokens, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        enum run_status status = check_token(session, n, i, tokens[i], seq);
+        if (status != RUN_OK) {
+            return status;
+        }
+    }
+    return n > kv_group_room(&session->kv, KV_GLOBAL, seq) ? say_full(session, seq) : RUN_OK;
+}
+
 enum run_status run_prefill(struct run_session *session, uint32_t seq, const uint32_t *tokens,
                             uint32_t n, bool want_last, uint32_t *id)
 {
     struct arrays arrays;
     uint64_t begin = os_clock_ns();
-    if (n == 0 || !arrays_init(&arrays, n, session->log)) {
-        return n == 0 ? RUN_BAD_ARGUMENT : RUN_OUT_OF_MEMORY;
+    enum run_status status = n == 0 ? RUN_BAD_ARGUMENT : check_prompt(session, seq, tokens, n);
+    if (status != RUN_OK || !arrays_init(&arrays, n, session->log)) {
+        return status != RUN_OK ? status : RUN_OUT_OF_MEMORY;
     }
-    uint32_t old = seq < session->kv.n_seq ? session->kv.length[seq] : 0;
-    enum run_status status = RUN_OK;
-    for (uint32_t i = 0; i < n && status == RUN_OK; i++) {
-        status = append(session, &arrays, i, tokens[i], seq, NULL);
-    }
+    uint32_t old = session->kv.length[seq];
+    struct job job = {.session = session,
+                      .arrays = &arrays,
+                      .n_chunks = (uint32_t)size_div_up(n, session->model->n_batch),
+                      .want_last = want_last};
+    atomic_init(&job.failed, false);
+    settle_all(session);
+    status = append_chunks(session, &arrays, tokens, seq, job.n_chunks);
     if (status == RUN_OK) {
-        struct job job = {.session = session,
-                          .arrays = &arrays,
-                          .n_chunks = (uint32_t)size_div_up(n, session->model->n_batch),
-                          .want_last = want_last};
-        atomic_init(&job.failed, false);
         status = run_job(session, &job, id);
     }
-    if (status != RUN_OK && seq < session->kv.n_seq) {
-        kv_truncate(&session->kv, seq, old);
+    if (status != RUN_OK && kv_truncate(&session->kv, seq, old) != old) {
+        log_info(session->log,
+                 "sequence %u is empty: its %u entries left the window before the prompt failed",
+                 seq, old);
     }
     mem_free(arrays.memory);
     session->stats.prefill_tokens += status == RUN_OK ? n : 0;
@@ -268,12 +333,16 @@ enum run_status run_step(struct run_session *session, uint32_t n, const uint32_t
                               .token = arrays.token,
                               .pos = arrays.pos,
                               .seq = arrays.seq,
-                              .slot = arrays.slot,
+                              .slot = {arrays.slot[KV_GLOBAL], arrays.slot[KV_LOCAL]},
                               .len = arrays.len,
                               .out = arrays.out};
+    settle_all(session);
     for (uint32_t i = 0; i < n && status == RUN_OK; i++) {
-        status = append(session, &arrays, i, tokens[i], seq != NULL ? seq[i] : 0,
-                        pos != NULL ? &pos[i] : NULL);
+        uint32_t s = seq != NULL ? seq[i] : 0;
+        status = check_token(session, n, i, tokens[i], s);
+        if (status == RUN_OK) {
+            status = append(session, &arrays, i, tokens[i], s, pos != NULL ? &pos[i] : NULL);
+        }
         if (want != NULL ? want[i] : i + 1 == n) {
             arrays.out[batch.n_out++] = i;
         }

@@ -6,7 +6,7 @@
  *     fit.c       what would fit, where a model does not
  *     plans.c     the passes, for a given number of tokens
  *     record.c    a plan -> commands per device, cut where a submission would take too long
- *     kv.c        which block of the KV cache belongs to which sequence
+ *     kv.c        which blocks of the KV caches belong to which sequence
  *     step.c      one step through the devices, border by border
  *     session.c   buffers, recordings and counters of a session
  *     prefill.c   a prompt in chunks, several in flight when there are several devices
@@ -101,7 +101,9 @@ struct run_model {
     struct plan_map map;
     uint32_t n_devices;
     struct run_device devices[DEV_MAX_OPEN];
-    uint32_t n_ctx, n_batch, n_seq, n_slots; /* n_slots: entries of the KV cache */
+    uint32_t n_ctx, n_batch, n_seq;
+    uint32_t n_slots, n_slots_local; /* entries of the KV caches of global and of local layers; 0:
+                                        there are no such layers */
     uint32_t attn_splits;
     uint32_t max_out;              /* rows of logits that one binding may hold */
     struct dev_exchange *exchange; /* NULL with one device */
@@ -118,6 +120,8 @@ struct run_model {
 enum run_status run_model_init(struct run_model *model, struct dev_instance *inst,
                                const struct run_params *params, struct log *log);
 void run_model_finish(struct run_model *model);
+/* KV bytes of one layer. */
+uint64_t run_kv_bytes(const struct run_model *model, uint32_t layer);
 /* Of all layers, whether or not they are on a device; 0 before FACTS. */
 uint64_t run_model_kv_bytes(const struct run_model *model);
 /* Words of the step buffer of a step of n tokens. */
@@ -150,8 +154,8 @@ uint32_t run_weight_lanes(const struct arch_weight *weight, uint32_t lanes);
  * more devices. `user`: a run_fit. */
 struct run_fit {
     const struct run_model *model;
-    const struct plan_place_params *place; /* layer_bytes with the KV cache of n_slots */
-    uint32_t n_slots;
+    const struct plan_place_params *place; /* layer_bytes with the KV caches of n_slots */
+    uint32_t n_slots;                      /* of the whole context */
 };
 void run_fit_advise(void *user, struct str *out);
 
@@ -234,8 +238,9 @@ bool run_session_reserve_logits(struct run_session *session, uint32_t rows);
 /* One step's arrays. */
 struct run_batch {
     uint32_t n_tokens, n_out;
-    const uint32_t *token, *pos, *seq, *slot, *len; /* [n_tokens] */
-    const uint32_t *out;                            /* [n_out] row numbers */
+    const uint32_t *token, *pos, *seq, *len; /* [n_tokens] */
+    const uint32_t *slot[KV_GROUPS];         /* [n_tokens] in each group's caches */
+    const uint32_t *out;                     /* [n_out] row numbers */
 };
 /* step.c: carries a batch through all devices. In run_step_begin the submissions of a one-device
  * model return without waiting; run_step_end waits for the slot and counts. `ticket`: chunk number
@@ -249,10 +254,12 @@ enum run_status run_session_failure(const struct run_session *session); /* LOST 
 
 /* prefill.c: appends tokens to a sequence, in chunks of equal size, several in flight; with
  * want_last the logits and the argmax (*id, may be NULL) of the last token are there afterwards.
- * After a failure the sequence has its old length. */
+ * After a failure the sequence has its old length, or is empty: where local layers have given up
+ * entries that the old end would see. That needs more chunks than may be in flight at once. */
 enum run_status run_prefill(struct run_session *session, uint32_t seq, const uint32_t *tokens,
                             uint32_t n, bool want_last, uint32_t *id);
-/* One step of any tokens of any sequences; rows of logits for those wanted (NULL: the last). */
+/* One step of any tokens of any sequences; rows of logits for those wanted (NULL: the last). After
+ * a failure the sequences have their old lengths. */
 enum run_status run_step(struct run_session *session, uint32_t n, const uint32_t *tokens,
                          const uint32_t *pos, const uint32_t *seq, const bool *want);
 

@@ -18,14 +18,18 @@ static bool create_cache(struct run_session *session, uint32_t d, uint32_t layer
     const struct run_model *model = session->model;
     const struct arch_hparams *hp = &model->arch.hp;
     const struct run_device *device = &model->devices[d];
-    uint64_t elem = (value ? model->v_type : model->k_type) == PLAN_F16 ? 2 : 4;
-    uint64_t head = (uint64_t)model->n_slots * hp->head_dim * elem;
+    uint32_t slots = arch_is_local(hp, layer) ? model->n_slots_local : model->n_slots;
+    uint64_t head;
+    if (!plan_elem_bytes(value ? model->v_type : model->k_type, (uint64_t)slots * hp->head_dim,
+                         &head)) {
+        return false;
+    }
     uint64_t limit = dev_get_caps(device->dev)->max_binding_bytes / head;
     if (limit == 0) {
         log_error(session->log,
                   "KV cache: one head of %u entries takes %llu bytes, the device's largest binding "
                   "is %llu: use a shorter context (-c)",
-                  model->n_slots, (unsigned long long)head,
+                  slots, (unsigned long long)head,
                   (unsigned long long)dev_get_caps(device->dev)->max_binding_bytes);
         return false;
     }
@@ -189,7 +193,12 @@ enum run_status run_session_init(struct run_session *session, struct run_model *
         run_session_finish(session);
         return RUN_BAD_ARGUMENT;
     }
-    bool ok = kv_init(&session->kv, model->n_slots / STEP_BLOCK, model->n_seq);
+    const struct kv_params kv = {
+        .n_seq = model->n_seq,
+        .n_ctx = model->n_ctx,
+        .n_blocks = {model->n_slots / STEP_BLOCK, model->n_slots_local / STEP_BLOCK},
+        .window = model->arch.hp.window};
+    bool ok = kv_init(&session->kv, &kv);
     ok = ok && create_scratch(session) && create_caches(session);
     for (uint32_t s = 0; s < model->n_flight && ok; s++) {
         session->slots[s].number = s;

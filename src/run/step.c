@@ -8,6 +8,17 @@
 
 #include <string.h>
 
+/* Blocks that left the window are written too: chunks before this one's end may still see them. */
+static void write_table(const struct kv *kv, uint32_t g, uint32_t *table)
+{
+    const struct kv_group *group = &kv->group[g];
+    for (uint32_t s = 0; s < kv->n_seq && group->n_blocks != 0; s++) {
+        uint32_t used = (uint32_t)size_div_up(kv->length[s], STEP_BLOCK);
+        memcpy(table + (size_t)s * kv->row, group->table + (size_t)s * kv->row,
+               used * sizeof *table);
+    }
+}
+
 static void write_step(const struct run_session *session, uint32_t *words,
                        const struct run_batch *batch)
 {
@@ -17,23 +28,24 @@ static void write_step(const struct run_session *session, uint32_t *words,
     words[STEP_N_TOKENS] = n;
     words[STEP_N_OUT] = batch->n_out;
     words[STEP_CAP] = n;
-    words[STEP_BLOCKS] = kv->n_blocks;
+    words[STEP_BLOCKS] = kv->row;
     words[STEP_N_SEQ] = kv->n_seq;
     uint32_t *arrays = words + STEP_HEADER;
     memcpy(arrays + STEP_TOKEN * n, batch->token, n * sizeof *words);
     memcpy(arrays + STEP_POS * n, batch->pos, n * sizeof *words);
     memcpy(arrays + STEP_SEQ * n, batch->seq, n * sizeof *words);
-    memcpy(arrays + STEP_SLOT * n, batch->slot, n * sizeof *words);
+    memcpy(arrays + STEP_SLOT * n, batch->slot[KV_GLOBAL], n * sizeof *words);
     memcpy(arrays + STEP_LEN * n, batch->len, n * sizeof *words);
     memset(arrays + STEP_OUT * n, 0, n * sizeof *words);
     if (batch->n_out != 0) {
         memcpy(arrays + STEP_OUT * n, batch->out, batch->n_out * sizeof *words);
     }
     uint32_t *table = arrays + STEP_ARRAYS * n;
-    for (uint32_t s = 0; s < kv->n_seq; s++) {
-        uint32_t used = (uint32_t)size_div_up(kv->length[s], STEP_BLOCK);
-        memcpy(table + (size_t)s * kv->n_blocks, kv->table + (size_t)s * kv->n_blocks,
-               used * sizeof *words);
+    write_table(kv, KV_GLOBAL, table);
+    if (kv->group[KV_LOCAL].n_blocks != 0) {
+        uint32_t *local = table + (size_t)kv->n_seq * kv->row;
+        memcpy(local, batch->slot[KV_LOCAL], n * sizeof *words);
+        write_table(kv, KV_LOCAL, local + n);
     }
 }
 

@@ -188,9 +188,7 @@ static bool upload_vector(struct run_model *model, uint32_t w, bool *const *used
     if (ok && format != NULL) {
         format->decode(gguf_data(model->file, weight->tensor), values, n);
     } else if (ok) {
-        for (uint32_t i = 0; i < n; i++) {
-            values[i] = 1.0f;
-        }
+        arch_weight_make(&model->arch, weight, values);
     }
     for (uint32_t d = 0; d < model->n_devices && ok; d++) {
         if (used[d][w]) {
@@ -210,8 +208,9 @@ static bool upload_tensor(struct run_model *model, uint32_t w, bool *const *used
     if (!gguf_check_size(model->file)) {
         return false;
     }
-    const uint8_t *data = gguf_data(model->file, weight->tensor);
     uint64_t row_bytes = quant_row_bytes(weight->quant, weight->cols);
+    uint64_t offset = weight->row0 * row_bytes; /* in the tensor */
+    const uint8_t *data = gguf_data(model->file, weight->tensor) + offset;
     uint64_t step = SLICE_BYTES / row_bytes / ROW_STEP * ROW_STEP;
     step = step != 0 ? step : ROW_STEP;
     for (uint64_t row = 0; row < weight->rows; row += step) {
@@ -219,7 +218,7 @@ static bool upload_tensor(struct run_model *model, uint32_t w, bool *const *used
         if (!upload_slice(model, w, used, row, n, data + row * row_bytes, row_bytes, staging)) {
             return false;
         }
-        gguf_drop(model->file, weight->tensor, row * row_bytes, n * row_bytes);
+        gguf_drop(model->file, weight->tensor, offset + row * row_bytes, n * row_bytes);
     }
     return true;
 }
@@ -285,10 +284,7 @@ enum run_status run_weights_load(struct run_model *model, bool *const *used,
         if (!load_one(model, w, used, &staging)) {
             goto done;
         }
-        const struct arch_weight *weight = &model->arch.weights[w];
-        done += weight->tensor != NULL
-                    ? weight->tensor->bytes
-                    : weight->rows * quant_row_bytes(weight->quant, weight->cols);
+        done += model->arch.weights[w].file_bytes;
         if (params->progress != NULL &&
             !params->progress(params->progress_user, done < total ? done : total, total)) {
             log_error(model->log, "loading was cancelled");

@@ -17,7 +17,7 @@ refused "unknown group 'gem': did you mean gem" gem
 refused "unknown group 'nonsense'" nonsense
 refused "unexpected argument 'gemv'" gemm gemv
 refused "unknown option --shap: did you mean --shape?" gemm --shap 1x1x1
-refused "unknown type 'q4_m': did you mean q4_k?" gemv --type q4_m
+refused "unknown type 'q6_m': did you mean q6_k?" gemv --type q6_m
 refused "unknown type 'float'" gemv --type float
 refused "--variant 'lane': no kernel of gemv" gemv --variant lane
 refused "--variant 'plain_gemm': no kernel of norm" norm --variant plain_gemm
@@ -73,7 +73,8 @@ good() {
 }
 good ceiling '"name": "fma_f32"'
 good gemv '"shape": "96x1x512"' --shape 96x1x512
-[ "$(grep -c '"group": "gemv"' "$folder/rows")" -eq 5 ] || fail "not the five formats"
+formats=$(grep -c '^QUANT(' "$source/src/quant/quants.def")
+[ "$(grep -c '"group": "gemv"' "$folder/rows")" -eq "$formats" ] || fail "not all formats"
 good gemm '"shape": "96x20x512"' --shape 96x20x512 --type Q4_K --variant all
 grep -q '"variant": "plain_gemm"' "$folder/rows" || fail "not all variants"
 good attention '"shape": "8/4x3x100"' --shape 8/4x3x100

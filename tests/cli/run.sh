@@ -58,7 +58,7 @@ sed 's/^ *//' "$out" | grep -q 'The sun was setting, and the sun was setting' &&
     fail "repetitions in spite of the penalty"
 
 # Precision of the cache, chunks of the prompt.
-for options in '-ctk f32 -ctv f32' '-ctk f32' '-ctv f32' '-b 1' '-b 3' '-b 64'; do
+for options in '-ctk f32 -ctv f32' '-ctk f32' '-ctv f32' '-ctk q8_0 -ctv q8_0' '-b 1' '-b 3' '-b 64'; do
     # shellcheck disable=SC2086
     expect 0 run -m "$f16" -p "$prompt" -n 8 --temp 0 $options
     cmp -s "$out" "$folder/greedy" || fail "another text with $options"

@@ -57,8 +57,8 @@ done <<'TABLE'
 -ts 1,-1 shares
 -ts 1;1 shares
 -sm row layer or none
--ctk q8_0 f16 or f32
--ctv bf16 f16 or f32
+-ctk q5_0 f32, f16, q8_0 or q4_0
+-ctv bf16 f32, f16, q8_0 or q4_0
 TABLE
 expect 2 run -m x -p x -r ''
 one_line "must be not empty"

@@ -12,10 +12,10 @@ allowed() {
     src/gguf | src/quant) echo "base" ;;
     src/text) echo "base gguf" ;;
     src/plan) echo "base quant" ;;
-    src/ops) echo "base quant plan device gen shaders/common/step.h" ;;
+    src/ops) echo "base quant plan device gen shaders/common/step.h shaders/common/kv_types.h" ;;
     src/arch) echo "base gguf quant plan ops/ops.h shaders/common/step.h" ;;
     src/run) echo "base gguf quant text plan ops arch device shaders/common/step.h" ;;
-    src/lab) echo "base quant plan ops device gen shaders/common/step.h" ;;
+    src/lab) echo "base quant plan ops device gen shaders/common/step.h shaders/common/kv_types.h" ;;
     src/api) echo "base run text include" ;;
     src/eval) echo "include" ;;
     src/cli) echo "include eval/eval.h lab" ;;

@@ -192,6 +192,15 @@ static bool run_variant(const struct lab_op *op, const struct ops_variant *v,
     return total.failed == 0 && (!supported || check_cover(op, v, runs));
 }
 
+/* Without some capabilities other kernels are chosen. Every kernel runs every case by its name, so
+ * where there are many formats a third of the cases shows the choice; each seat takes another one.
+ */
+static bool takes(const struct lab_op *op, const struct seat *seats, uint32_t s, uint32_t i)
+{
+    bool all = seats[s].mask == masks[0].name || (op->vary & LAB_BY_QUANT) == 0;
+    return all || (i + s) % 3 == 0;
+}
+
 static bool run_op(const struct lab_op *op, const struct seat *seats, uint32_t n, uint64_t seed,
                    struct log *log)
 {
@@ -205,7 +214,9 @@ static bool run_op(const struct lab_op *op, const struct seat *seats, uint32_t n
             return false;
         }
         for (uint32_t s = 0; s < n; s++) {
-            run_ways(lab, &c, &seats[s], NULL, &total);
+            if (takes(op, seats, s, i)) {
+                run_ways(lab, &c, &seats[s], NULL, &total);
+            }
         }
         lab_destroy(lab);
     }

@@ -3,6 +3,8 @@
 /* with: fixture */
 #include "arch/arch.h"
 
+#include "arch_nodes.h"
+
 #include "base/mem.h"
 #include "gguf_make.h"
 #include "ops/ops.h"
@@ -56,28 +58,6 @@ static void build(const struct arch_model *model, struct plan *plan,
 static void make_model(struct arch_model *model, const char *spec)
 {
     assert_true(arch_model_dummy(model, spec, &test_log));
-}
-
-/* "embed rmsnorm matmul ..." of the live nodes of one layer. */
-static void list_ops(const struct plan *plan, int32_t layer, char *out, size_t bytes)
-{
-    size_t n = 0;
-    out[0] = '\0';
-    for (size_t i = 0; i < plan->n_nodes; i++) {
-        const struct plan_node *node = &plan->nodes[i];
-        if (node->layer == layer && !node->dead) {
-            const char *name = node->kind == PLAN_BORDER ? "border" : node->op->name;
-            n += (size_t)snprintf(out + n, bytes - n, "%s%s", n != 0 ? " " : "", name);
-            assert_true(n < bytes);
-        }
-    }
-}
-
-static void expect_ops(const struct plan *plan, int32_t layer, const char *want)
-{
-    char have[512];
-    list_ops(plan, layer, have, sizeof have);
-    assert_string_equal(have, want);
 }
 
 #define SPEC "layers=3,dim=64,heads=4,kv_heads=2,ffn=96,vocab=50"

@@ -161,6 +161,58 @@ static void test_mixture(void **state)
     gguf_close(file);
 }
 
+/* The mixtures that llama-quantize makes of the same model: bytes of all tensors of its files. */
+static void test_other_mixtures(void **state)
+{
+    (void)state;
+    const struct {
+        const char *spec;
+        uint64_t bytes;
+        enum quant_id v[12], output, down[12];
+    } cases[] = {
+#define L4(id)  QUANT_##id, QUANT_##id, QUANT_##id, QUANT_##id
+#define L12(id) L4(id), L4(id), L4(id)
+        {"classics-13m:q3_k_s", 5954560, {L12(Q3_K)}, QUANT_Q3_K, {L12(Q3_K)}},
+        {"classics-13m:q3_k_m",
+         6537216,
+         {QUANT_Q5_K, QUANT_Q5_K, QUANT_Q4_K, QUANT_Q4_K, L4(Q4_K), L4(Q4_K)},
+         QUANT_Q4_K,
+         {L12(Q4_K)}},
+        {"classics-13m:q3_k_l", 7069696, {L12(Q5_K)}, QUANT_Q5_K, {L12(Q5_K)}},
+        {"classics-13m:q4_k_s",
+         7570432,
+         {L4(Q5_K), L4(Q4_K), L4(Q4_K)},
+         QUANT_Q4_K,
+         {QUANT_Q5_K, QUANT_Q4_K, QUANT_Q4_K, QUANT_Q4_K, L4(Q4_K), L4(Q4_K)}},
+        {"classics-13m:q5_k_s", 8995840, {L12(Q5_K)}, QUANT_Q5_K, {L12(Q5_K)}},
+#define M3 QUANT_Q6_K, QUANT_Q5_K, QUANT_Q5_K
+        {"classics-13m:q5_k_m",
+         9230848,
+         {M3, M3, M3, QUANT_Q6_K, QUANT_Q6_K, QUANT_Q6_K},
+         QUANT_Q5_K,
+         {M3, M3, M3, QUANT_Q6_K, QUANT_Q6_K, QUANT_Q6_K}},
+#undef M3
+#undef L12
+#undef L4
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct arch_model model;
+        assert_true(arch_model_dummy(&model, cases[i].spec, &test_log));
+        assert_int_equal(model.file_bytes, cases[i].bytes);
+        for (int32_t l = 0; l < 12; l++) {
+            char name[48];
+            snprintf(name, sizeof name, "blk.%d.attn_v.weight", (int)l);
+            expect_weight(&model, name, 128, 256, l, cases[i].v[l]);
+            snprintf(name, sizeof name, "blk.%d.attn_output.weight", (int)l);
+            expect_weight(&model, name, 256, 256, l, cases[i].output);
+            snprintf(name, sizeof name, "blk.%d.ffn_down.weight", (int)l);
+            expect_weight(&model, name, 256, 1024, l, cases[i].down[l]);
+        }
+        expect_weight(&model, "token_embd.weight", 4096, 256, PLAN_LAYER_INPUT, QUANT_Q6_K);
+        arch_model_finish(&model);
+    }
+}
+
 static void read_made(const struct gguf_make_params *params, struct arch_model *model,
                       struct gguf_file **file, uint8_t **data)
 {
@@ -326,7 +378,7 @@ static void test_bad_dummies(void **state)
         {"llama-", "not a known shape"},
         {"llama-classics-13m", "not a known shape"},
         {"7b:", "type  is not supported"},
-        {"7b:iq2_xxs", "type iq2_xxs is not supported (supported: F32, F16, Q8_0, Q4_K, Q6_K, Q4"},
+        {"7b:iq2_xxs", "type iq2_xxs is not supported (supported: F32, F16, "},
         {"layers=2", "dim: is 0"},
         {"layers=x,dim=4", "layers: x is not a number"},
         {"layers=99999999999999999999", "is not a number below 2^32"},
@@ -360,7 +412,7 @@ static void test_sums(void **state)
     struct arch_model model;
     assert_true(arch_model_dummy(&model, "classics-13m", &test_log));
     struct arch_build_params params = {.n_slots = 1024, .k_type = PLAN_F16, .v_type = PLAN_F32};
-    assert_int_equal(arch_kv_bytes(&model, &params), 1024 * 4 * 32 * (2 + 4));
+    assert_int_equal(arch_kv_bytes(&model, 0, &params), 1024 * 4 * 32 * (2 + 4));
     double matrices = 12.0 * (2 * 256 * 256 + 2 * 128 * 256 + 3 * 1024 * 256) + 4096 * 256;
     assert_true(arch_flop(&model, 0) == 2 * matrices);
     assert_true(arch_flop(&model, 100) == 2 * matrices + 12 * 4.0 * 256 * 100);
@@ -374,11 +426,11 @@ static void test_sums(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_demo),       cmocka_unit_test(test_mixture),
-        cmocka_unit_test(test_features),   cmocka_unit_test(test_scaling),
-        cmocka_unit_test(test_f16_norm),   cmocka_unit_test(test_dummies),
-        cmocka_unit_test(test_dummy_list), cmocka_unit_test(test_bad_dummies),
-        cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_demo),           cmocka_unit_test(test_mixture),
+        cmocka_unit_test(test_other_mixtures), cmocka_unit_test(test_features),
+        cmocka_unit_test(test_scaling),        cmocka_unit_test(test_f16_norm),
+        cmocka_unit_test(test_dummies),        cmocka_unit_test(test_dummy_list),
+        cmocka_unit_test(test_bad_dummies),    cmocka_unit_test(test_sums),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

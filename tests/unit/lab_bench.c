@@ -101,7 +101,15 @@ static void test_names(void **state)
     for (; bench_type_name(n) != NULL; n++) {
         assert_true(bench_type_known(bench_type_name(n)));
     }
-    assert_int_equal(n, QUANT_COUNT);
+    assert_true(n >= QUANT_COUNT);
+    for (uint32_t i = 0; i < n; i++) { /* each once */
+        for (uint32_t k = i + 1; k < n; k++) {
+            assert_string_not_equal(bench_type_name(i), bench_type_name(k));
+        }
+    }
+    for (uint32_t i = 0; i < LAB_KV_TYPES; i++) {
+        assert_true(bench_type_known(plan_elem_name(lab_kv_type(i))));
+    }
     assert_true(bench_type_known("Q4_K") && bench_type_known("q4_k"));
     assert_false(bench_type_known("q4") || bench_type_known("q4_kk") || bench_type_known(""));
     assert_true(bench_variant_known(BENCH_GEMM, "plain_gemm"));

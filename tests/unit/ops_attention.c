@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,8 +58,8 @@ static struct ids build(struct plan *plan, struct log *log, uint32_t tokens,
 static void test_refusals(void **state)
 {
     (void)state;
-    struct op_attention_attr bad[8];
-    for (size_t i = 0; i < 8; i++) {
+    struct op_attention_attr bad[11];
+    for (size_t i = 0; i < 11; i++) {
         bad[i] = ATTR;
     }
     bad[0].head_dim = 31;
@@ -69,7 +70,10 @@ static void test_refusals(void **state)
     bad[5].splits = OP_MAX_SPLITS + 1;
     bad[6].slots = SLOTS - 1;
     bad[7].slots = SLOTS + STEP_BLOCK;
-    for (size_t i = 0; i < 8; i++) {
+    bad[8].group = 2;
+    bad[9].softcap = -1;
+    bad[10].softcap = NAN;
+    for (size_t i = 0; i < 11; i++) {
         struct log log;
         struct plan plan;
         log_init(&log, NULL, NULL, LOG_ERROR);
@@ -86,8 +90,10 @@ static void test_refusals(void **state)
 static void test_append_refusals(void **state)
 {
     (void)state;
-    const struct op_kv_append_attr bad[] = {
-        {KV_HEADS, DIMS - 1, SLOTS}, {KV_HEADS + 1, DIMS, SLOTS}, {KV_HEADS, DIMS, SLOTS + 32}};
+    const struct op_kv_append_attr bad[] = {{KV_HEADS, DIMS - 1, SLOTS, 0},
+                                            {KV_HEADS + 1, DIMS, SLOTS, 0},
+                                            {KV_HEADS, DIMS, SLOTS + 32, 0},
+                                            {KV_HEADS, DIMS, SLOTS, 2}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct log log;
         struct plan plan;

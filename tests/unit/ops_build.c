@@ -4,6 +4,7 @@
 
 #include "ops/site.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -70,9 +71,34 @@ static void test_pairs(void **state)
     refused(f, op_add(&f->plan, f->x, f->other), "add: blk.0.x is 3 x 8, blk.0.other is 3 x 9");
     refused(f, op_add(&f->plan, f->x, PLAN_NONE), "add: b is missing");
     refused(f, op_add(&f->plan, f->step, f->x), "add: a (step) has the wrong element type");
+    refused(f, op_geglu(&f->plan, f->x, f->other), "geglu: blk.0.x is 3 x 8");
     refused(f, op_swiglu(&f->plan, f->other, f->x), "swiglu: blk.0.other is 3 x 9");
     uint32_t y = op_add(&f->plan, f->x, f->x);
     assert_int_not_equal(y, PLAN_NONE);
+    assert_int_equal(plan_get_tensor(&f->plan, y)->cols, COLS);
+}
+
+static void test_bias(void **state)
+{
+    struct fix *f = *state;
+    refused(f, op_add(&f->plan, f->x, f->short_weight),
+            "add: b (short) has the wrong element type");
+    refused(f, op_add(&f->plan, f->x, f->half_weight), "add: b (half) has the wrong element type");
+    uint32_t y = op_add(&f->plan, f->x, f->weight);
+    assert_int_equal(plan_get_tensor(&f->plan, y)->rows, ROWS);
+    uint32_t row = plan_add_act(&f->plan, "row", 1, COLS);
+    assert_int_not_equal(op_add(&f->plan, f->x, row), PLAN_NONE);
+    refused(f, op_add(&f->plan, row, f->x), "add: blk.0.row is 1 x 8, blk.0.x is 3 x 8");
+    refused(f, op_add(&f->plan, f->step, f->weight), "add: a (step) has the wrong element type");
+}
+
+static void test_scale(void **state)
+{
+    struct fix *f = *state;
+    refused(f, op_scale(&f->plan, PLAN_NONE, 1, 0), "scale: x is missing");
+    refused(f, op_scale(&f->plan, f->x, INFINITY, 0), "scale: blk.0.x: scale inf");
+    refused(f, op_scale(&f->plan, f->x, 1, -30), "scale: blk.0.x: scale 1, soft cap -30");
+    uint32_t y = op_scale(&f->plan, f->x, 0.5f, 30);
     assert_int_equal(plan_get_tensor(&f->plan, y)->cols, COLS);
 }
 
@@ -83,22 +109,28 @@ static void test_rmsnorm(void **state)
     refused(f, op_rmsnorm(&f->plan, f->x, f->half_weight, 1e-5f), "rmsnorm: weight half");
     refused(f, op_rmsnorm(&f->plan, f->x, f->x, 1e-5f), "rmsnorm: weight (blk.0.x)");
     assert_int_not_equal(op_rmsnorm(&f->plan, f->x, f->weight, 1e-5f), PLAN_NONE);
+    uint32_t heads = plan_add_act(&f->plan, "heads", ROWS, 3 * COLS);
+    uint32_t y = op_rmsnorm(&f->plan, heads, f->weight, 1e-5f);
+    assert_int_equal(plan_get_tensor(&f->plan, y)->cols, 3 * COLS);
 }
 
 static void test_rope(void **state)
 {
     struct fix *f = *state;
     const struct op_rope_attr good = {
-        .heads = 2, .head_dim = 4, .dims = 4, .base = 1e4f, .scale = 1};
-    struct op_rope_attr odd = good, many = good, wide = good, flat = good;
+        .heads = 2, .head_dim = 4, .dims = 4, .base = 1e4f, .scale = 1, .magnitude = 1};
+    struct op_rope_attr odd = good, many = good, wide = good, flat = good, none = good;
     odd.dims = 3;
     many.heads = 3;
     wide.dims = 6;
     flat.base = 0;
+    none.magnitude = 0;
     refused(f, op_rope(&f->plan, f->x, f->step, PLAN_NONE, &odd), "rope: blk.0.x");
     refused(f, op_rope(&f->plan, f->x, f->step, PLAN_NONE, &many), "rope: blk.0.x");
     refused(f, op_rope(&f->plan, f->x, f->step, PLAN_NONE, &wide), "rope: blk.0.x");
     refused(f, op_rope(&f->plan, f->x, f->step, PLAN_NONE, &flat), "rope: base 0");
+    refused(f, op_rope(&f->plan, f->x, f->step, PLAN_NONE, &none),
+            "rope: base 10000, scale 1, mag");
     refused(f, op_rope(&f->plan, f->x, f->step, f->weight, &good), "rope: w is not F32 [2]");
     refused(f, op_rope(&f->plan, f->x, f->x, PLAN_NONE, &good), "rope: step (blk.0.x)");
     assert_int_not_equal(op_rope(&f->plan, f->x, f->step, PLAN_NONE, &good), PLAN_NONE);
@@ -165,8 +197,9 @@ static void test_failed(void **state)
 static void test_registry(void **state)
 {
     (void)state;
-    static const char *const names[] = {"add",    "argmax",  "attention", "embed", "kv_append",
-                                        "matmul", "rmsnorm", "rope",      "rows",  "swiglu"};
+    static const char *const names[] = {"add",       "argmax", "attention", "embed",
+                                        "kv_append", "matmul", "rmsnorm",   "rope",
+                                        "rows",      "swiglu", "geglu",     "scale"};
     uint32_t n;
     const struct op *const *list = ops_list(&n);
     for (uint32_t i = 0; i < n; i++) {
@@ -299,6 +332,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_pairs, start, stop),
+        cmocka_unit_test_setup_teardown(test_bias, start, stop),
+        cmocka_unit_test_setup_teardown(test_scale, start, stop),
         cmocka_unit_test_setup_teardown(test_rmsnorm, start, stop),
         cmocka_unit_test_setup_teardown(test_rope, start, stop),
         cmocka_unit_test_setup_teardown(test_weights, start, stop),

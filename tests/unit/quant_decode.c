@@ -16,33 +16,39 @@
 
 enum { BLOCKS = 64 };
 
+/* Of every type that the Python package decodes, whether it is in quants.def or not. */
 struct vector {
-    enum quant_id id;
-    uint64_t seed;
-    size_t n;
+    uint32_t ggml_type;
+    int halves[2];    /* offsets of the f16 fields in a block, -1: none */
+    double error;     /* bound for encode, in units of the largest value of 256 */
+    size_t n;         /* values in BLOCKS blocks */
     uint64_t hash;    /* FNV-1a over the floats' bytes, little endian */
     uint32_t last[4]; /* bit patterns of the last values */
 };
 
 #include "quant_vectors.h"
 
-/* Offsets of the f16 fields in a block, -1: none. */
-static const int HALVES[QUANT_COUNT][2] = {[QUANT_F32] = {-1, -1},
-                                           [QUANT_F16] = {0, -1},
-                                           [QUANT_Q8_0] = {0, -1},
-                                           [QUANT_Q4_K] = {0, 2},
-                                           [QUANT_Q6_K] = {208, -1}};
+static const struct vector *find_vector(const struct quant_format *format)
+{
+    for (size_t i = 0; i < sizeof VECTORS / sizeof VECTORS[0]; i++) {
+        if (VECTORS[i].ggml_type == format->ggml_type) {
+            return &VECTORS[i];
+        }
+    }
+    fail_msg("%s: no vector; see quant_vectors.py", format->name);
+    return NULL;
+}
 
 /* The twin of blocks_of() in quant_vectors.py. */
-static void make_blocks(enum quant_id id, uint64_t seed, uint8_t *out)
+static void make_blocks(const struct vector *v, size_t bytes, uint8_t *out)
 {
-    size_t bytes = quant_get(id)->block_bytes;
+    uint64_t seed = 1000 + v->ggml_type;
     for (size_t i = 0; i < BLOCKS * bytes; i++) {
         out[i] = (uint8_t)(hash_next(&seed) >> 56);
     }
     for (size_t b = 0; b < BLOCKS; b++) {
-        for (int k = 0; k < 2 && HALVES[id][k] >= 0; k++) {
-            uint8_t *at = out + b * bytes + HALVES[id][k];
+        for (int k = 0; k < 2 && v->halves[k] >= 0; k++) {
+            uint8_t *at = out + b * bytes + v->halves[k];
             uint32_t h = at[0] | (uint32_t)at[1] << 8;
             if (b % 4 == 0) {
                 h &= 0x83ff;
@@ -58,14 +64,13 @@ static void make_blocks(enum quant_id id, uint64_t seed, uint8_t *out)
 static void decode_equals_vectors(void **state)
 {
     (void)state;
-    assert_int_equal(sizeof VECTORS / sizeof VECTORS[0], QUANT_COUNT);
-    for (size_t i = 0; i < QUANT_COUNT; i++) {
-        const struct vector *v = &VECTORS[i];
-        const struct quant_format *format = quant_get(v->id);
+    for (uint32_t id = 0; id < QUANT_COUNT; id++) {
+        const struct quant_format *format = quant_get((enum quant_id)id);
+        const struct vector *v = find_vector(format);
         uint8_t *blocks = mem_alloc((size_t)BLOCKS * format->block_bytes, 1);
         float *out = mem_alloc(v->n * sizeof *out, 1);
         assert_int_equal(v->n, BLOCKS * format->block_cols);
-        make_blocks(v->id, v->seed, blocks);
+        make_blocks(v, format->block_bytes, blocks);
         format->decode(blocks, out, v->n);
         assert_memory_equal(out + v->n - 4, v->last, sizeof v->last);
         if (hash_bytes(HASH_SEED, out, v->n * sizeof *out) != v->hash) {
@@ -97,17 +102,40 @@ static void f16_specials(void **state)
     }
 }
 
+/* Exponents of MXFP4 at both ends: subnormal scales, and 255, which is a power of two like all. */
+static void mxfp4_exponents(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t e;
+        float unit;
+    } CASES[] = {{0, 0x1p-128f}, {1, 0x1p-127f}, {2, 0x1p-126f}, {254, 0x1p126f}, {255, 0x1p127f}};
+    static const float TWICE[8] = {0, 1, 2, 3, 4, 6, 8, 12};
+    const struct quant_format *format = quant_get(QUANT_MXFP4);
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        uint8_t block[17] = {CASES[i].e}, units[16] = {0}, exponents[4] = {0};
+        uint8_t *planes[QUANT_PLANES] = {units, exponents};
+        const uint8_t *const packed[QUANT_PLANES] = {units, exponents};
+        float out[32], back[32];
+        for (size_t k = 0; k < 16; k++) {
+            block[1 + k] = (uint8_t)(k | k << 4);
+        }
+        format->decode(block, out, 32);
+        format->pack(block, 32, planes);
+        format->unpack(packed, 32, back);
+        assert_memory_equal(out, back, sizeof out);
+        for (size_t k = 0; k < 16; k++) {
+            float want = CASES[i].unit * (k < 8 ? TWICE[k] : -TWICE[k - 8]);
+            assert_true(out[k] == want && out[16 + k] == want);
+            assert_true(k != 8 || !signbit(out[k])); /* there is no -0 */
+        }
+    }
+}
+
 /* Largest |decode(encode(x)) - x| over a block of values of about 0.02. */
 static void encode_is_near(void **state)
 {
     (void)state;
-    /* bounds in units of the largest |x| of the block: half a step of the format, plus the rounding
-       of the scales where those are quantized too */
-    static const double BOUND[QUANT_COUNT] = {[QUANT_F32] = 0,
-                                              [QUANT_F16] = 0x1p-11,
-                                              [QUANT_Q8_0] = 0.5 / 127 + 1e-3,
-                                              [QUANT_Q4_K] = 0.10,
-                                              [QUANT_Q6_K] = 0.022};
     enum { N = 256 * 16 };
     static float x[N], y[N];
     static uint8_t blocks[N * 4];
@@ -118,6 +146,7 @@ static void encode_is_near(void **state)
     }
     for (uint32_t id = 0; id < QUANT_COUNT; id++) {
         const struct quant_format *format = quant_get((enum quant_id)id);
+        double error = find_vector(format)->error;
         format->encode(x, blocks, N);
         format->decode(blocks, y, N);
         for (size_t b = 0; b < N; b += 256) {
@@ -126,7 +155,7 @@ static void encode_is_near(void **state)
                 top = fmax(top, fabs((double)x[i]));
             }
             for (size_t i = b; i < b + 256; i++) {
-                if (!(fabs((double)y[i] - (double)x[i]) <= BOUND[id] * top)) {
+                if (!(fabs((double)y[i] - (double)x[i]) <= error * top)) {
                     fail_msg("%s: %g became %g (block maximum %g)", format->name, (double)x[i],
                              (double)y[i], top);
                 }
@@ -165,9 +194,8 @@ static void types_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decode_equals_vectors),
-        cmocka_unit_test(f16_specials),
-        cmocka_unit_test(encode_is_near),
+        cmocka_unit_test(decode_equals_vectors), cmocka_unit_test(f16_specials),
+        cmocka_unit_test(mxfp4_exponents),       cmocka_unit_test(encode_is_near),
         cmocka_unit_test(types_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

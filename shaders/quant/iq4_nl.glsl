@@ -1,0 +1,33 @@
+// IQ4_NL: value = scale * one of 16 values. Plane 0: 16-byte units of 32 columns, index of column
+// 8j + 4s + k in bits 4s of byte k of word j; plane 1: 16-byte units of 256 columns: f16 scale of
+// each 32.
+#include "common/nl4.glsl"
+
+#define QUANT_STEP 32
+#define QUANT_SIDE 0
+#define QUANT_GROUP 32
+#define QUANT_OFFSET 0
+#define SCALES_PLANE 1
+#define SCALES_MIN 0
+#define SCALES_ZERO 0.0
+#include "common/scales32.glsl"
+
+struct quant_words {
+    uvec4 w;
+    vec2 table;
+};
+
+uvec4 quant_load_side(quant_row row, uint side)
+{
+    return uvec4(0u);
+}
+
+quant_words quant_load(quant_row row, uint step, uvec4 side)
+{
+    return quant_words(W16(row, 0, step), nl4_table());
+}
+
+vec4 quant_raw4(quant_words words, int i)
+{
+    return nl4_values(words.w[i >> 1] >> (4 * (i & 1)) & 0x0f0f0f0fu, words.table);
+}

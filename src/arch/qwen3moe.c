@@ -1,0 +1,15 @@
+/* Qwen3 with a mixture of experts in every layer (Yang et al. 2025). */
+#include "arch/internal.h"
+
+static void set_defaults(struct arch_hparams *hp)
+{
+    hp->rope_half_split = true;
+    hp->qk_norm = ARCH_QK_NORM_HEAD;
+}
+
+const struct arch_family arch_family_qwen3moe = {
+    .name = "qwen3moe",
+    .defaults = set_defaults,
+    .weights = arch_decoder_weights,
+    .build = arch_decoder_build,
+};
