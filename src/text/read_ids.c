@@ -139,6 +139,8 @@ bool read_ends(const struct reading *r)
                                        "<|endoftext|>",
                                        "<|end_of_text|>",
                                        "<|eom_id|>",
+                                       "<|end_of_turn|>",
+                                       "<|EOT|>",
                                        "<EOT>",
                                        "_<EOT>",
                                        "[EOT]",
@@ -221,5 +223,36 @@ void read_strips(const struct reading *r)
             !is_text(token, "<|endoftext|>")) {
             token->flags |= TOKEN_STRIPS;
         }
+    }
+}
+
+/* Of user-defined tokens: "<|user|>" and the like, and the names in use of another shape. They are
+ * found in any text, but what somebody writes in a conversation must not make a turn. */
+void read_marks(const struct reading *r)
+{
+    static const char *const marks[] = {"<start_of_turn>",
+                                        "[INST]",
+                                        "[/INST]",
+                                        "[SYSTEM_PROMPT]",
+                                        "[/SYSTEM_PROMPT]",
+                                        "[AVAILABLE_TOOLS]",
+                                        "[/AVAILABLE_TOOLS]",
+                                        "[TOOL_CALLS]",
+                                        "[TOOL_RESULTS]",
+                                        "[/TOOL_RESULTS]",
+                                        "<<SYS>>",
+                                        "<</SYS>>",
+                                        "<s>",
+                                        "<bos>"};
+    struct vocab *vocab = r->vocab;
+    for (uint32_t i = 0; i < vocab->n_specials; i++) {
+        struct token *token = &vocab->tokens[vocab->specials[i].id];
+        uint32_t n = token->bytes;
+        bool mark =
+            n > 4 && memcmp(token->text, "<|", 2) == 0 && memcmp(token->text + n - 2, "|>", 2) == 0;
+        for (size_t m = 0; m < sizeof marks / sizeof *marks; m++) {
+            mark = mark || is_text(token, marks[m]);
+        }
+        token->flags |= token->type == TOKEN_USER && mark ? TOKEN_IS_MARK : 0;
     }
 }

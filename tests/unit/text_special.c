@@ -137,7 +137,7 @@ static void compare(const struct toy *toy, const struct vocab *vocab, const char
     struct special_list got = {0};
     struct piece want[1000];
     size_t n = slow_split(toy, parse, text, want), k = 0;
-    assert_true(special_find(vocab, text, strlen(text), parse, &got));
+    assert_true(special_find(vocab, text, strlen(text), parse, NULL, &got));
     for (size_t i = 0; i < n; i++) {
         if (want[i].id == TEXT_NO_TOKEN) {
             continue;
