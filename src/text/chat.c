@@ -127,9 +127,10 @@ static void end_span(struct chat_text *out, bool data)
     }
 }
 
-static void put_mark(const struct chat_template *template, struct chat_text *out, const char *mark)
+static void put_part(const struct chat_template *template, struct chat_text *out, const char *mark,
+                     size_t bytes)
 {
-    for (const char *c = mark; *c != '\0'; c++) {
+    for (const char *c = mark; c != mark + bytes; c++) {
         const struct str *token = *c == '\1' ? &template->bos : *c == '\2' ? &template->eos : NULL;
         if (token != NULL) {
             str_add(&out->text, str_get(token), token->bytes);
@@ -138,6 +139,11 @@ static void put_mark(const struct chat_template *template, struct chat_text *out
         }
     }
     end_span(out, false);
+}
+
+static void put_mark(const struct chat_template *template, struct chat_text *out, const char *mark)
+{
+    put_part(template, out, mark, strlen(mark));
 }
 
 static void put_own(struct chat_text *out, const struct str *text)
@@ -188,8 +194,8 @@ struct conversation {
     size_t n_turns;
 };
 
-/* The system text inside of a user's turn. */
-static bool put_inner_system(const struct conversation *c, struct chat_text *out)
+/* The system text inside of a user's turn; `last`: nothing follows it there. */
+static bool put_inner_system(const struct conversation *c, bool last, struct chat_text *out)
 {
     const struct chat_template *template = c->template;
     const struct chat_format *format = &template->format;
@@ -202,7 +208,9 @@ static bool put_inner_system(const struct conversation *c, struct chat_text *out
     } else {
         put_own(out, &template->standard);
     }
-    put_mark(template, out, format->system_post);
+    struct jinja_text post = {format->system_post, strlen(format->system_post)};
+    post = last && (format->flags & CHAT_TRIM_JOINED) != 0 ? jinja_strip(post, false, true) : post;
+    put_part(template, out, post.text, post.bytes);
     return true;
 }
 
@@ -211,12 +219,13 @@ static void put_user(const struct conversation *c, size_t turn, struct chat_text
     const struct chat_format *format = &c->template->format;
     struct jinja_text text = {c->turns[turn].text, c->turns[turn].bytes};
     bool trim = (format->flags & CHAT_TRIM_USER) != 0, joined = false;
+    bool empty = trim && jinja_strip(text, true, true).bytes == 0;
     put_mark(c->template, out, format->user_pre);
     if ((format->system == CHAT_SYSTEM_FIRST && turn == 0) ||
         (format->system == CHAT_SYSTEM_LAST && turn + 1 == c->n_turns)) {
-        joined = put_inner_system(c, out) && (format->flags & CHAT_TRIM_JOINED) != 0;
+        joined = put_inner_system(c, empty, out) && (format->flags & CHAT_TRIM_JOINED) != 0;
     }
-    put_data(out, trim ? jinja_strip(text, !joined, true) : text);
+    put_data(out, trim ? jinja_strip(text, !joined || empty, true) : text);
     put_mark(c->template, out, format->user_post);
 }
 
