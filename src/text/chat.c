@@ -97,6 +97,16 @@ const char *chat_template_end(const struct chat_template *template)
     return template->format.end;
 }
 
+size_t chat_answer_start(const struct chat_template *template, const char *text, size_t bytes)
+{
+    const char *before = template->format.answer_pre;
+    size_t n = strlen(template->format.prompt), more = strlen(before) - n;
+    if (strlen(before) <= n || memcmp(before, template->format.prompt, n) != 0) {
+        return 0;
+    }
+    return more <= bytes && memcmp(text, before + n, more) == 0 ? more : 0;
+}
+
 /* ---- rendering ---- */
 
 void chat_text_init(struct chat_text *text)

@@ -58,6 +58,10 @@ const char *chat_template_default_system(const struct chat_template *template);
 /* The text that ends an answer, "<|im_end|>"; "" where that is the end token of any text. */
 const char *chat_template_end(const struct chat_template *template);
 
+/* Bytes at the beginning of a generated answer that chat_render writes before an answer by itself:
+ * the rest is the text of the message. */
+size_t chat_answer_start(const struct chat_template *template, const char *text, size_t bytes);
+
 /* A rendered conversation. */
 struct chat_span {
     size_t end; /* it begins where the one before ends */
