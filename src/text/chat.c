@@ -178,6 +178,15 @@ static struct jinja_text text_of(const struct chat_message *message, bool trim)
     return trim ? jinja_strip(text, true, true) : text;
 }
 
+static struct jinja_text after_lines(struct jinja_text text)
+{
+    while (text.bytes > 0 && text.text[0] == '\n') {
+        text.text++;
+        text.bytes--;
+    }
+    return text;
+}
+
 /* What follows the last </think>, without line ends before it. */
 static struct jinja_text after_thinking(struct jinja_text text)
 {
@@ -185,13 +194,7 @@ static struct jinja_text after_thinking(struct jinja_text text)
     const size_t n = sizeof mark - 1;
     for (size_t i = text.bytes; i >= n; i--) {
         if (memcmp(text.text + i - n, mark, n) == 0) {
-            text.text += i;
-            text.bytes -= i;
-            while (text.bytes > 0 && text.text[0] == '\n') {
-                text.text++;
-                text.bytes--;
-            }
-            break;
+            return after_lines((struct jinja_text){text.text + i, text.bytes - i});
         }
     }
     return text;
@@ -244,6 +247,7 @@ static void put_answer(const struct conversation *c, size_t turn, struct chat_te
     const struct chat_format *format = &c->template->format;
     struct jinja_text text = {c->turns[turn].text, c->turns[turn].bytes};
     text = (format->flags & CHAT_THINKS) != 0 ? after_thinking(text) : text;
+    text = (format->flags & CHAT_STRIP_LINES) != 0 ? after_lines(text) : text;
     text = (format->flags & CHAT_TRIM_ANSWER) != 0 ? jinja_strip(text, true, true) : text;
     put_mark(c->template, out, format->answer_pre);
     put_data(out, text);

@@ -219,7 +219,8 @@ static struct chat_template *try_format(const struct chat_format *format,
                                         const struct chat_tokens *tokens, const struct seen *seen,
                                         struct chat_text *work, struct log *log, bool *failed)
 {
-    const unsigned free_flags = CHAT_BOS | CHAT_TRIM_ALL;
+    const unsigned thinks = (format->flags & CHAT_THINKS) != 0 ? CHAT_STRIP_LINES : 0u;
+    const unsigned free_flags = CHAT_BOS | CHAT_TRIM_ALL | thinks;
     for (unsigned change = 0; change <= free_flags && !*failed; change++) {
         struct chat_template *found =
             (change & ~free_flags) == 0

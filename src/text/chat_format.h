@@ -12,7 +12,8 @@ enum chat_flags {
     CHAT_TRIM_ALL = CHAT_TRIM_SYSTEM | CHAT_TRIM_USER | CHAT_TRIM_ANSWER,
     CHAT_TRIM_JOINED = 1 << 4, /* CHAT_TRIM_USER takes a system text before it as part of it */
     CHAT_THINKS = 1 << 5,      /* of answers that are over only what follows </think> */
-    CHAT_PREFACE = 1 << 6      /* there always is a system turn, with a text of its own first */
+    CHAT_STRIP_LINES = 1 << 6, /* of answers that are over the line ends before them, too */
+    CHAT_PREFACE = 1 << 7      /* there always is a system turn, with a text of its own first */
 };
 
 /* In the texts "\1" stands for BOS and "\2" for EOS. */

@@ -11,8 +11,8 @@
  *     jinja_run.c     statements -> output
  *
  * Whitespace is as transformers sets it (trim_blocks, lstrip_blocks). Left out, and so an error:
- * macros, includes, inheritance, floats, and filters that only tools need (tojson); the last ones
- * only where they are reached. Work, depth and memory are bounded, whatever the template does. */
+ * includes, inheritance, floats; and, only where they are reached, calls of macros and filters that
+ * tools need (tojson). Work, depth and memory are bounded, whatever the template does. */
 #ifndef QUADRIGA_TEXT_JINJA_H
 #define QUADRIGA_TEXT_JINJA_H
 

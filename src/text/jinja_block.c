@@ -11,6 +11,7 @@ static const char *const for_ends[] = {"else", "endfor", NULL};
 static const char *const else_ends[] = {"endif", NULL};
 static const char *const for_else_ends[] = {"endfor", NULL};
 static const char *const set_ends[] = {"endset", NULL};
+static const char *const macro_ends[] = {"endmacro", NULL};
 
 /* "else" and the like: nothing but the name is in the tag. */
 static bool take_word(struct jinja_reader *r, const char *word)
@@ -139,6 +140,20 @@ static struct jinja_node *parse_set(struct jinja_reader *r)
     return take_word(r, "endset") ? node : NULL;
 }
 
+/* A macro is read and forgotten: those of chat templates are for tools. A call of it is one of an
+ * unknown function. */
+static struct jinja_node *parse_macro(struct jinja_reader *r)
+{
+    while (!r->failed && r->token.kind != JINJA_END) {
+        jinja_advance(r);
+    }
+    if (r->failed || !jinja_end_tag(r, JINJA_TAG_BLOCK)) {
+        return NULL;
+    }
+    parse_body(r, macro_ends);
+    return take_word(r, "endmacro") ? jinja_node(r, JINJA_OUTPUT_TEXT) : NULL;
+}
+
 static struct jinja_node *parse_block(struct jinja_reader *r)
 {
     if (jinja_is_name(r, "if")) {
@@ -149,6 +164,9 @@ static struct jinja_node *parse_block(struct jinja_reader *r)
     }
     if (jinja_is_name(r, "set")) {
         return parse_set(r);
+    }
+    if (jinja_is_name(r, "macro")) {
+        return parse_macro(r);
     }
     if (jinja_is_name(r, "generation") || jinja_is_name(r, "endgeneration")) {
         jinja_advance(r); /* marks for training, without output */
@@ -206,6 +224,9 @@ static struct jinja_node *parse_body(struct jinja_reader *r, const char *const *
         }
         if (tag == JINJA_TAG_EOF) {
             if (*ends != NULL) {
+                while (ends[1] != NULL) {
+                    ends++;
+                }
                 jinja_fail(r, "%s is missing at the end", ends[0]);
             }
             break;

@@ -26,8 +26,8 @@ named below renders without tools; where the model has a system text of its own,
 words. vectors.txt is what copies of the models' templates rendered. Those copies are not kept here;
 the templates here were compared with them by --against on 2026-11-24. The vectors are as good as
 the copies were: they came from other projects, and which of them were reconstructed, or written
-down from memory, is not on record. Of mistral-small-3.1 and granite3 they had shortened versions; the
-first had lost the line ends of its system text, and took messages in any order.
+down from memory, is not on record. Of mistral-small-3.1, granite3 and granite3.3 they had shortened
+versions; the first had lost the line ends of its system text, and took messages in any order.
 """
 import datetime
 import pathlib
@@ -46,6 +46,7 @@ TEMPLATES = [
     ("qwen2", "chatml", "", "<|im_end|>", "Qwen/Qwen2-7B-Instruct"),
     ("qwen2.5", "chatml", "", "<|im_end|>", "Qwen/Qwen2.5-7B-Instruct"),
     ("qwen3", "qwen3", "", "<|im_end|>", "Qwen/Qwen3-0.6B"),
+    ("qwq", "qwen3-thinking", "", "<|im_end|>", "Qwen/QwQ-32B"),
     ("llama2", "llama2", "<s>", "</s>", "meta-llama/Llama-2-7b-chat-hf"),
     ("llama3", "llama3", "<|begin_of_text|>", "<|eot_id|>", "meta-llama/Meta-Llama-3-8B-Instruct"),
     ("llama3.1", "llama3.1", "<|begin_of_text|>", "<|eot_id|>", "meta-llama/Llama-3.1-8B-Instruct"),
@@ -55,6 +56,7 @@ TEMPLATES = [
     ("phi3", "phi3", "<s>", "<|endoftext|>", "microsoft/Phi-3-mini-4k-instruct, first version"),
     ("phi3.5", "phi3", "<s>", "<|endoftext|>", "microsoft/Phi-3.5-mini-instruct"),
     ("phi4", "phi4", "<|endoftext|>", "<|im_end|>", "microsoft/phi-4"),
+    ("phi4-mini", "phi4-mini", "<|endoftext|>", "<|endoftext|>", "microsoft/Phi-4-mini-instruct"),
     ("mistral-v0.1", "mistral-v0.1", "<s>", "</s>", "mistralai/Mistral-7B-Instruct-v0.1"),
     ("mistral-v0.2", "mistral-v0.2", "<s>", "</s>", "mistralai/Mistral-7B-Instruct-v0.2"),
     ("mistral-v1", "mistral-v1", "<s>", "</s>", "mistralai/Mistral-7B-Instruct-v0.2, later version"),
@@ -67,6 +69,8 @@ TEMPLATES = [
     ("olmo2", "tulu", "<|endoftext|>", "<|endoftext|>", "allenai/OLMo-2-1124-7B-Instruct"),
     ("granite3", "granite", "<|end_of_text|>", "<|end_of_text|>",
      "ibm-granite/granite-3.0-8b-instruct"),
+    ("granite3.3", "granite", "<|end_of_text|>", "<|end_of_text|>",
+     "ibm-granite/granite-3.3-2b-instruct"),
 ]
 CONVERSATIONS = [
     [("u", "Hello")],

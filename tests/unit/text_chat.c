@@ -195,7 +195,9 @@ static void test_unknown(void **state)
         {"", "none of the known"},
         {"Hello", "chatml, qwen3"},
         {"{{ messages", "line 1: a tag without its end"},
-        {"\n\n{% macro x() %}", "line 3: the statement macro is left out"},
+        {"\n\n{% include 'x' %}", "line 3: the statement include is left out"},
+        {"{% macro x(a, b='%}') %}{{ a }}{% endmacro %}{{ x(1) }}", "an unknown function"},
+        {"{% macro x() %}", "endmacro is missing at the end"},
         {"{{ messages | tojson }}", "the filter tojson is left out"},
         {"{{ raise_exception('not today') }}", "not today"},
         {"{% for x in range(2000000000) %}{% endfor %}", "it needs too much memory"},
@@ -205,7 +207,7 @@ static void test_unknown(void **state)
         {"{% for m in messages %}{{ m['content'].nothing.more }}{% endfor %}",
          "a member of what is not defined"},
         {"{% endif %}", "the statement endif is left out"},
-        {"{% if true %}", "elif is missing at the end"},
+        {"{% if true %}", "endif is missing at the end"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char error[1024];
