@@ -239,12 +239,25 @@ static bool evaluate_slice(struct jinja_run *run, const struct jinja_node *node,
     return jinja_slice(run, &object, bounds, out);
 }
 
+static bool evaluate_test(struct jinja_run *run, const struct jinja_node *node,
+                          struct jinja_value *out)
+{
+    struct jinja_value self;
+    struct jinja_args args;
+    bool yes;
+    if (!jinja_evaluate(run, node->a, &self) || !evaluate_args(run, node->b, &args) ||
+        !jinja_test(run, &self, &node->text, &args, &yes)) {
+        return false;
+    }
+    *out = jinja_make_bool(yes);
+    return true;
+}
+
 static bool evaluate_one(struct jinja_run *run, const struct jinja_node *node,
                          struct jinja_value *out)
 {
     struct jinja_value a, b;
     struct jinja_args args;
-    bool yes;
     switch (node->kind) {
     case JINJA_CONST_TEXT:
         *out = jinja_make_text(node->text.text, node->text.bytes);
@@ -276,12 +289,7 @@ static bool evaluate_one(struct jinja_run *run, const struct jinja_node *node,
         return jinja_evaluate(run, node->a, &a) && evaluate_args(run, node->b, &args) &&
                jinja_filter(run, &a, &node->text, &args, out);
     case JINJA_TEST:
-        if (!jinja_evaluate(run, node->a, &a) || !evaluate_args(run, node->b, &args) ||
-            !jinja_test(run, &a, &node->text, &args, &yes)) {
-            return false;
-        }
-        *out = jinja_make_bool(yes);
-        return true;
+        return evaluate_test(run, node, out);
     case JINJA_NOT:
         if (!jinja_evaluate(run, node->a, &a)) {
             return false;

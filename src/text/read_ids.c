@@ -128,61 +128,69 @@ static uint32_t control_by_name(struct vocab *vocab, const char *name)
     return id;
 }
 
+static const char *const end_names[] = {"<|eot_id|>",
+                                        "<|im_end|>",
+                                        "<|end|>",
+                                        "<end_of_turn>",
+                                        "<|endoftext|>",
+                                        "<|end_of_text|>",
+                                        "<|eom_id|>",
+                                        "<EOT>",
+                                        "_<EOT>",
+                                        "[EOT]",
+                                        "[EOS]",
+                                        "</s>",
+                                        "<eos>",
+                                        "<end_of_utterance>",
+                                        "<\xef\xbd\x9c"
+                                        "end\xe2\x96\x81of\xe2\x96\x81sentence"
+                                        "\xef\xbd\x9c>"};
+/* These end a turn, and are found in texts as the file says. */
+static const char *const other_end_names[] = {"<|end_of_turn|>", "<|EOT|>"};
+static const char *const fill_names[] = {"<|fim_prefix|>",
+                                         "<fim-prefix>",
+                                         "<fim_prefix>",
+                                         "<PRE>",
+                                         TEXT_SPACE "<PRE>",
+                                         "<|fim_suffix|>",
+                                         "<fim-suffix>",
+                                         "<fim_suffix>",
+                                         "<SUF>",
+                                         TEXT_SPACE "<SUF>",
+                                         "<|fim_middle|>",
+                                         "<fim-middle>",
+                                         "<fim_middle>",
+                                         "<MID>",
+                                         TEXT_SPACE "<MID>",
+                                         "<\xef\xbd\x9c"
+                                         "fim\xe2\x96\x81"
+                                         "begin\xef\xbd\x9c>",
+                                         "<\xef\xbd\x9c"
+                                         "fim\xe2\x96\x81hole\xef\xbd\x9c>",
+                                         "<\xef\xbd\x9c"
+                                         "fim\xe2\x96\x81"
+                                         "end\xef\xbd\x9c>"};
+
 /* Tokens that end a turn or a text, by number and by the names in use; and the marks of code to
  * fill in, which end nothing. */
 bool read_ends(const struct reading *r)
 {
-    static const char *const ends[] = {"<|eot_id|>",
-                                       "<|im_end|>",
-                                       "<|end|>",
-                                       "<end_of_turn>",
-                                       "<|endoftext|>",
-                                       "<|end_of_text|>",
-                                       "<|eom_id|>",
-                                       "<|end_of_turn|>",
-                                       "<|EOT|>",
-                                       "<EOT>",
-                                       "_<EOT>",
-                                       "[EOT]",
-                                       "[EOS]",
-                                       "</s>",
-                                       "<eos>",
-                                       "<end_of_utterance>",
-                                       "<\xef\xbd\x9c"
-                                       "end\xe2\x96\x81of\xe2\x96\x81sentence"
-                                       "\xef\xbd\x9c>"};
-    static const char *const fills[] = {"<|fim_prefix|>",
-                                        "<fim-prefix>",
-                                        "<fim_prefix>",
-                                        "<PRE>",
-                                        TEXT_SPACE "<PRE>",
-                                        "<|fim_suffix|>",
-                                        "<fim-suffix>",
-                                        "<fim_suffix>",
-                                        "<SUF>",
-                                        TEXT_SPACE "<SUF>",
-                                        "<|fim_middle|>",
-                                        "<fim-middle>",
-                                        "<fim_middle>",
-                                        "<MID>",
-                                        TEXT_SPACE "<MID>",
-                                        "<\xef\xbd\x9c"
-                                        "fim\xe2\x96\x81"
-                                        "begin\xef\xbd\x9c>",
-                                        "<\xef\xbd\x9c"
-                                        "fim\xe2\x96\x81hole\xef\xbd\x9c>",
-                                        "<\xef\xbd\x9c"
-                                        "fim\xe2\x96\x81"
-                                        "end\xef\xbd\x9c>"};
     struct vocab *vocab = r->vocab;
     set_end(vocab, vocab->eos);
     set_end(vocab, vocab->eot);
     set_end(vocab, vocab->eom);
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        set_end(vocab, control_by_name(vocab, ends[i]));
+    for (size_t i = 0; i < sizeof end_names / sizeof *end_names; i++) {
+        set_end(vocab, control_by_name(vocab, end_names[i]));
     }
-    for (size_t i = 0; i < sizeof fills / sizeof *fills; i++) {
-        (void)control_by_name(vocab, fills[i]);
+    for (size_t i = 0; i < sizeof fill_names / sizeof *fill_names; i++) {
+        (void)control_by_name(vocab, fill_names[i]);
+    }
+    for (size_t i = 0; i < sizeof other_end_names / sizeof *other_end_names; i++) {
+        uint32_t id = text_map_find(&vocab->map, vocab->tokens, other_end_names[i],
+                                    strlen(other_end_names[i]));
+        bool special = id != TEXT_NO_TOKEN && (vocab->tokens[id].type == TOKEN_CONTROL ||
+                                               vocab->tokens[id].type == TOKEN_USER);
+        set_end(vocab, special ? id : TEXT_NO_TOKEN);
     }
     return read_end_list(r);
 }
