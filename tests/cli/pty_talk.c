@@ -1,7 +1,8 @@
 /* Runs a program on a pseudo-terminal and talks with it: pty_talk PROGRAM ARGUMENTS... <STEPS
  *
  *     send TEXT    types it; escapes: \n, \r, \e, \\ and \xNN
- *     wait TEXT    until this was shown, behind what the last wait found
+ *     wait TEXT    until this was shown, behind what the last wait found; behind a prompt "> " also
+ *                  until keys are read one by one (at most 2 s)
  *     end CODE     until the program ends, which must be with this exit code
  *
  * Exit code 1 after a step that failed in 60 s, with what was shown; 77 without a terminal. */
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -110,6 +112,16 @@ static int wait_for(struct talk *talk, const char *text)
     return 0;
 }
 
+/* libedit shows its prompt before it takes the terminal's own editing away: until then the terminal
+ * would keep a Ctrl-D for itself. */
+static void wait_for_keys(struct talk *talk)
+{
+    struct termios now;
+    for (int i = 0; i < 200 && tcgetattr(talk->fd, &now) == 0 && (now.c_lflag & ICANON) != 0; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+}
+
 static int wait_end(struct talk *talk, int code)
 {
     int status = 0;
@@ -144,7 +156,11 @@ static int do_step(struct talk *talk, char *line)
         return write(talk->fd, text, n) == (ssize_t)n;
     }
     if (strcmp(line, "wait") == 0) {
-        return wait_for(talk, text);
+        int found = wait_for(talk, text);
+        if (found && strcmp(text, "> ") == 0) {
+            wait_for_keys(talk);
+        }
+        return found;
     }
     return strcmp(line, "end") == 0 && wait_end(talk, (int)strtol(text, NULL, 10));
 }
