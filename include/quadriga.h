@@ -225,6 +225,53 @@ QD_API enum qd_status qd_detokenize(qd_model *model, const uint32_t *ids, size_t
                                     size_t cap, size_t *bytes);
 QD_API bool qd_is_end_token(const qd_model *model, uint32_t id);
 
+/* ---- chat ---- */
+
+typedef struct qd_chat qd_chat; /* the chat template of a model */
+
+enum qd_role { QD_ROLE_SYSTEM, QD_ROLE_USER, QD_ROLE_ASSISTANT };
+struct qd_message {
+    enum qd_role role;
+    const char *text; /* special tokens in it stay text */
+    size_t bytes;
+};
+struct qd_chat_params {
+    const char *name;   /* one of qd_chat_template_name ... */
+    const char *source; /* ... or the text of a Jinja template; neither: the model file's own */
+    size_t source_bytes;
+    const char *source_name; /* in messages */
+};
+/* A template is recognised by what it renders. One that is none of the known ones, or a file
+ * without, is QD_BAD_FILE and the error lists them; an unknown name is QD_BAD_ARGUMENT. */
+QD_API enum qd_status qd_chat_create(qd_model *model, const struct qd_chat_params *params,
+                                     qd_chat **out);
+QD_API void qd_chat_destroy(qd_chat **chat); /* before its model */
+/* The templates that are known: static text; NULL beyond the last. */
+QD_API const char *qd_chat_template_name(uint32_t index);
+
+enum qd_system { QD_SYSTEM_TAKEN, QD_SYSTEM_REFUSED, QD_SYSTEM_DROPPED /* without an error */ };
+struct qd_chat_info { /* texts are owned by the chat */
+    const char *name;
+    const char *default_system; /* what stands there without a system text; "" for nothing */
+    const char *end_text; /* ends an answer, where the file has no end token of it; "" where it has.
+                             For qd_generate_params.stops */
+    enum qd_system system; /* what the template does with a system text */
+};
+QD_API void qd_chat_get_info(const qd_chat *chat, struct qd_chat_info *out);
+
+/* A conversation as the model knows it, up to the beginning of the next answer. At most one message
+ * of the system, first; then user and assistant in turns, the user first and last. An empty system
+ * text is none. Text, terminated where there is room; ids of the text after its first `skip` bytes,
+ * with BOS at the beginning where the file asks for it. Both like qd_tokenize for `cap`. */
+QD_API enum qd_status qd_chat_render(qd_chat *chat, const struct qd_message *messages, size_t count,
+                                     char *out, size_t cap, size_t *bytes);
+QD_API enum qd_status qd_chat_tokenize(qd_chat *chat, const struct qd_message *messages,
+                                       size_t count, size_t skip, uint32_t *ids, size_t cap,
+                                       size_t *n_ids);
+/* Bytes at the beginning of a generated answer that qd_chat_render writes before an answer by
+ * itself (a space): the rest is the text of the message. */
+QD_API size_t qd_chat_answer_start(const qd_chat *chat, const char *text, size_t bytes);
+
 /* ---- session ---- */
 
 typedef struct qd_session qd_session;

@@ -4,6 +4,7 @@
 
 #include "include/quadriga.h"
 #include "run/run.h"
+#include "text/chat.h"
 
 struct qd_context {
     struct log log;
@@ -17,6 +18,12 @@ struct qd_model {
     qd_context *context;
     struct run_model run;
     struct str key, type, value; /* of the last metadata or tensor asked for */
+};
+
+struct qd_chat {
+    qd_model *model;
+    struct chat_template *template;
+    const char *end_text;
 };
 
 struct qd_session {

@@ -5,6 +5,7 @@
 #include "cli/options.h"
 
 int cli_run(const struct cli_options *options);
+int cli_chat(const struct cli_options *options);
 int cli_devices(const struct cli_options *options);
 int cli_info(const struct cli_options *options);
 int cli_tokenize(const struct cli_options *options);

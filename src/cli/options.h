@@ -23,7 +23,8 @@ enum cli_command_bit {
     CLI_BENCH = 1 << 4,
     CLI_COMPAT = 1 << 5,
     CLI_MICROBENCH = 1 << 6,
-    CLI_ALL = (1 << 7) - 1
+    CLI_CHAT = 1 << 7,
+    CLI_ALL = (1 << 8) - 1
 };
 
 enum { CLI_MAX_STOPS = 16, CLI_MAX_DEVICES = 64 };
@@ -40,6 +41,7 @@ struct cli_options {
     double time_limit;
     const char *model, *dummy;
     const char *prompt, *file, *logits;
+    const char *system, *template; /* of chat; NULL: none, the file's */
     bool lines, no_bos, no_parse_special;
     bool no_display_prompt, ignore_eos, dry_run;
     bool selftest;

@@ -4,9 +4,9 @@
 #include "cli/engine.h"
 #include "cli/input.h"
 #include "cli/npy.h"
+#include "cli/output.h"
 #include "cli/report.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,31 +19,13 @@ struct run {
     size_t prompt_bytes;
     struct cli_ids ids;
     struct cli_npy npy;
-    bool to_terminal;
-    int write_error; /* errno of standard output */
+    struct cli_output_text output;
     bool npy_failed; /* said */
 };
 
-/* False: standard output is gone. */
 static bool put_text(struct run *run, const char *text, size_t bytes)
 {
-    while (bytes != 0 && run->to_terminal) {
-        char safe[512];
-        size_t part = bytes < 256 ? bytes : 256;
-        while (part < bytes && part > 250 && ((unsigned char)text[part] & 0xc0) == 0x80) {
-            part--; /* not inside a UTF-8 sequence */
-        }
-        size_t n = cli_make_safe(text, part, true, safe, sizeof safe);
-        fwrite(safe, 1, n, stdout);
-        text += part;
-        bytes -= part;
-    }
-    fwrite(text, 1, bytes, stdout);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        run->write_error = errno;
-        return false;
-    }
-    return true;
+    return cli_output_put(&run->output, text, bytes);
 }
 
 static bool on_token(void *user, uint32_t token, const char *text, size_t bytes)
@@ -59,21 +41,6 @@ static bool on_logits(void *user, uint32_t first, uint32_t n, const float *logit
     (void)first;
     run->npy_failed = !cli_npy_write(&run->npy, logits, n);
     return !run->npy_failed;
-}
-
-/* A seed that is short enough to be typed again. */
-static uint64_t random_seed(void)
-{
-    uint32_t seed = (uint32_t)cli_clock_ns();
-    FILE *file = fopen("/dev/urandom", "rb");
-    if (file != NULL) {
-        uint32_t bits;
-        if (fread(&bits, sizeof bits, 1, file) == 1) {
-            seed ^= bits;
-        }
-        fclose(file);
-    }
-    return seed;
 }
 
 static int check_usage(const struct cli_options *options)
@@ -134,13 +101,7 @@ static struct qd_generate_params make_params(struct run *run)
         .prompt = run->ids.ids,
         .n_prompt = run->ids.n,
         .n_predict = options->n_predict,
-        .sampling = {.temperature = (float)options->temperature,
-                     .top_k = (uint32_t)options->top_k,
-                     /* 0 would be off for the library; for a user it is the likeliest token */
-                     .top_p = options->top_p > 0 ? (float)options->top_p : 1e-9f,
-                     .min_p = (float)options->min_p,
-                     .repeat_penalty = (float)options->repeat_penalty,
-                     .seed = options->has_seed ? options->seed : random_seed()},
+        .sampling = cli_sampling(options),
         .stops = options->stops,
         .n_stops = options->n_stops,
         .ignore_eos = options->ignore_eos,
@@ -158,8 +119,8 @@ static struct qd_generate_params make_params(struct run *run)
 static int judge(struct run *run, enum qd_status status)
 {
     int number = cli_interrupted(run->engine.interrupt);
-    if (run->write_error != 0) {
-        cli_error("cannot write to standard output: %s", strerror(run->write_error));
+    if (run->output.error != 0) {
+        cli_error("cannot write to standard output: %s", strerror(run->output.error));
         return CLI_FAILED;
     }
     if (run->npy_failed) {
@@ -197,7 +158,7 @@ static int generate(struct run *run)
     if (options->no_display_prompt || put_text(run, run->prompt, run->prompt_bytes)) {
         status = qd_session_generate(engine->session, &params, &result);
     }
-    if (run->write_error == 0) {
+    if (run->output.error == 0) {
         put_text(run, "\n", 1);
     }
     if (cli_interrupted(engine->interrupt) != 0) {
@@ -220,7 +181,7 @@ int cli_run(const struct cli_options *options)
     if (code != CLI_DONE) {
         return code;
     }
-    struct run run = {.options = options, .to_terminal = cli_on_terminal(stdout)};
+    struct run run = {.options = options, .output.to_terminal = cli_on_terminal(stdout)};
     code = read_prompt(&run);
     if (code == CLI_DONE) {
         code = load(&run);

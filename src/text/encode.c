@@ -22,22 +22,19 @@ void text_tokens_finish(struct text_tokens *tokens)
     *tokens = (struct text_tokens){0};
 }
 
-static bool encode_piece(const struct vocab *vocab, const char *text, size_t bytes,
-                         struct merge_work *work, struct text_tokens *out)
-{
-    /* Every piece of text begins the text or follows a special token. */
-    return vocab->kind == VOCAB_SPM ? spm_encode(vocab, work, text, bytes, vocab->adds_prefix, out)
-                                    : bpe_encode(vocab, work, text, bytes, out);
-}
-
+/* Every piece of text begins the text or follows a special token, but for the first one where the
+ * text `continues` another. */
 static bool encode_around(const struct vocab *vocab, const char *text, size_t bytes,
-                          const struct special_list *specials, struct merge_work *work,
-                          struct text_tokens *out)
+                          const struct special_list *specials, bool continues,
+                          struct merge_work *work, struct text_tokens *out)
 {
     size_t at = 0;
     for (size_t i = 0; i <= specials->count; i++) {
         size_t end = i < specials->count ? specials->items[i].start : bytes;
-        if (end > at && !encode_piece(vocab, text + at, end - at, work, out)) {
+        bool prefix = vocab->adds_prefix && (at != 0 || !continues);
+        if (end > at &&
+            !(vocab->kind == VOCAB_SPM ? spm_encode(vocab, work, text + at, end - at, prefix, out)
+                                       : bpe_encode(vocab, work, text + at, end - at, out))) {
             return false;
         }
         if (i < specials->count) {
@@ -70,14 +67,35 @@ bool vocab_encode(const struct vocab *vocab, const char *text, size_t bytes, uin
         bytes = clean.bytes;
     }
     ok = !clean.failed && (!special || !vocab->adds_bos || text_tokens_add(out, vocab->bos)) &&
-         special_find(vocab, text, bytes, (flags & TEXT_PARSE_SPECIAL) != 0, &specials) &&
-         encode_around(vocab, text, bytes, &specials, &work, out) &&
+         special_find(vocab, text, bytes, (flags & TEXT_PARSE_SPECIAL) != 0, NULL, &specials) &&
+         encode_around(vocab, text, bytes, &specials, false, &work, out) &&
          (!special || !vocab->adds_eos || text_tokens_add(out, vocab->eos));
     if (!ok) {
         log_error(log, "out of memory while tokenizing a text of %zu bytes", bytes);
         out->count = before;
     }
     str_finish(&clean);
+    mem_free(specials.items);
+    merge_work_finish(&work);
+    return ok;
+}
+
+bool vocab_encode_marked(const struct vocab *vocab, const char *text, size_t bytes,
+                         const uint8_t *own, bool continues, struct text_tokens *out,
+                         struct log *log)
+{
+    struct special_list specials = {0};
+    struct merge_work work = {0};
+    if (bytes > MAX_TEXT_BYTES) {
+        log_error(log, "cannot tokenize a text of %zu bytes: the limit is %d", bytes,
+                  MAX_TEXT_BYTES);
+        return false;
+    }
+    bool ok = special_find(vocab, text, bytes, true, own, &specials) &&
+              encode_around(vocab, text, bytes, &specials, continues, &work, out);
+    if (!ok) {
+        log_error(log, "out of memory while tokenizing a text of %zu bytes", bytes);
+    }
     mem_free(specials.items);
     merge_work_finish(&work);
     return ok;

@@ -30,7 +30,8 @@ enum token_type {
 enum token_flags {
     TOKEN_IS_END = 1 << 0, /* ends generation */
     TOKEN_STRIPS = 1 << 1, /* eats the white space after it when it is matched in a text */
-    TOKEN_MERGES = 1 << 2  /* may come out of merging characters */
+    TOKEN_MERGES = 1 << 2, /* may come out of merging characters */
+    TOKEN_IS_MARK = 1 << 3 /* user-defined, but reads like the mark of a turn */
 };
 
 struct token {
@@ -227,10 +228,20 @@ struct special_list {
 };
 /* Sorts the vocabulary's special tokens for the search. False: out of memory. */
 bool special_prepare(struct vocab *vocab);
-/* Matches in the order of the text; without `parse` only of user-defined tokens. False: out of
- * memory. bytes < 2^32. */
+/* Matches in the order of the text; without `parse` only of user-defined tokens. With `own` not
+ * NULL only those of which every byte is marked there are parsed so, and in the rest user-defined
+ * tokens that read like marks of turns are not found. False: out of memory. bytes < 2^32. */
 bool special_find(const struct vocab *vocab, const char *text, size_t bytes, bool parse,
-                  struct special_list *out);
+                  const uint8_t *own, struct special_list *out);
+
+/* ---- encode.c ---- */
+
+/* Appends the ids of valid UTF-8, with special tokens found as special_find does with `own`
+ * [bytes]. `continues`: it goes on where other text ends, so that it gets no leading space. False:
+ * logged; ids of a part may have been appended. */
+bool vocab_encode_marked(const struct vocab *vocab, const char *text, size_t bytes,
+                         const uint8_t *own, bool continues, struct text_tokens *out,
+                         struct log *log);
 
 /* ---- merge.c ---- */
 
@@ -292,6 +303,7 @@ bool read_ids(const struct reading *r);      /* BOS, EOS, unknown, ...; what is 
 bool read_ends(const struct reading *r);     /* the tokens that end generation */
 bool read_merges(const struct reading *r);   /* after bpe_prepare */
 void read_strips(const struct reading *r);   /* what eats white space */
+void read_marks(const struct reading *r);    /* what reads like the mark of a turn */
 
 bool text_tokens_add(struct text_tokens *tokens, uint32_t id);
 

@@ -305,5 +305,6 @@ struct vocab *vocab_create(const struct gguf_file *file, struct log *log)
         return NULL;
     }
     read_strips(&r);
+    read_marks(&r);
     return vocab;
 }

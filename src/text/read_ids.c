@@ -128,59 +128,69 @@ static uint32_t control_by_name(struct vocab *vocab, const char *name)
     return id;
 }
 
+static const char *const end_names[] = {"<|eot_id|>",
+                                        "<|im_end|>",
+                                        "<|end|>",
+                                        "<end_of_turn>",
+                                        "<|endoftext|>",
+                                        "<|end_of_text|>",
+                                        "<|eom_id|>",
+                                        "<EOT>",
+                                        "_<EOT>",
+                                        "[EOT]",
+                                        "[EOS]",
+                                        "</s>",
+                                        "<eos>",
+                                        "<end_of_utterance>",
+                                        "<\xef\xbd\x9c"
+                                        "end\xe2\x96\x81of\xe2\x96\x81sentence"
+                                        "\xef\xbd\x9c>"};
+/* These end a turn, and are found in texts as the file says. */
+static const char *const other_end_names[] = {"<|end_of_turn|>", "<|EOT|>"};
+static const char *const fill_names[] = {"<|fim_prefix|>",
+                                         "<fim-prefix>",
+                                         "<fim_prefix>",
+                                         "<PRE>",
+                                         TEXT_SPACE "<PRE>",
+                                         "<|fim_suffix|>",
+                                         "<fim-suffix>",
+                                         "<fim_suffix>",
+                                         "<SUF>",
+                                         TEXT_SPACE "<SUF>",
+                                         "<|fim_middle|>",
+                                         "<fim-middle>",
+                                         "<fim_middle>",
+                                         "<MID>",
+                                         TEXT_SPACE "<MID>",
+                                         "<\xef\xbd\x9c"
+                                         "fim\xe2\x96\x81"
+                                         "begin\xef\xbd\x9c>",
+                                         "<\xef\xbd\x9c"
+                                         "fim\xe2\x96\x81hole\xef\xbd\x9c>",
+                                         "<\xef\xbd\x9c"
+                                         "fim\xe2\x96\x81"
+                                         "end\xef\xbd\x9c>"};
+
 /* Tokens that end a turn or a text, by number and by the names in use; and the marks of code to
  * fill in, which end nothing. */
 bool read_ends(const struct reading *r)
 {
-    static const char *const ends[] = {"<|eot_id|>",
-                                       "<|im_end|>",
-                                       "<|end|>",
-                                       "<end_of_turn>",
-                                       "<|endoftext|>",
-                                       "<|end_of_text|>",
-                                       "<|eom_id|>",
-                                       "<EOT>",
-                                       "_<EOT>",
-                                       "[EOT]",
-                                       "[EOS]",
-                                       "</s>",
-                                       "<eos>",
-                                       "<end_of_utterance>",
-                                       "<\xef\xbd\x9c"
-                                       "end\xe2\x96\x81of\xe2\x96\x81sentence"
-                                       "\xef\xbd\x9c>"};
-    static const char *const fills[] = {"<|fim_prefix|>",
-                                        "<fim-prefix>",
-                                        "<fim_prefix>",
-                                        "<PRE>",
-                                        TEXT_SPACE "<PRE>",
-                                        "<|fim_suffix|>",
-                                        "<fim-suffix>",
-                                        "<fim_suffix>",
-                                        "<SUF>",
-                                        TEXT_SPACE "<SUF>",
-                                        "<|fim_middle|>",
-                                        "<fim-middle>",
-                                        "<fim_middle>",
-                                        "<MID>",
-                                        TEXT_SPACE "<MID>",
-                                        "<\xef\xbd\x9c"
-                                        "fim\xe2\x96\x81"
-                                        "begin\xef\xbd\x9c>",
-                                        "<\xef\xbd\x9c"
-                                        "fim\xe2\x96\x81hole\xef\xbd\x9c>",
-                                        "<\xef\xbd\x9c"
-                                        "fim\xe2\x96\x81"
-                                        "end\xef\xbd\x9c>"};
     struct vocab *vocab = r->vocab;
     set_end(vocab, vocab->eos);
     set_end(vocab, vocab->eot);
     set_end(vocab, vocab->eom);
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        set_end(vocab, control_by_name(vocab, ends[i]));
+    for (size_t i = 0; i < sizeof end_names / sizeof *end_names; i++) {
+        set_end(vocab, control_by_name(vocab, end_names[i]));
     }
-    for (size_t i = 0; i < sizeof fills / sizeof *fills; i++) {
-        (void)control_by_name(vocab, fills[i]);
+    for (size_t i = 0; i < sizeof fill_names / sizeof *fill_names; i++) {
+        (void)control_by_name(vocab, fill_names[i]);
+    }
+    for (size_t i = 0; i < sizeof other_end_names / sizeof *other_end_names; i++) {
+        uint32_t id = text_map_find(&vocab->map, vocab->tokens, other_end_names[i],
+                                    strlen(other_end_names[i]));
+        bool special = id != TEXT_NO_TOKEN && (vocab->tokens[id].type == TOKEN_CONTROL ||
+                                               vocab->tokens[id].type == TOKEN_USER);
+        set_end(vocab, special ? id : TEXT_NO_TOKEN);
     }
     return read_end_list(r);
 }
@@ -221,5 +231,36 @@ void read_strips(const struct reading *r)
             !is_text(token, "<|endoftext|>")) {
             token->flags |= TOKEN_STRIPS;
         }
+    }
+}
+
+/* Of user-defined tokens: "<|user|>" and the like, and the names in use of another shape. They are
+ * found in any text, but what somebody writes in a conversation must not make a turn. */
+void read_marks(const struct reading *r)
+{
+    static const char *const marks[] = {"<start_of_turn>",
+                                        "[INST]",
+                                        "[/INST]",
+                                        "[SYSTEM_PROMPT]",
+                                        "[/SYSTEM_PROMPT]",
+                                        "[AVAILABLE_TOOLS]",
+                                        "[/AVAILABLE_TOOLS]",
+                                        "[TOOL_CALLS]",
+                                        "[TOOL_RESULTS]",
+                                        "[/TOOL_RESULTS]",
+                                        "<<SYS>>",
+                                        "<</SYS>>",
+                                        "<s>",
+                                        "<bos>"};
+    struct vocab *vocab = r->vocab;
+    for (uint32_t i = 0; i < vocab->n_specials; i++) {
+        struct token *token = &vocab->tokens[vocab->specials[i].id];
+        uint32_t n = token->bytes;
+        bool mark =
+            n > 4 && memcmp(token->text, "<|", 2) == 0 && memcmp(token->text + n - 2, "|>", 2) == 0;
+        for (size_t m = 0; m < sizeof marks / sizeof *marks; m++) {
+            mark = mark || is_text(token, marks[m]);
+        }
+        token->flags |= token->type == TOKEN_USER && mark ? TOKEN_IS_MARK : 0;
     }
 }

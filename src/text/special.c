@@ -86,18 +86,39 @@ static uint32_t lower_bound(const struct special *specials, uint32_t low, uint32
     return low;
 }
 
-/* The best special at text[0..n) whose rank is at least `rank`; NULL when there is none. */
-static const struct special *best_at(const struct vocab *vocab, const char *text, size_t n,
-                                     bool parse, uint32_t rank)
+/* What is looked for, and where. */
+struct search {
+    const struct vocab *vocab;
+    const char *text;
+    size_t bytes;
+    bool parse;
+    const uint8_t *own; /* NULL: the whole text is alike */
+};
+
+static bool is_wanted(const struct search *s, const struct special *special, size_t at)
 {
+    const struct token *token = &s->vocab->tokens[special->id];
+    if (s->own == NULL) {
+        return s->parse || token->type == TOKEN_USER;
+    }
+    return (token->type == TOKEN_USER && (token->flags & TOKEN_IS_MARK) == 0) ||
+           memchr(s->own + at, 0, special->bytes) == NULL;
+}
+
+/* The best special at text[at] whose rank is at least `rank`; NULL when there is none. */
+static const struct special *best_at(const struct search *s, size_t at, uint32_t rank)
+{
+    const struct vocab *vocab = s->vocab;
+    const char *text = s->text + at;
+    const size_t n = s->bytes - at;
     const struct special *best = NULL;
     unsigned char c = (unsigned char)text[0];
     uint32_t low = vocab->first[c], high = vocab->first[c + 1];
     for (uint32_t depth = 1; low < high; depth++) {
         const struct special *special = &vocab->specials[low];
         if (special->bytes == depth) {
-            bool wanted = parse || vocab->tokens[special->id].type == TOKEN_USER;
-            if (wanted && special->rank >= rank && (best == NULL || special->rank < best->rank)) {
+            if (special->rank >= rank && (best == NULL || special->rank < best->rank) &&
+                is_wanted(s, special, at)) {
                 best = special;
             }
             low++;
@@ -112,10 +133,10 @@ static const struct special *best_at(const struct vocab *vocab, const char *text
     return best;
 }
 
-static bool push_best(const struct vocab *vocab, const char *text, size_t bytes, size_t at,
-                      bool parse, uint32_t rank, struct heap *heap, bool ordered)
+static bool push_best(const struct search *s, size_t at, uint32_t rank, struct heap *heap,
+                      bool ordered)
 {
-    const struct special *special = best_at(vocab, text + at, bytes - at, parse, rank);
+    const struct special *special = best_at(s, at, rank);
     if (special == NULL) {
         return true;
     }
@@ -147,8 +168,9 @@ static bool accept(const struct vocab *vocab, const char *text, size_t bytes, si
 }
 
 bool special_find(const struct vocab *vocab, const char *text, size_t bytes, bool parse,
-                  struct special_list *out)
+                  const uint8_t *own, struct special_list *out)
 {
+    const struct search search = {vocab, text, bytes, parse, own};
     struct heap heap = {0};
     unsigned char *used = NULL;
     bool ok = false;
@@ -157,7 +179,7 @@ bool special_find(const struct vocab *vocab, const char *text, size_t bytes, boo
         return true;
     }
     for (size_t i = 0; i < bytes; i++) {
-        if (!push_best(vocab, text, bytes, i, parse, 0, &heap, false)) {
+        if (!push_best(&search, i, 0, &heap, false)) {
             goto fail;
         }
     }
@@ -178,7 +200,7 @@ bool special_find(const struct vocab *vocab, const char *text, size_t bytes, boo
         }
         /* What is used already is at least as long as this, so it covers an end of it. */
         bool taken = used[start + vocab->tokens[item.a].bytes - 1u];
-        if (taken ? !push_best(vocab, text, bytes, start, parse, rank + 1, &heap, true)
+        if (taken ? !push_best(&search, start, rank + 1, &heap, true)
                   : !accept(vocab, text, bytes, start, item.a, used, out)) {
             goto fail;
         }

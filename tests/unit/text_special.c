@@ -54,6 +54,31 @@ static void test_kinds(void **state)
     toy_finish(toy);
 }
 
+/* What ends an answer: by number, by name where the token is special, and nothing else. */
+static void test_ends(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"<|eot_id|>", "<|im_end|>",      "<end_of_turn>",
+                                        "<|end|>",    "<|end_of_turn|>", "<|EOT|>",
+                                        "<|eom_id|>", "<|end_of_text|>"};
+    struct toy *toy = toy_create(true);
+    uint32_t first = toy->count;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        toy_add(toy, names[i], 0, i % 2 == 0 ? TOY_CONTROL : TOY_USER);
+    }
+    uint32_t plain = toy_add(toy, "<|endoftext|>", 0, TOY_NORMAL);
+    uint32_t begin = toy_add(toy, "<|im_start|>", 0, TOY_CONTROL);
+    struct vocab *vocab = toy_open(toy);
+    assert_non_null(vocab);
+    for (uint32_t id = 0; id < vocab_count(vocab); id++) {
+        bool end = id == 2 || (id >= first && id < plain);
+        assert_int_equal(vocab_is_end(vocab, id), end);
+    }
+    assert_false(vocab_is_end(vocab, begin));
+    vocab_destroy(vocab);
+    toy_finish(toy);
+}
+
 static void test_phi3_strips(void **state)
 {
     (void)state;
@@ -137,7 +162,7 @@ static void compare(const struct toy *toy, const struct vocab *vocab, const char
     struct special_list got = {0};
     struct piece want[1000];
     size_t n = slow_split(toy, parse, text, want), k = 0;
-    assert_true(special_find(vocab, text, strlen(text), parse, &got));
+    assert_true(special_find(vocab, text, strlen(text), parse, NULL, &got));
     for (size_t i = 0; i < n; i++) {
         if (want[i].id == TEXT_NO_TOKEN) {
             continue;
@@ -223,9 +248,8 @@ static void test_runs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_phi3_strips),
-        cmocka_unit_test(test_overlaps),
+        cmocka_unit_test(test_kinds),       cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_phi3_strips), cmocka_unit_test(test_overlaps),
         cmocka_unit_test(test_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
