@@ -16,7 +16,7 @@ static void put_pattern(const struct cli_command *command, const struct cli_opti
 
 static bool wants_file(const struct cli_option *option)
 {
-    return option->value != NULL && strncmp(option->value, "FILE", 4) == 0;
+    return option->value != NULL && strstr(option->value, "FILE") != NULL;
 }
 
 /* What may follow an option that takes a value. */

@@ -94,6 +94,25 @@ void cli_info_meta(const struct cli_info *info, const char *key, char *out, size
     }
 }
 
+/* The format of the chat template, where the file has one. */
+static void read_chat(struct cli_info *info)
+{
+    char text[8];
+    qd_chat *chat;
+    cli_info_meta(info, "tokenizer.chat_template", text, sizeof text);
+    if (info->depth == QD_DEPTH_DIRECTORY || text[0] == '\0') {
+        return;
+    }
+    if (qd_chat_create(info->model, &(struct qd_chat_params){0}, &chat) != QD_OK) {
+        snprintf(info->chat_why, sizeof info->chat_why, "%s", qd_last_error(info->context));
+        return;
+    }
+    struct qd_chat_info facts;
+    qd_chat_get_info(chat, &facts);
+    snprintf(info->chat, sizeof info->chat, "%s", facts.name);
+    qd_chat_destroy(&chat);
+}
+
 int cli_info(const struct cli_options *options)
 {
     if (options->model == NULL) {
@@ -107,6 +126,9 @@ int cli_info(const struct cli_options *options)
     }
     if (code == CLI_DONE && !cli_formats_init(&info.formats, info.model)) {
         code = CLI_FAILED;
+    }
+    if (code == CLI_DONE) {
+        read_chat(&info);
     }
     if (code == CLI_DONE && options->output == CLI_JSON) {
         code = cli_info_print_json(&info);

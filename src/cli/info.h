@@ -13,6 +13,8 @@ struct cli_info {
     struct qd_model_info facts; /* whole from QD_DEPTH_FACTS on, else the file's */
     bool runs;                  /* planned on the devices: it fits */
     char why_not[1200];         /* where it does not */
+    char chat[64];      /* format of the chat template; "" where there is none that is known */
+    char chat_why[512]; /* why not; "" where the file has no template */
     struct cli_formats formats;
     bool quiet; /* warnings were said already */
 };

@@ -160,6 +160,7 @@ int cli_info_print_json(const struct cli_info *info)
     cli_json_add(out, "hyper_parameters", get_shape(info));
     cli_json_add(out, "formats", get_formats(info));
     cli_json_add(out, "tokenizer", get_tokenizer(info));
+    cli_json_add(out, "chat", info->chat[0] != '\0' ? cli_json_text(info->chat) : json_null());
     cli_json_add(out, "memory", get_memory(info));
     cli_json_add(out, "supported", json_boolean(info->depth <= QD_DEPTH_FACTS));
     cli_json_add(out, "runs_here", json_boolean(info->runs));

@@ -77,6 +77,10 @@ static void print_tokenizer(const struct cli_info *info)
     if (facts->eos != UINT32_MAX) {
         printf(", end %u", facts->eos);
     }
+    printf("\nchat          %s", info->chat[0] != '\0'       ? info->chat
+                                 : info->chat_why[0] != '\0' ? "not known: "
+                                                             : "no template");
+    cli_put_safe(stdout, info->chat_why);
     printf("\n");
 }
 

@@ -36,6 +36,8 @@ for name in llama2 zephyr mistral-v0.3; do
     "$make" "$folder/$name.gguf" "$data/$name.jinja"
     say 0 'hello\n' -m "$folder/$name.gguf" -n 2
     has "$err" "template $(echo $name | sed 's/v0.3/v3/'), context 256 tokens"
+    expect 0 info -m "$folder/$name.gguf"
+    has "$out" "chat          $(echo $name | sed 's/v0.3/v3/')"
 done
 say 0 'hello\n' -m "$folder/llama2.gguf" -n 2 --template "$data/qwen2.5.jinja"
 has "$err" 'template chatml,'
@@ -43,6 +45,9 @@ printf '{%% for m in messages %%}USER: {{ m.content }}{%% endfor %%}' >"$folder/
 "$make" "$folder/vicuna.gguf" "$folder/vicuna"
 expect 1 chat -m "$folder/vicuna.gguf"
 one_line "$folder/vicuna.gguf: the chat template (vicuna) is none of the known ones: chatml"
+expect 0 info -m "$folder/vicuna.gguf"
+has "$out" 'chat          not known: '
+expect 1 chat -m "$folder/vicuna.gguf"
 has "$err" '--template'
 
 # Turns: what standard output has, how much of a turn runs through the model, and that the cache of

@@ -18,7 +18,7 @@ whole="name:string architecture:string gguf_version:integer files:integer file_b
 
 expect 0 info -m "$q4"
 for text in 'architecture  llama (llama 13M)' 'layers        12' 'heads         8, KV heads 4' \
-    'formats       Q4_K ' 'context       1024 tokens' 'tokenizer     llama' \
+    'formats       Q4_K ' 'context       1024 tokens' 'tokenizer     llama' 'chat          no template' \
     'KV cache 6.00 MiB at -c 1024 (K f16, V f16)' 'runs here     yes' '[0] device 0'; do
     has "$out" "$text"
 done
