@@ -20,7 +20,7 @@ static bool make(struct bench_case *c)
     return op_matmul(&c->plan, "y", w, x) != PLAN_NONE;
 }
 
-/* The bound is that of the oracle (matmul.c): c u sum |w x| with c = cols / 16 + 6. */
+/* The bound is that of the oracle (matmul.c): LAB_DOT(cols) u sum |w x|. */
 static bool expect(struct bench_case *c, const struct bench_picks *picks, double *value,
                    double *bound)
 {
@@ -40,7 +40,7 @@ static bool expect(struct bench_case *c, const struct bench_picks *picks, double
                 size += fabs(product);
             }
             value[r * picks->n_cols + i] = sum;
-            bound[r * picks->n_cols + i] = ((double)cols / 16 + 6) * LAB_U * size;
+            bound[r * picks->n_cols + i] = LAB_DOT(cols) * LAB_U * size;
         }
     }
     mem_free(w);

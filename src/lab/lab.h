@@ -17,6 +17,9 @@
 
 #define LAB_DIMS 9
 #define LAB_U    0x1p-24 /* unit roundoff of float32 */
+/* Bound of a dot product of n terms in float32, in LAB_U times the sum of their sizes: see
+ * matmul.c. */
+#define LAB_DOT(n) ((double)(n) / 16 + 12)
 
 #define LAB_KV_TYPES 4 /* of caches */
 

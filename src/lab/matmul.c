@@ -1,6 +1,6 @@
 /* Oracle and shapes of matmul, without and with residual, in every weight format. The sum is taken
  * in double over what the blocks decode to. Bound of an element: c * u * sum |w * x|, residual
- * included, with c = cols / 16 + 6: kernels add up to cols products in one float32, whose rounding
+ * included, with c = cols / 16 + 12: kernels add up to cols products in one float32, whose rounding
  * errors add up to the square root of that number, seldom more than a few times. */
 #include "lab/lab.h"
 
@@ -33,7 +33,7 @@ static void expect(struct lab *lab, uint32_t y, uint32_t w, uint32_t x, uint32_t
     if (out.value == NULL || weights == NULL || in == NULL) {
         return;
     }
-    double c = (double)cols / 16 + 6;
+    double c = LAB_DOT(cols);
     for (size_t t = 0; t < tokens; t++) {
         for (size_t r = 0; r < rows; r++) {
             double sum = add != NULL ? (double)add[t * rows + r] : 0, size = fabs(sum);

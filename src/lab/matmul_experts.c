@@ -45,7 +45,7 @@ static void expect(struct lab *lab, uint32_t y, uint32_t w, uint32_t x, const ui
     if (out.value == NULL || weights == NULL || in == NULL) {
         return;
     }
-    double c = (double)cols / 16 + 6;
+    double c = LAB_DOT(cols);
     for (size_t i = 0; i < pairs; i++) {
         const float *from = in + (lab_dim(lab, PER_PAIR) != 0 ? i : i / used) * cols;
         for (size_t r = 0; r < rows; r++) {
