@@ -1,7 +1,8 @@
 /* Oracle and shapes of matmul, without and with residual, in every weight format. The sum is taken
  * in double over what the blocks decode to. Bound of an element: c * u * sum |w * x|, residual
- * included, with c = cols / 16 + 12: kernels add up to cols products in one float32, whose rounding
- * errors add up to the square root of that number, seldom more than a few times. */
+ * included, with c = LAB_DOT(cols): kernels add up to cols products in one float32, whose rounding
+ * errors add up to the square root of that number, seldom more than a few times; where a format
+ * has an offset, its part and that of the quants are summed apart, and larger than the result. */
 #include "lab/lab.h"
 
 #include "base/hash.h"
