@@ -43,7 +43,7 @@ static void arrays(struct corpus *c, struct arena *arena)
         {"T02", T "token_type", TINY_BPE, GGUF_I32, true},
         {"T11", T "merges", TINY_BPE, GGUF_STRING, false},
     };
-    static const uint8_t ZEROS[8 * 261];
+    static const uint8_t ZEROS[8 * 262];
     static const uint8_t BYTES[GGUF_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 0, 8, 8, 8};
     for (size_t i = 0; i < sizeof ARRAYS / sizeof ARRAYS[0]; i++) {
         const char *name = ARRAYS[i].name, *key = ARRAYS[i].key;
