@@ -58,7 +58,8 @@ static char *shard_path(const struct gguf_file *file, uint32_t own, uint32_t num
         log_error(file->log, "%s: out of memory", file->path);
         return NULL;
     }
-    snprintf(path + n - SUFFIX_BYTES, SUFFIX_BYTES + 1, SUFFIX_FMT, number + 1, count);
+    snprintf(want, sizeof want, SUFFIX_FMT, number + 1, count);
+    memcpy(path + n - SUFFIX_BYTES, want, SUFFIX_BYTES); /* numbers have no more than 5 digits */
     return path;
 }
 
