@@ -232,7 +232,8 @@ static void read_features(const struct dev_instance *inst, const struct query *q
     }
     read_subgroup(q, phys);
     if ((phys->exts & EXT_COOPMAT) != 0 && q->coopmat.cooperativeMatrix == VK_TRUE &&
-        q->v12.vulkanMemoryModel == VK_TRUE && read_coopmat(inst, phys, caps)) {
+        q->v12.vulkanMemoryModel == VK_TRUE && q->v12.vulkanMemoryModelDeviceScope == VK_TRUE &&
+        read_coopmat(inst, phys, caps)) {
         caps->has |= DEV_CAP_COOPMAT;
         caps->coopmat2 = read_coopmat2(&q->coopmat2);
         caps->has |= caps->coopmat2 != 0 ? DEV_CAP_COOPMAT2 : 0u;

@@ -86,7 +86,9 @@ static void enable_features(const struct dev *dev, struct enable *e)
     e->v12.shaderFloat16 = has(dev, DEV_CAP_FP16);
     e->v12.shaderInt8 = has(dev, DEV_CAP_INT8);
     e->v12.storageBuffer8BitAccess = has(dev, DEV_CAP_STORAGE8);
+    /* with the memory model, atomics of other kernels need its device scope */
     e->v12.vulkanMemoryModel = has(dev, DEV_CAP_COOPMAT);
+    e->v12.vulkanMemoryModelDeviceScope = has(dev, DEV_CAP_COOPMAT);
     add(e, &e->v11);
     add(e, &e->v12);
     if (has(dev, DEV_CAP_SUBGROUP_CONTROL)) {

@@ -334,7 +334,7 @@ static void fill_feature(const struct fake_gpu *g, VkBaseOutStructure *s)
         f->shaderFloat16 = fake_has(g, DEV_CAP_FP16);
         f->shaderInt8 = fake_has(g, DEV_CAP_INT8);
         f->storageBuffer8BitAccess = fake_has(g, DEV_CAP_STORAGE8);
-        f->vulkanMemoryModel = VK_TRUE;
+        f->vulkanMemoryModel = f->vulkanMemoryModelDeviceScope = VK_TRUE;
         f->timelineSemaphore = !g->no_timeline;
         break;
     }
