@@ -29,6 +29,7 @@ layout(binding = 2) writeonly buffer y_quads_block
 }
 y_quads;
 
+#undef PLANT_ARITHMETIC // planted in matmul alone
 #include "common/matmul_lanes.glsl"
 
 void store(expert_part part, uint t, uint first_row, uint pair)
