@@ -21,28 +21,7 @@ _Static_assert((int)MATMUL_EXPERTS_SPEC_LOCAL_SIZE == (int)MATMUL_SPEC_LOCAL_SIZ
                "kernels of both ops are specialized by matmul_tile.c");
 
 /* Tokens are pairs of an expert, on average. */
-static const struct ops_variant variants[MATMUL_KERNELS] = {
-    [MATMUL_LANES] = {.name = "lanes",
-                      .needs = DEV_CAP_CPU | DEV_CAP_SHUFFLE | DEV_CAP_TEXEL,
-                      .min_subgroup = 4,
-                      .max_subgroup = 16,
-                      .by_quant = shaders_matmul_experts_lanes,
-                      .tunables = {{"rows", {4, 8}},
-                                   {"group", {1, 2, 4, 8}},
-                                   {"tokens", {1, 2, 4, 8}}}},
-    [MATMUL_SUBGROUP] = {.name = "subgroup",
-                         .needs = DEV_CAP_SUBGROUP,
-                         .max_tokens = 16,
-                         .by_quant = shaders_matmul_experts_subgroup,
-                         .tunables = {{"rows", {1, 2, 4}},
-                                      {"local", {32, 64, 128, 256, 512}},
-                                      {"tokens", {1, 2, 4, 8}}}},
-    [MATMUL_GEMV] = {.name = "plain_gemv",
-                     .max_tokens = 4,
-                     .by_quant = shaders_matmul_experts_plain_gemv,
-                     .tunables = {{"tokens", {1, 2, 4}}}},
-    [MATMUL_GEMM] = {.name = "plain_gemm", .by_quant = shaders_matmul_experts_plain_gemm},
-};
+static const struct ops_variant variants[MATMUL_KERNELS] = MATMUL_VARIANTS(shaders_matmul_experts);
 
 enum {
     BATCH_STEP = 64, /* tokens: keeps offsets of batches aligned to 256 bytes */
