@@ -34,6 +34,15 @@ struct lab {
 /* Grows data to the plan's tensors; NULL (logged, plan failed) when memory is out. */
 struct lab_data *lab_data_get(struct lab *lab, uint32_t id);
 
+/* gate.c: a case of a gated activation, y = gate(x) * up. `bound` is that of gate(x) * up in LAB_U
+ * times its size. */
+#define LAB_GATE_SHAPES                                                                            \
+    {                                                                                              \
+        {1, 1}, {1, 3}, {3, 5}, {2, 64}, {1, 1024}, {7, 252}, {5, 257}, {128, 1024}, {33, 1023},   \
+    }
+bool lab_gate_make(struct lab *lab, uint32_t (*op)(struct plan *plan, uint32_t gate, uint32_t up),
+                   double (*gate)(double x, double *bound));
+
 /* kv_block.c: values of a KV cache, in any of its types. Quantized ones come in whole blocks. */
 /* What the cache holds of n values: rounded, f16 and scales within f16's range. */
 void lab_kv_round(enum plan_elem elem, float *x, uint64_t n);
