@@ -50,6 +50,7 @@ void dev_cmd_destroy(struct dev_cmd *cmd)
     dev_wait(dev, cmd->value); /* error paths give up with work in flight */
     binder_finish(dev, &cmd->binder);
     hazard_finish(&cmd->hazard);
+    span_finish(cmd);
     if (cmd->queries != VK_NULL_HANDLE) {
         dev->vk.DestroyQueryPool(dev->handle, cmd->queries, NULL);
     }
@@ -99,7 +100,8 @@ static bool restart(struct dev_cmd *cmd, bool dry)
     cmd->dry = dry;
     cmd->submitted = false;
     cmd->bound = VK_NULL_HANDLE;
-    cmd->n_dispatches = cmd->n_barriers = 0;
+    cmd->n_dispatches = cmd->n_barriers = cmd->n_spans = 0;
+    cmd->with_spans = cmd->wants_spans && !dry;
     return true;
 }
 
@@ -199,7 +201,11 @@ bool dev_cmd_dispatch(struct dev_cmd *cmd, const struct dev_dispatch *d)
         dev->vk.CmdPushConstants(cmd->handle, d->kernel->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                                  d->push_bytes, d->push);
     }
+    if (!span_begin(cmd)) {
+        return fail_cmd(cmd);
+    }
     dev->vk.CmdDispatch(cmd->handle, d->groups[0], d->groups[1], d->groups[2]);
+    span_end(cmd);
     cmd->n_dispatches++;
     return true;
 }
@@ -232,11 +238,12 @@ bool dev_cmd_copy(struct dev_cmd *cmd, struct dev_buf *dst, uint64_t dst_offset,
     }
     const struct span spans[2] = {{src, src_offset, src_offset + bytes, DEV_READ},
                                   {dst, dst_offset, dst_offset + bytes, DEV_WRITE}};
-    if (!order(cmd, spans, 2, VK_PIPELINE_STAGE_TRANSFER_BIT)) {
+    if (!order(cmd, spans, 2, VK_PIPELINE_STAGE_TRANSFER_BIT) || !span_begin(cmd)) {
         return fail_cmd(cmd);
     }
     const VkBufferCopy region = {src_offset, dst_offset, bytes};
     cmd->dev->vk.CmdCopyBuffer(cmd->handle, src->handle, dst->handle, 1, &region);
+    span_end(cmd);
     return true;
 }
 
@@ -258,10 +265,11 @@ bool dev_cmd_fill(struct dev_cmd *cmd, struct dev_buf *dst, uint64_t offset, uin
         return true;
     }
     const struct span span = {dst, offset, offset + bytes, DEV_WRITE};
-    if (!order(cmd, &span, 1, VK_PIPELINE_STAGE_TRANSFER_BIT)) {
+    if (!order(cmd, &span, 1, VK_PIPELINE_STAGE_TRANSFER_BIT) || !span_begin(cmd)) {
         return fail_cmd(cmd);
     }
     cmd->dev->vk.CmdFillBuffer(cmd->handle, dst->handle, offset, bytes, word);
+    span_end(cmd);
     return true;
 }
 

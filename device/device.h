@@ -278,6 +278,14 @@ bool dev_cmd_barrier(struct dev_cmd *cmd);
 bool dev_cmd_timers(struct dev_cmd *cmd, uint32_t count); /* before begin */
 void dev_cmd_timestamp(struct dev_cmd *cmd, uint32_t slot);
 bool dev_cmd_read_timers(struct dev_cmd *cmd, uint64_t *ns, uint32_t count); /* after its wait */
+/* Spans: each dispatch, copy and fill of the recordings from the next begin on is timed, from
+ * behind the barrier before it to its end, which keeps those from overlapping that otherwise might.
+ * A device without timestamps records none. */
+void dev_cmd_set_spans(struct dev_cmd *cmd, bool on);
+uint32_t dev_cmd_spans(const struct dev_cmd *cmd); /* of the recording so far, in its order */
+/* Begin and end of each: ns[2 * dev_cmd_spans], on the clock of dev_cmd_read_timers and under its
+ * rules. False where there are none. */
+bool dev_cmd_read_spans(struct dev_cmd *cmd, uint64_t *ns);
 bool dev_cmd_end(struct dev_cmd *cmd);
 uint32_t dev_cmd_count(const struct dev_cmd *cmd);    /* dispatches */
 uint32_t dev_cmd_barriers(const struct dev_cmd *cmd); /* barriers put between them */

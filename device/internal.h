@@ -289,9 +289,20 @@ struct dev_cmd {
     VkQueryPool queries;
     uint32_t n_queries;
     uint32_t n_dispatches, n_barriers;
-    uint64_t value; /* of the last submission */
-    bool submitted; /* since it was recorded: its timers have been reset */
+    VkQueryPool *span_pools;
+    size_t n_span_pools, cap_span_pools;
+    uint32_t n_spans;             /* of this recording */
+    bool wants_spans, with_spans; /* of recordings to come; of this one */
+    uint64_t value;               /* of the last submission */
+    bool submitted;               /* since it was recorded: its timers have been reset */
 };
+
+/* timer.c: the first timestamps of a pool, in nanoseconds. */
+bool timer_read(struct dev *dev, VkQueryPool pool, uint64_t *ns, uint32_t count);
+/* span.c: around a command, behind its barrier; nothing where the recording has no spans. */
+bool span_begin(struct dev_cmd *cmd);
+void span_end(struct dev_cmd *cmd);
+void span_finish(struct dev_cmd *cmd);
 
 /* bind.c */
 VkDescriptorSet binder_set(struct dev *dev, struct binder *binder, const struct dev_dispatch *d);

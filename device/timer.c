@@ -45,16 +45,10 @@ void dev_cmd_timestamp(struct dev_cmd *cmd, uint32_t slot)
     }
 }
 
-bool dev_cmd_read_timers(struct dev_cmd *cmd, uint64_t *ns, uint32_t count)
+bool timer_read(struct dev *dev, VkQueryPool pool, uint64_t *ns, uint32_t count)
 {
-    struct dev *dev = cmd->dev;
-    if (atomic_load(&dev->lost) || !cmd->submitted || cmd->queries == VK_NULL_HANDLE ||
-        count == 0 || count > cmd->n_queries) {
-        return false;
-    }
-    VkResult result =
-        dev->vk.GetQueryPoolResults(dev->handle, cmd->queries, 0, count, count * sizeof *ns, ns,
-                                    sizeof *ns, VK_QUERY_RESULT_64_BIT);
+    VkResult result = dev->vk.GetQueryPoolResults(dev->handle, pool, 0, count, count * sizeof *ns,
+                                                  ns, sizeof *ns, VK_QUERY_RESULT_64_BIT);
     if (result == VK_NOT_READY || !dev_check(dev, result, "vkGetQueryPoolResults")) {
         return false;
     }
@@ -64,4 +58,14 @@ bool dev_cmd_read_timers(struct dev_cmd *cmd, uint64_t *ns, uint32_t count)
         ns[i] = (uint64_t)((double)(ns[i] & mask) * (double)dev->info.caps.timestamp_ns);
     }
     return true;
+}
+
+bool dev_cmd_read_timers(struct dev_cmd *cmd, uint64_t *ns, uint32_t count)
+{
+    struct dev *dev = cmd->dev;
+    if (atomic_load(&dev->lost) || !cmd->submitted || cmd->queries == VK_NULL_HANDLE ||
+        count == 0 || count > cmd->n_queries) {
+        return false;
+    }
+    return timer_read(dev, cmd->queries, ns, count);
 }

@@ -39,7 +39,14 @@ struct fake_gpu {
     bool import_broken;                           /* imports succeed, but the memory is a copy */
 };
 
-enum fake_what { FAKE_BARRIER, FAKE_DISPATCH, FAKE_COPY, FAKE_FILL, FAKE_BIND_PIPELINE };
+enum fake_what {
+    FAKE_BARRIER,
+    FAKE_DISPATCH,
+    FAKE_COPY,
+    FAKE_FILL,
+    FAKE_BIND_PIPELINE,
+    FAKE_TIMESTAMP, /* `word`: the query; only where they are asked for */
+};
 
 struct fake_command {
     enum fake_what what;
@@ -74,6 +81,7 @@ struct fake_vk {
 
     uint32_t pipeline_us; /* what making a pipeline takes */
     uint64_t cache_bytes; /* of vkGetPipelineCacheData; 0: 100 */
+    bool trace_timestamps;
 
     /* what was seen */
     int32_t live;     /* objects not destroyed */

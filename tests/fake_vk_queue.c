@@ -210,10 +210,11 @@ static VKAPI_ATTR void VKAPI_CALL fake_CmdWriteTimestamp(VkCommandBuffer cmd,
                                                          VkPipelineStageFlagBits stage,
                                                          VkQueryPool pool, uint32_t query)
 {
-    (void)cmd;
     (void)stage;
     (void)pool;
-    (void)query;
+    if (fake_now->trace_timestamps) {
+        put(cmd, (struct fake_command){.what = FAKE_TIMESTAMP, .word = query});
+    }
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_GetQueryPoolResults(VkDevice device, VkQueryPool pool,

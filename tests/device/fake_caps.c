@@ -63,13 +63,19 @@ static void reads_a_poor_device(void **state)
     assert_int_equal(f.fake.enabled_extensions, 0);
     assert_false(f.fake.enabled_fp16);
     struct dev_cmd *cmd = dev_cmd_create(dev);
+    struct dev_buf *buf = fake_buf(dev, "buf", 64, DEV_MEM_DEVICE);
     assert_true(dev_cmd_timers(cmd, 2)); /* timers that are never read */
+    dev_cmd_set_spans(cmd, true);
     assert_true(dev_cmd_begin(cmd));
     dev_cmd_timestamp(cmd, 0);
+    assert_true(dev_cmd_fill(cmd, buf, 0, 64, 0));
+    assert_int_equal(dev_cmd_spans(cmd), 0);
     assert_true(dev_cmd_end(cmd));
     uint64_t ns[2];
     assert_true(dev_wait(dev, dev_submit(dev, cmd)));
     assert_false(dev_cmd_read_timers(cmd, ns, 2));
+    assert_false(dev_cmd_read_spans(cmd, ns));
+    dev_buf_destroy(buf);
     dev_cmd_destroy(cmd);
     dev_close(dev);
     fake_finish(&f);

@@ -60,11 +60,15 @@ static void dispatch(struct site *s, struct dev_bind a, struct dev_bind b, struc
 }
 
 /* Ends, submits, and compares the trace with one letter per command: B barrier, D dispatch, C copy,
- * F fill. */
+ * F fill, T timestamp. */
 static void expect_trace(struct site *s, const char *want)
 {
     char got[64] = "";
-    static const char letters[] = "BDCF";
+    static const char letters[] = {[FAKE_BARRIER] = 'B',
+                                   [FAKE_DISPATCH] = 'D',
+                                   [FAKE_COPY] = 'C',
+                                   [FAKE_FILL] = 'F',
+                                   [FAKE_TIMESTAMP] = 'T'};
     assert_true(dev_cmd_end(s->cmd));
     uint64_t value = dev_submit(s->dev, s->cmd);
     assert_true(value != 0 && dev_wait(s->dev, value));
@@ -346,6 +350,55 @@ static void reads_timers(void **state)
     assert_false(dev_cmd_read_timers(s->cmd, ns, 3));
 }
 
+/* Both timestamps are behind the barrier that the command waited for. */
+static void spans_are_behind_barriers(void **state)
+{
+    struct site *s = *state;
+    s->f.fake.trace_timestamps = true;
+    dev_cmd_set_spans(s->cmd, true); /* not of this recording */
+    dispatch(s, bind(s->a, 0, 64, DEV_READ), bind(s->a, 64, 64, DEV_READ),
+             bind(s->b, 0, 64, DEV_WRITE));
+    assert_int_equal(dev_cmd_spans(s->cmd), 0);
+    assert_true(dev_cmd_begin(s->cmd));
+    for (int i = 0; i < 2; i++) { /* the second waits for nothing */
+        dispatch(s, bind(s->a, 0, 64, DEV_READ), bind(s->a, 64, 64, DEV_READ),
+                 bind(s->b, 64 * (uint64_t)i, 64, DEV_WRITE));
+    }
+    assert_true(dev_cmd_copy(s->cmd, s->c, 0, s->b, 0, 64));
+    assert_true(dev_cmd_fill(s->cmd, s->b, 0, 64, 0));
+    assert_int_equal(dev_cmd_spans(s->cmd), 4);
+    uint64_t ns[8];
+    assert_false(dev_cmd_read_spans(s->cmd, ns)); /* not submitted */
+    expect_trace(s, "BTDTTDTBTCTBTFTB");
+    assert_true(dev_cmd_read_spans(s->cmd, ns)); /* 1000, 1010 ... ticks of 2 ns */
+    assert_int_equal(ns[0], 2000);
+    assert_int_equal(ns[7], 2140);
+    dev_cmd_set_spans(s->cmd, false);
+    assert_true(dev_cmd_begin(s->cmd) && dev_cmd_fill(s->cmd, s->b, 0, 64, 0));
+    assert_int_equal(dev_cmd_spans(s->cmd), 0);
+}
+
+static void spans_have_pools_as_needed(void **state)
+{
+    struct site *s = *state;
+    assert_true(dev_cmd_end(s->cmd));
+    dev_cmd_set_spans(s->cmd, true);
+    for (uint32_t n = 257; n < 1000; n += 700) {
+        static uint64_t ns[2 * 1000];
+        memset(ns, 0, sizeof ns);
+        assert_true(dev_cmd_begin(s->cmd));
+        for (uint32_t i = 0; i < n; i++) {
+            assert_true(dev_cmd_fill(s->cmd, s->b, 0, 64, i));
+        }
+        assert_int_equal(dev_cmd_spans(s->cmd), n);
+        assert_true(dev_cmd_end(s->cmd));
+        assert_true(dev_wait(s->dev, dev_submit(s->dev, s->cmd)));
+        assert_true(dev_cmd_read_spans(s->cmd, ns));
+        assert_true(ns[2 * n - 1] != 0 && ns[2 * n] == 0);
+    }
+    assert_int_equal(s->f.fake.calls_of[FAULT_CreateQueryPool], 4);
+}
+
 static void waits_by_kind_of_device(void **state)
 {
     (void)state;
@@ -440,6 +493,8 @@ int main(void)
         SITE(refuses_copies_between_devices),
         SITE(timers_change_between_recordings),
         SITE(reads_timers),
+        SITE(spans_are_behind_barriers),
+        SITE(spans_have_pools_as_needed),
         cmocka_unit_test(waits_by_kind_of_device),
         cmocka_unit_test(exchange_probes_imports),
     };

@@ -99,7 +99,13 @@ static bool work(struct life *l, const struct life_params *params)
         return false;
     }
     l->damaged = l->damaged || memcmp(data, back, 64) != 0;
-    return dev_fill(dev, l->bufs[0], 0, 64, 5) && life_record(l) && run_fences(l, params->no_polls);
+    dev_cmd_set_spans(l->cmd, true); /* of the second recording */
+    if (!dev_fill(dev, l->bufs[0], 0, 64, 5) || !life_record(l) ||
+        !run_fences(l, params->no_polls)) {
+        return false;
+    }
+    uint64_t spans[2 * 80];
+    return dev_cmd_spans(l->cmd) == 0 || dev_cmd_read_spans(l->cmd, spans);
 }
 
 bool life_run(struct life *l, const struct life_params *params)
