@@ -355,7 +355,38 @@ struct qd_stats {
     uint64_t submissions;
 };
 QD_API void qd_session_get_stats(const qd_session *session, struct qd_stats *out);
-QD_API void qd_session_reset_stats(qd_session *session);
+QD_API void qd_session_reset_stats(qd_session *session); /* and the times of a profile */
+
+/* Where the time of steps goes, by timestamps around every dispatch. They cost time, and keep
+ * kernels from overlapping that otherwise might. Both ways commands are recorded anew: run
+ * something, then qd_session_reset_stats, before what is to be measured. A device without
+ * timestamps is QD_ERROR. */
+QD_API enum qd_status qd_session_profile(qd_session *session, bool on);
+
+enum qd_profile_kind {
+    QD_PROFILE_KERNEL, /* an op's dispatches, by kernel, weight format and shape */
+    QD_PROFILE_COPY,   /* step words, logits, activations at a border */
+    QD_PROFILE_GAP,    /* within submissions, between the end of one command and the begin of the
+                          next: barriers, launches */
+    QD_PROFILE_HOST,   /* the device is idle: what the host did, or had not seen, meanwhile. By a
+                          common clock of host and device that is estimated to some microseconds */
+};
+struct qd_profile_row {
+    uint32_t device; /* position among those of the model */
+    enum qd_profile_kind kind;
+    char op[32];      /* of a kernel; else what the row is */
+    char variant[32]; /* kernel of the op; "" where there is but one, and for other kinds */
+    char format[16];  /* of the weight matrix; "": none */
+    char shape[48];   /* rows x tokens x columns of a matrix, rows x columns of another result */
+    char what[64];    /* names of weights or results: "ffn_gate, ffn_up" */
+    uint64_t calls, dispatches, ns;
+    double flop, bytes; /* of all calls; 0: not known */
+};
+/* Rows since the last reset, device by device, the longest first: up to `cap` of them, and their
+ * full number in *count. Those of one device sum to the wall time of the calls on the session, but
+ * for what is not explained. None while it is off. */
+QD_API enum qd_status qd_session_get_profile(qd_session *session, struct qd_profile_row *rows,
+                                             size_t cap, size_t *count);
 
 #ifdef __cplusplus
 }

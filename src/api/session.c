@@ -139,4 +139,46 @@ void qd_session_get_stats(const qd_session *session, struct qd_stats *out)
 void qd_session_reset_stats(qd_session *session)
 {
     memset(&session->run.stats, 0, sizeof session->run.stats);
+    run_profile_reset(&session->run);
+}
+
+enum qd_status qd_session_profile(qd_session *session, bool on)
+{
+    if (on) {
+        return run_profile_start(&session->run) ? QD_OK : QD_ERROR;
+    }
+    run_profile_stop(&session->run);
+    return QD_OK;
+}
+
+_Static_assert((int)QD_PROFILE_KERNEL == RUN_PROFILE_KERNEL &&
+                   (int)QD_PROFILE_COPY == RUN_PROFILE_COPY &&
+                   (int)QD_PROFILE_GAP == RUN_PROFILE_GAP &&
+                   (int)QD_PROFILE_HOST == RUN_PROFILE_HOST &&
+                   sizeof(struct qd_profile_row) == sizeof(struct run_profile_row),
+               "rows of a profile");
+
+enum qd_status qd_session_get_profile(qd_session *session, struct qd_profile_row *rows, size_t cap,
+                                      size_t *count)
+{
+    struct run_profile_row *run = mem_alloc(cap + 1, sizeof *run);
+    bool ok = run != NULL && run_profile_get(&session->run, run, cap, count);
+    for (size_t i = 0; ok && i < *count && i < cap; i++) {
+        const struct run_profile_row *r = &run[i];
+        rows[i] = (struct qd_profile_row){.device = r->device,
+                                          .kind = (enum qd_profile_kind)r->kind,
+                                          .calls = r->calls,
+                                          .dispatches = r->dispatches,
+                                          .ns = r->ns,
+                                          .flop = r->flop,
+                                          .bytes = r->bytes};
+        memcpy(rows[i].op, r->op, sizeof r->op);
+        memcpy(rows[i].variant, r->variant, sizeof r->variant);
+        memcpy(rows[i].format, r->format, sizeof r->format);
+        memcpy(rows[i].shape, r->shape, sizeof r->shape);
+        memcpy(rows[i].what, r->what, sizeof r->what);
+    }
+    *count = ok ? *count : 0;
+    mem_free(run);
+    return ok ? QD_OK : QD_OUT_OF_MEMORY;
 }

@@ -93,8 +93,7 @@ static bool add_text(struct generator *g, uint32_t token, const char *text, size
     return true;
 }
 
-/* One new token: end tokens, text, limits. False: out of memory. */
-static bool take_token(struct generator *g, uint32_t token)
+static bool handle_token(struct generator *g, uint32_t token)
 {
     const struct run_model *model = g->session->model;
     if (g->n_generated == 0) {
@@ -120,6 +119,15 @@ static bool take_token(struct generator *g, uint32_t token)
         g->stop = RUN_STOP_LIMIT;
     }
     return true;
+}
+
+/* One new token: end tokens, text, limits. False: out of memory. */
+static bool take_token(struct generator *g, uint32_t token)
+{
+    uint64_t begin = run_profile_begin(g->session);
+    bool ok = handle_token(g, token);
+    run_profile_end(g->session, IDLE_SAMPLE, begin);
+    return ok;
 }
 
 /* Room for the next token; `in_flight`: that before it is not computed yet. */
@@ -206,11 +214,13 @@ static enum run_status decode_chained(struct generator *g, uint32_t token)
 
 static bool pick(struct generator *g, uint32_t *token)
 {
-    if (!sampler_pick(g->sampler, g->session->logits, token)) {
+    uint64_t begin = run_profile_begin(g->session);
+    bool ok = sampler_pick(g->sampler, g->session->logits, token);
+    run_profile_end(g->session, IDLE_SAMPLE, begin);
+    if (!ok) {
         log_error(g->session->log, "no finite logit to choose from");
-        return false;
     }
-    return true;
+    return ok;
 }
 
 static enum run_status decode_plain(struct generator *g, uint32_t token)
@@ -357,7 +367,9 @@ enum run_status run_generate(struct run_session *session, const struct run_gener
     struct generator g = {.session = session, .params = params, .begin_ns = os_clock_ns()};
     str_init(&g.held);
     atomic_store(&session->cancel, false);
-    enum run_status status = start(&g) ? run(&g) : RUN_OUT_OF_MEMORY;
+    bool started = start(&g);
+    run_profile_end(session, IDLE_SAMPLE, g.begin_ns);
+    enum run_status status = started ? run(&g) : RUN_OUT_OF_MEMORY;
     if (status == RUN_OK || status == RUN_CANCELLED) {
         flush_text(&g);
     }

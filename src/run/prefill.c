@@ -281,6 +281,7 @@ enum run_status run_prefill(struct run_session *session, uint32_t seq, const uin
     atomic_init(&job.failed, false);
     settle_all(session);
     status = append_chunks(session, &arrays, tokens, seq, job.n_chunks);
+    run_profile_end(session, IDLE_PREPARE, begin);
     if (status == RUN_OK) {
         status = run_job(session, &job, id);
     }
@@ -353,6 +354,7 @@ enum run_status run_step(struct run_session *session, uint32_t n, const uint32_t
         status = RUN_BAD_ARGUMENT;
     }
     session->n_logits = 0;
+    run_profile_end(session, IDLE_PREPARE, begin);
     if (status == RUN_OK) {
         status = run_one(session, &batch);
     }

@@ -63,6 +63,7 @@ static void part_finish(struct run_part *part)
         dev_cmd_destroy(part->cmds[i]);
     }
     mem_free(part->cmds);
+    mem_free(part->marks);
     memset(part, 0, sizeof *part);
 }
 
@@ -77,7 +78,7 @@ void run_recording_finish(struct run_recording *rec)
     memset(rec, 0, sizeof *rec);
 }
 
-static struct dev_cmd *begin_cmd(struct dev *dev, struct run_part *part)
+static struct dev_cmd *begin_cmd(struct dev *dev, struct run_part *part, bool profile)
 {
     if (!mem_grow((void **)&part->cmds, &part->cap_cmds, part->n_cmds, sizeof *part->cmds)) {
         return NULL;
@@ -87,6 +88,7 @@ static struct dev_cmd *begin_cmd(struct dev *dev, struct run_part *part)
         return NULL;
     }
     part->cmds[part->n_cmds++] = cmd;
+    dev_cmd_set_spans(cmd, profile);
     if (!dev_cmd_timers(cmd, 2) || !dev_cmd_begin(cmd)) {
         return NULL;
     }
@@ -201,46 +203,87 @@ static bool make_kernels(const struct run_model *model, const struct plan *plan,
     return ok;
 }
 
+/* A device's part while it is recorded. */
+struct part_site {
+    struct run_session *session;
+    const struct run_slot *slot;
+    struct run_part *part;
+    uint32_t d;
+    struct op_site site; /* its cmd is the open one, NULL: none yet */
+    double ns;           /* predicted, of the open command */
+};
+
+static bool end_copy(struct part_site *at, const struct run_mark *mark, const char *what)
+{
+    return run_profile_end_mark(at->session, at->d, at->part, mark, &at->site, NULL, what);
+}
+
+/* Ends the open command, if any, and opens the next one. */
+static bool next_cmd(struct part_site *at, uint32_t n_tokens)
+{
+    bool first = at->site.cmd == NULL;
+    if (!first && !end_cmd(at->site.cmd)) {
+        return false;
+    }
+    at->ns = 0;
+    at->site.cmd = begin_cmd(at->site.dev, at->part, at->session->profile != NULL);
+    if (!first || at->site.cmd == NULL) {
+        return at->site.cmd != NULL;
+    }
+    uint64_t bytes = (uint64_t)run_step_words(at->session->model, n_tokens) * 4;
+    struct run_mark mark = run_profile_mark(at->part);
+    return record_step_copy(at->slot, at->d, at->site.cmd, bytes) &&
+           end_copy(at, &mark, "step words");
+}
+
+static bool record_node(struct part_site *at, const struct plan_node *node)
+{
+    struct run_mark mark = run_profile_mark(at->part);
+    if (node->kind == PLAN_BORDER) {
+        return record_border(at->session, at->slot, &at->site, node, at->d, at->part) &&
+               end_copy(at, &mark, "border");
+    }
+    at->site.used->variant = NULL;
+    return node->op->record(&at->site, node) &&
+           run_profile_end_mark(at->session, at->d, at->part, &mark, &at->site, node, NULL);
+}
+
 static bool record_part(struct run_session *session, const struct run_slot *slot,
                         struct run_recording *rec, uint32_t d, struct site_map *map)
 {
     const struct plan *plan = &rec->plan;
-    struct run_part *part = &rec->part[d];
     const struct run_device *device = &session->model->devices[d];
-    struct op_site site = {.dev = device->dev,
-                           .plan = plan,
-                           .places = map->places,
-                           .log = session->log,
-                           .prefs = &device->prefs};
-    double ns = 0;
+    struct op_used used = {0};
+    struct part_site at = {.session = session, .slot = slot, .part = &rec->part[d], .d = d};
+    at.site = (struct op_site){.dev = device->dev,
+                               .plan = plan,
+                               .places = map->places,
+                               .log = session->log,
+                               .prefs = &device->prefs,
+                               .used = &used};
     for (size_t i = 0; i < plan->n_nodes; i++) {
         const struct plan_node *node = &plan->nodes[i];
         if (!on_device(plan, node, d)) {
             continue;
         }
         double more = predict_ns(device, plan, node);
-        if (site.cmd == NULL || ns + more > RUN_SUBMIT_NS) {
-            bool first = site.cmd == NULL;
-            if (!first && !end_cmd(site.cmd)) {
-                return false;
-            }
-            site.cmd = begin_cmd(device->dev, part);
-            ns = 0;
-            uint64_t bytes = (uint64_t)run_step_words(session->model, rec->n_tokens) * 4;
-            if (site.cmd == NULL || (first && !record_step_copy(slot, d, site.cmd, bytes))) {
-                return false;
-            }
+        if ((at.site.cmd == NULL || at.ns + more > RUN_SUBMIT_NS) &&
+            !next_cmd(&at, rec->n_tokens)) {
+            return false;
         }
-        ns += more;
-        part->predicted_ns += more;
-        if (node->kind == PLAN_BORDER ? !record_border(session, slot, &site, node, d, part)
-                                      : !node->op->record(&site, node)) {
+        at.ns += more;
+        at.part->predicted_ns += more;
+        if (!record_node(&at, node)) {
             return false;
         }
     }
-    bool last = d == session->model->map.device[plan->n_layers + 1];
-    return site.cmd == NULL ||
-           ((!last || record_results(slot, site.cmd, plan)) && end_cmd(site.cmd));
+    if (at.site.cmd == NULL) {
+        return true;
+    }
+    struct run_mark mark = run_profile_mark(at.part);
+    return (d != session->model->map.device[plan->n_layers + 1] ||
+            (record_results(slot, at.site.cmd, plan) && end_copy(&at, &mark, "logits"))) &&
+           end_cmd(at.site.cmd);
 }
 
 struct recorder {
@@ -316,6 +359,7 @@ bool run_record(struct run_session *session, struct run_slot *slot, struct run_r
     if (same) {
         return true;
     }
+    uint64_t begin = run_profile_begin(session);
     run_recording_finish(rec);
     if (!run_plan_init(model, &rec->plan, &model->map, n_tokens, n_out)) {
         return false;
@@ -328,5 +372,6 @@ bool run_record(struct run_session *session, struct run_slot *slot, struct run_r
         log_debug(session->log, "recording a step of %u tokens failed", n_tokens);
         run_recording_finish(rec);
     }
+    run_profile_end(session, IDLE_RECORD, begin);
     return ok;
 }

@@ -9,6 +9,8 @@
  *     kv.c        which blocks of the KV caches belong to which sequence
  *     step.c      one step through the devices, border by border
  *     session.c   buffers, recordings and counters of a session
+ *     profile.c   times of kernels and of what devices wait for, where they are asked for
+ *     idle.c      sums of overlapping times
  *     prefill.c   a prompt in chunks, several in flight when there are several devices
  *     generate.c  prompt in, tokens out
  *     describe.c  the plan as text
@@ -24,6 +26,7 @@
 #include "plan/op.h"
 #include "plan/plan.h"
 #include "run/kv.h"
+#include "run/profile.h"
 #include "run/sample.h"
 #include "text/text.h"
 
@@ -178,7 +181,9 @@ struct run_recording {
     struct run_part {
         struct dev_cmd **cmds;
         size_t n_cmds, cap_cmds;
-        double predicted_ns;  /* of all */
+        double predicted_ns;    /* of all */
+        struct run_mark *marks; /* where there is a profile */
+        size_t n_marks, cap_marks;
         bool has_in, has_out; /* a border comes in, goes out */
     } part[DEV_MAX_OPEN];
 };
@@ -194,6 +199,8 @@ struct run_slot {
     struct run_recording decode, chunk;   /* chunk: the last prefill shape */
     uint64_t value[DEV_MAX_OPEN];         /* timeline value of the last submission to each device */
     uint64_t begin_ns;
+    uint64_t submit_begin[DEV_MAX_OPEN], submit_end[DEV_MAX_OPEN]; /* os_clock_ns, the last time */
+    uint64_t wait_begin[DEV_MAX_OPEN], wait_end[DEV_MAX_OPEN];
 };
 
 struct run_stats {
@@ -217,8 +224,9 @@ struct run_session {
     uint32_t n_logits;
     struct run_stats stats;
     uint64_t init_ns;     /* buffers, recordings, compiled kernels */
-    pthread_mutex_t lock; /* stats, turns */
+    pthread_mutex_t lock; /* stats, turns, profile */
     pthread_cond_t turned;
+    struct run_profile *profile; /* NULL: off */
     uint64_t turn[DEV_MAX_OPEN]; /* next chunk to be submitted on each device */
     atomic_bool cancel;
 };

@@ -87,16 +87,32 @@ static bool submit_part(struct run_session *session, struct run_slot *slot,
     struct run_model *model = session->model;
     const struct run_part *part = &rec->part[d];
     if (part->has_in) {
+        uint64_t begin = run_profile_begin(session);
         dev_exchange_fetch(model->exchange, d, run_border_offset(model, slot->number, d - 1),
                            border);
+        run_profile_end(session, IDLE_EXCHANGE, begin);
     }
+    slot->submit_begin[d] = os_clock_ns();
     for (size_t i = 0; i < part->n_cmds; i++) {
         slot->value[d] = dev_submit(model->devices[d].dev, part->cmds[i]);
         if (slot->value[d] == 0) {
             return false;
         }
     }
+    slot->submit_end[d] = os_clock_ns();
     return true;
+}
+
+/* Waits for the slot's work on a device and notes when; a second wait changes nothing. */
+static bool wait_part(struct run_session *session, struct run_slot *slot, uint32_t d)
+{
+    uint64_t begin = os_clock_ns();
+    bool ok = dev_wait(session->model->devices[d].dev, slot->value[d]);
+    if (slot->wait_end[d] == 0) {
+        slot->wait_begin[d] = begin;
+        slot->wait_end[d] = os_clock_ns();
+    }
+    return ok;
 }
 
 bool run_step_begin(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
@@ -107,19 +123,22 @@ bool run_step_begin(struct run_session *session, struct run_slot *slot, struct r
     bool ok = true;
     slot->begin_ns = os_clock_ns();
     for (uint32_t d = 0; d < model->n_devices; d++) {
-        slot->value[d] = 0;
+        slot->value[d] = slot->wait_end[d] = 0;
         if (rec->part[d].n_cmds != 0) {
             write_step(session, dev_buf_map(slot->step_host[d]), batch);
         }
     }
+    run_profile_end(session, IDLE_PREPARE, slot->begin_ns);
     for (uint32_t d = 0; d < model->n_devices; d++) {
         take_turn(session, d, ticket);
         ok = ok && submit_part(session, slot, rec, d, border);
         give_turn(session, d, ticket);
         if (ok && rec->part[d].has_out) {
-            ok = dev_wait(model->devices[d].dev, slot->value[d]);
+            ok = wait_part(session, slot, d);
+            uint64_t begin = run_profile_begin(session);
             dev_exchange_publish(model->exchange, d, run_border_offset(model, slot->number, d),
                                  border);
+            run_profile_end(session, IDLE_EXCHANGE, begin);
         }
     }
     return ok;
@@ -175,11 +194,13 @@ bool run_step_end(struct run_session *session, struct run_slot *slot, struct run
     bool ok = true;
     for (uint32_t d = 0; d < model->n_devices; d++) {
         bool begun = rec->part[d].n_cmds == 0 || slot->value[d] != 0;
-        ok =
-            (slot->value[d] == 0 || dev_wait(model->devices[d].dev, slot->value[d])) && begun && ok;
+        ok = (slot->value[d] == 0 || wait_part(session, slot, d)) && begun && ok;
     }
     if (ok) {
+        uint64_t begin = run_profile_begin(session);
+        ok = run_profile_step(session, slot, rec);
         count(session, slot, rec);
+        run_profile_end(session, IDLE_READ, begin);
     }
     return ok;
 }
