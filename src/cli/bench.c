@@ -106,6 +106,33 @@ static enum qd_status warm_up(struct bench *bench, struct bench_test *test)
     return status == QD_OK ? run_once(bench, test, &ns, &first_ns) : status;
 }
 
+/* One more run, with timestamps; the one before it is for the recordings. */
+static enum qd_status profile(struct bench *bench, struct bench_test *test)
+{
+    qd_session *session = bench->engine.session;
+    uint64_t first_ns;
+    size_t n = 0;
+    enum qd_status status = qd_session_profile(session, true);
+    if (status == QD_OK) {
+        status = run_once(bench, test, &test->profile_ns, &first_ns);
+    }
+    if (status == QD_OK) {
+        qd_session_reset_stats(session);
+        status = run_once(bench, test, &test->profile_ns, &first_ns);
+    }
+    if (status == QD_OK) {
+        status = qd_session_get_profile(session, NULL, 0, &n);
+    }
+    if (status == QD_OK) {
+        test->profile = cli_alloc(n, sizeof *test->profile);
+        status = test->profile == NULL
+                     ? QD_OUT_OF_MEMORY
+                     : qd_session_get_profile(session, test->profile, n, &test->n_profile);
+    }
+    qd_session_profile(session, false);
+    return status;
+}
+
 static enum qd_status measure(struct bench *bench, struct bench_test *test)
 {
     time_t now = time(NULL);
@@ -134,7 +161,7 @@ static enum qd_status measure(struct bench *bench, struct bench_test *test)
     test->exchanged_bytes = stats.exchanged_bytes / test->n_samples;
     memcpy(test->peak_device_bytes, stats.device_peak_bytes, sizeof test->peak_device_bytes);
     test->peak_host_bytes = stats.host_peak_bytes;
-    return QD_OK;
+    return bench->options->profile ? profile(bench, test) : QD_OK;
 }
 
 /* "llama 7B Q4_K": shape and the format that most of the file is in; "llama-7b:f16 DUMMY". */
@@ -189,6 +216,10 @@ static int check_usage(const struct cli_options *options)
     }
     if (options->n_prompt == 0 && options->n_predict == 0) {
         cli_error("bench: -p 0 and -n 0: there is nothing to measure");
+        return CLI_USAGE;
+    }
+    if (options->profile && options->output == CLI_CSV) {
+        cli_error("bench: --profile: -o csv has no place for it, md and json have");
         return CLI_USAGE;
     }
     int64_t longest =
@@ -261,7 +292,9 @@ int cli_bench(const struct cli_options *options)
     code = prepare(&bench, tests, n) ? run_tests(&bench, tests, n) : CLI_FAILED;
     code = cli_engine_close(&bench.engine, code);
     cli_free(bench.tokens);
-    cli_free(tests[0].samples_ns);
-    cli_free(tests[1].samples_ns);
+    for (size_t i = 0; i < 2; i++) {
+        cli_free(tests[i].samples_ns);
+        cli_free(tests[i].profile);
+    }
     return code;
 }

@@ -13,6 +13,9 @@ struct bench_test {
     uint64_t ttft_ns; /* mean time to the first token: of a prompt, or of the first step */
     uint64_t exchanges, exchanged_bytes; /* of one repetition */
     uint64_t peak_device_bytes[QD_MAX_DEVICES], peak_host_bytes;
+    struct qd_profile_row *profile; /* of one more run, with timestamps; NULL: none */
+    size_t n_profile;
+    uint64_t profile_ns; /* wall time of that run */
 };
 
 /* What all tests of a call have in common. */
@@ -24,6 +27,14 @@ struct bench_setup {
     struct qd_device_info device_info[QD_MAX_DEVICES]; /* of those in use */
     char gpu_info[QD_MAX_DEVICES * 128];               /* device names */
 };
+
+/* bench_profile.c: the tables of a test, and its entry in JSON: rows, and what is left of the wall
+ * time of each device. */
+struct json_t;
+void bench_profile_print(const struct bench_setup *setup, const struct bench_test *test);
+struct json_t *bench_profile_json(const struct bench_setup *setup, const struct bench_test *test);
+/* "pp512", "tg32 @ d100" */
+void bench_test_name(const struct bench_test *test, char *out, size_t bytes);
 
 /* To standard output, in the format asked for. Returns a cli_exit. */
 int bench_print(const struct bench_setup *setup, const struct bench_test *tests, size_t n);

@@ -79,7 +79,19 @@ static json_t *test_json(const struct bench_setup *setup, const struct bench_tes
         }
         cli_json_add(out, "device_info", devices);
     }
+    if (test->profile != NULL) {
+        cli_json_add(out, "profile", bench_profile_json(setup, test));
+    }
     return out;
+}
+
+void bench_test_name(const struct bench_test *test, char *out, size_t bytes)
+{
+    snprintf(out, bytes, "%s%u", test->n_prompt != 0 ? "pp" : "tg", test->n_prompt + test->n_gen);
+    if (test->n_depth != 0) {
+        size_t used = strlen(out);
+        snprintf(out + used, bytes - used, " @ d%u", test->n_depth);
+    }
 }
 
 static void print_markdown(const struct bench_setup *setup, const struct bench_test *tests,
@@ -98,11 +110,7 @@ static void print_markdown(const struct bench_setup *setup, const struct bench_t
            "-----------: | --------------: | -------------------: |\n");
     for (size_t i = 0; i < n; i++) {
         char name[64], rate[64];
-        int used = snprintf(name, sizeof name, "%s%u", tests[i].n_prompt != 0 ? "pp" : "tg",
-                            tests[i].n_prompt + tests[i].n_gen);
-        if (tests[i].n_depth != 0) {
-            snprintf(name + used, sizeof name - (size_t)used, " @ d%u", tests[i].n_depth);
-        }
+        bench_test_name(&tests[i], name, sizeof name);
         snprintf(rate, sizeof rate, "%.2f ± %.2f", tests[i].avg_ts, tests[i].stddev_ts);
         printf("| ");
         cli_put_safe(stdout, setup->model);
@@ -117,6 +125,9 @@ int bench_print(const struct bench_setup *setup, const struct bench_test *tests,
 {
     if (setup->options->output == CLI_MARKDOWN) {
         print_markdown(setup, tests, n);
+        for (size_t i = 0; i < n && setup->options->profile; i++) {
+            bench_profile_print(setup, &tests[i]);
+        }
         return CLI_DONE;
     }
     int code = CLI_DONE;

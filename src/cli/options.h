@@ -45,6 +45,7 @@ struct cli_options {
     bool lines, no_bos, no_parse_special;
     bool no_display_prompt, ignore_eos, dry_run;
     bool selftest;
+    bool profile;        /* of bench */
     const char *disable; /* names, checked; NULL: nothing */
     const char *stops[CLI_MAX_STOPS];
     uint32_t n_stops;

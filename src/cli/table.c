@@ -175,6 +175,12 @@ static const struct cli_option options[] = {
      .min = 1,
      .max = 10000,
      .help = "repetitions of each test (default 5)"},
+    {.names = {"--profile"},
+     .kind = CLI_FLAG,
+     .commands = CLI_BENCH,
+     .offset = AT(profile),
+     .help = "run each test once more with timestamps around every dispatch, and say where its "
+             "time went: kernels, gaps between them, copies, the host (formats md and json)"},
     {.names = {"--type"},
      .value = "TYPE",
      .kind = CLI_STRING,
