@@ -3,6 +3,7 @@
 #define QUADRIGA_LAB_INTERNAL_H
 
 #include "lab/lab.h"
+#include "ops/ops.h"
 
 /* Written to results before the run: a NaN as f32 and as two f16, and no index. */
 #define LAB_POISON 0x7fedfeedu
@@ -42,6 +43,22 @@ struct lab_data *lab_data_get(struct lab *lab, uint32_t id);
     }
 bool lab_gate_make(struct lab *lab, uint32_t (*op)(struct plan *plan, uint32_t gate, uint32_t up),
                    double (*gate)(double x, double *bound));
+
+/* staged.c: products of weights and activations. */
+/* Inputs [rows][cols] in the staged form, with scales that differ. */
+struct op_staged lab_staged(struct lab *lab, const char *name, uint64_t rows, uint64_t cols);
+/* Of a case with staged inputs: errors of rounded weights are allowed. */
+void lab_staged_limit(struct lab *lab);
+struct lab_factors {
+    const float *w, *x; /* a row each */
+    size_t cols;
+    enum quant_id quant; /* of w */
+    const float *scale;  /* of x, which is staged; NULL: it is not */
+};
+struct lab_product {
+    double value, bound;
+};
+struct lab_product lab_product(const struct lab_factors *factors, double add);
 
 /* kv_block.c: values of a KV cache, in any of its types. Quantized ones come in whole blocks. */
 /* What the cache holds of n values: rounded, f16 and scales within f16's range. */

@@ -3,6 +3,7 @@
  * what an op computes is known only by the op's own file. */
 #include "lab/internal.h"
 
+#include "base/half.h"
 #include "base/hash.h"
 #include "shaders/common/step.h"
 
@@ -264,6 +265,20 @@ uint32_t lab_act(struct lab *lab, const char *name, uint64_t rows, uint64_t cols
 {
     uint32_t id = plan_add_act(&lab->plan, name, rows, cols);
     return id == PLAN_NONE ? id : set_values(lab, id, alloc_random(lab, rows, cols, lo, hi));
+}
+
+uint32_t lab_act_f16(struct lab *lab, const char *name, uint64_t rows, uint64_t cols, float lo,
+                     float hi)
+{
+    uint32_t id = lab_act(lab, name, rows, cols, lo, hi);
+    if (id != PLAN_NONE) {
+        float *values = lab_values(lab, id);
+        lab->plan.tensors[id].elem = PLAN_F16;
+        for (uint64_t i = 0; i < rows * cols; i++) {
+            values[i] = half_to_float(half_from_float(values[i]));
+        }
+    }
+    return id;
 }
 
 uint32_t lab_weight(struct lab *lab, const char *name, enum quant_id quant, uint64_t rows,

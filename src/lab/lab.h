@@ -82,7 +82,8 @@ struct lab_run_params {
 struct lab_result {
     bool passed;
     const char *variant; /* that ran; of the last node, where a case has several */
-    const char *unfit;   /* the forced variant cannot run this shape, and why: nothing was run */
+    const char *unfit;   /* the forced variant cannot run this shape, or none can read staged
+                            activations, and why: nothing was run */
     double nmse;         /* sum of squared errors / sum of squared expected values */
     double worst_error;  /* largest |error| */
     double worst_ratio;  /* largest |error| / bound, of elements with a bound above 0 */
@@ -121,6 +122,9 @@ void lab_tokens(struct lab *lab, uint32_t n_tokens, uint32_t n_out);
  * may be called without a check). Values are uniform in [lo, hi). */
 uint32_t lab_act(struct lab *lab, const char *name, uint64_t rows, uint64_t cols, float lo,
                  float hi);
+/* The same in f16, to which the values are rounded. */
+uint32_t lab_act_f16(struct lab *lab, const char *name, uint64_t rows, uint64_t cols, float lo,
+                     float hi);
 /* Random values encoded in the format; lab_values are what the blocks decode to. Interleaved as the
  * device wants it (ops_weight_lanes; 1 for vectors). */
 uint32_t lab_weight(struct lab *lab, const char *name, enum quant_id quant, uint64_t rows,

@@ -1,7 +1,7 @@
 /* Oracle and shapes of matmul_experts, pair by pair and by lists, in every weight format. Sums and
  * bounds are those of matmul. Experts of most tokens are random; some get many tokens, some none.
  */
-#include "lab/lab.h"
+#include "lab/internal.h"
 
 #include "base/hash.h"
 #include "ops/ops.h"
@@ -9,17 +9,21 @@
 #include <math.h>
 #include <string.h>
 
-enum { TOKENS, EXPERTS, USED, ROWS, COLS, PER_PAIR, LISTS, BATCH };
+enum { TOKENS, EXPERTS, USED, ROWS, COLS, PER_PAIR, LISTS, BATCH, STAGED };
 
 /* Rows of an expert that end inside a group of interleaved rows and that segments cut; with lists,
  * tails of every tile of tokens, and experts without any. Batches of 64 tokens. */
 static const uint32_t SHAPES[][LAB_DIMS] = {
-    {1, 8, 2, 128, 256, 0, 0, 0},  {1, 5, 3, 37, 256, 0, 0, 0},   {1, 64, 8, 24, 256, 1, 0, 0},
-    {1, 3, 3, 50, 96, 0, 0, 0},    {9, 7, 2, 30, 256, 0, 0, 0},   {3, 4, 2, 65, 256, 1, 1, 0},
-    {9, 3, 1, 50, 512, 0, 1, 0},   {33, 6, 4, 21, 256, 1, 1, 0},  {70, 4, 2, 100, 256, 0, 1, 64},
-    {64, 16, 3, 13, 768, 1, 1, 0}, {130, 2, 2, 72, 64, 0, 1, 64}, {2, 2, 1, 1, 256, 0, 1, 0},
-    {5, 9, 2, 33, 100, 0, 1, 0},   {17, 5, 2, 70, 36, 1, 1, 0},   {1, 4, 4, 67, 4, 0, 0, 0},
-    {67, 70, 3, 9, 32, 1, 0, 64},
+    {1, 8, 2, 128, 256, 0, 0, 0},    {1, 5, 3, 37, 256, 0, 0, 0},
+    {1, 64, 8, 24, 256, 1, 0, 0},    {1, 3, 3, 50, 96, 0, 0, 0},
+    {9, 7, 2, 30, 256, 0, 0, 0},     {3, 4, 2, 65, 256, 1, 1, 0},
+    {9, 3, 1, 50, 512, 0, 1, 0},     {33, 6, 4, 21, 256, 1, 1, 0},
+    {70, 4, 2, 100, 256, 0, 1, 64},  {64, 16, 3, 13, 768, 1, 1, 0},
+    {130, 2, 2, 72, 64, 0, 1, 64},   {2, 2, 1, 1, 256, 0, 1, 0},
+    {5, 9, 2, 33, 100, 0, 1, 0},     {17, 5, 2, 70, 36, 1, 1, 0},
+    {1, 4, 4, 67, 4, 0, 0, 0},       {67, 70, 3, 9, 32, 1, 0, 64},
+    {70, 3, 2, 40, 256, 0, 1, 0, 1}, {140, 4, 2, 65, 512, 1, 1, 64, 1},
+    {20, 4, 2, 33, 256, 0, 0, 0, 1}, {90, 3, 1, 70, 96, 0, 1, 0, 1},
 };
 
 static uint32_t *get_ids(struct lab *lab, uint32_t id)
@@ -36,27 +40,23 @@ static uint32_t *get_ids(struct lab *lab, uint32_t id)
     return ids;
 }
 
-static void expect(struct lab *lab, uint32_t y, uint32_t w, uint32_t x, const uint32_t *ids)
+static void expect(struct lab *lab, uint32_t y, uint32_t w, struct op_staged x, const uint32_t *ids)
 {
     struct lab_expect out = lab_expect(lab, y);
-    const float *weights = lab_values(lab, w), *in = lab_values(lab, x);
     size_t rows = lab_dim(lab, ROWS), cols = lab_dim(lab, COLS), used = lab_dim(lab, USED);
     size_t pairs = lab_dim(lab, TOKENS) * used;
-    if (out.value == NULL || weights == NULL || in == NULL) {
-        return;
-    }
-    double c = LAB_DOT(cols);
-    for (size_t i = 0; i < pairs; i++) {
-        const float *from = in + (lab_dim(lab, PER_PAIR) != 0 ? i : i / used) * cols;
+    for (size_t i = 0; i < pairs && out.value != NULL; i++) {
+        size_t from = lab_dim(lab, PER_PAIR) != 0 ? i : i / used;
         for (size_t r = 0; r < rows; r++) {
-            const float *row = weights + (ids[i] * rows + r) * cols;
-            double sum = 0, size = 0;
-            for (size_t k = 0; k < cols; k++) {
-                sum += (double)row[k] * (double)from[k];
-                size += fabs((double)row[k] * (double)from[k]);
-            }
-            out.value[i * rows + r] = sum;
-            out.bound[i * rows + r] = c * LAB_U * size;
+            const struct lab_factors f = {
+                .w = lab_values(lab, w) + (ids[i] * rows + r) * cols,
+                .x = lab_values(lab, x.x) + from * cols,
+                .cols = cols,
+                .quant = lab_quant(lab),
+                .scale = x.scale != PLAN_NONE ? lab_values(lab, x.scale) + from : NULL};
+            struct lab_product p = lab_product(&f, 0);
+            out.value[i * rows + r] = p.value;
+            out.bound[i * rows + r] = p.bound;
         }
     }
 }
@@ -99,8 +99,8 @@ static bool make(struct lab *lab)
     lab_tokens(lab, tokens, 0);
     uint32_t w = lab_weight(lab, "w", lab_quant(lab), (uint64_t)experts * lab_dim(lab, ROWS), cols,
                             -0.5f, 0.5f);
-    uint32_t x =
-        lab_act(lab, "x", lab_dim(lab, PER_PAIR) != 0 ? tokens * used : tokens, cols, -2.0f, 2.0f);
+    uint32_t x_rows = lab_dim(lab, PER_PAIR) != 0 ? tokens * used : tokens;
+    struct op_staged x = {lab_act(lab, "x", x_rows, cols, -2.0f, 2.0f), PLAN_NONE};
     uint32_t ids_id = lab_ids_in(lab, tokens * used);
     struct plan *plan = lab_plan(lab);
     if (plan->failed) {
@@ -109,15 +109,24 @@ static bool make(struct lab *lab)
     plan->tensors[ids_id].rows = tokens;
     plan->tensors[ids_id].cols = used;
     const uint32_t *ids = get_ids(lab, ids_id);
-    uint32_t y = op_matmul_experts(plan, "y", w, x, ids_id, experts);
+    uint32_t y = op_matmul_experts(plan, "y", w, x.x, ids_id, experts);
     set_lists(lab, ids_id);
-    expect(lab, y, w, x, ids);
+    if (!plan->failed && lab_dim(lab, STAGED) != 0) {
+        x = lab_staged(lab, "x_staged", x_rows, cols);
+        struct plan_node *node = &plan->nodes[0];
+        node->src[1] = x.x;
+        node->src[node->n_src++] = x.scale;
+        lab_staged_limit(lab);
+    }
+    if (!plan->failed) {
+        expect(lab, y, w, x, ids);
+    }
     return !plan->failed;
 }
 
 const struct lab_op lab_op_matmul_experts = {
     .name = "matmul_experts",
-    .dims = {"tokens", "experts", "used", "rows", "cols", "per_pair", "lists", "batch"},
+    .dims = {"tokens", "experts", "used", "rows", "cols", "per_pair", "lists", "batch", "staged"},
     .shapes = SHAPES,
     .n_shapes = sizeof SHAPES / sizeof *SHAPES,
     .vary = LAB_BY_QUANT,

@@ -398,12 +398,31 @@ static void bench_finish(struct bench *b)
     arena_finish(&b->arena);
 }
 
+/* The forced variant reads activations of another type than some node has: no buffers are needed
+ * to say so. */
+static const char *find_unfit(const struct lab *lab, const struct lab_run_params *params)
+{
+    const char *forced = params->prefs != NULL ? params->prefs->forced : NULL;
+    for (size_t i = 0; i < lab->plan.n_nodes && forced != NULL; i++) {
+        const struct plan_node *node = &lab->plan.nodes[i];
+        const struct ops_variant *v = ops_find_variant(node->op, forced);
+        if (v != NULL && v->x != ops_node_x(&lab->plan, node)) {
+            return v->x == PLAN_F16 ? "it reads staged activations" : "it reads activations in f32";
+        }
+    }
+    return NULL;
+}
+
 bool lab_run(struct lab *lab, const struct lab_run_params *params, struct lab_result *result)
 {
     struct bench b = {.lab = lab, .params = params};
     struct lab_sums sums = {0, 0};
     bool f16 = false, ok = false;
     memset(result, 0, sizeof *result);
+    result->unfit = find_unfit(lab, params);
+    if (result->unfit != NULL) {
+        return true;
+    }
     arena_init(&b.arena);
     b.cmd = dev_cmd_create(params->dev);
     if (b.cmd == NULL || !create_homes(&b)) {

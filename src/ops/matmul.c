@@ -1,8 +1,9 @@
-/* Matmul with optional residual: builder, cost, choice of kernel and tile, recording. One dispatch
+/* Matmul with optional residual: builders, cost, choice of kernel and tile, recording. One dispatch
  * per row segment of the weight and per batch of tokens (more than one only where a binding would
  * be too large). How formats lie in memory is left to the shaders. */
 #include "ops/ops.h"
 
+#include "gen/features.h"
 #include "gen/matmul.h"
 #include "gen/tables.h"
 #include "ops/matmul_tile.h"
@@ -10,6 +11,12 @@
 #include "ops/weight.h"
 
 static const struct ops_variant variants[MATMUL_KERNELS] = MATMUL_VARIANTS(shaders_matmul);
+
+/* The scales of staged activations; not every build has shaders that read them. */
+enum { MATMUL_BIND_SCALES = 4 };
+#if HAVE_SHADER_MATMUL_COOPMAT
+_Static_assert((int)MATMUL_BIND_SCALES == (int)MATMUL_BIND_SCALE, "as in matmul_coopmat.comp");
+#endif
 
 enum { BATCH_STEP = 64 }; /* tokens: keeps offsets of batches aligned to 256 bytes */
 
@@ -19,16 +26,18 @@ struct call {
     const struct plan_tensor *w;
     uint64_t tokens;
     bool has_residual;
-    struct dev_bind x, y, residual;
+    enum plan_elem elem; /* of x */
+    struct dev_bind x, y, residual, scale;
     uint64_t batch; /* tokens of one dispatch */
 };
 
 static struct ops_need get_need(const struct call *call, const struct plan_node *node,
                                 const struct op_segment *segment)
 {
-    struct ops_need need = {.op = node->op, .tokens = call->tokens, .quant = call->w->quant};
-    need.unfit = ops_matmul_unfit(dev_get_caps(call->site->dev), segment->layout,
-                                  call->tokens * call->w->cols / 4, &need.why);
+    struct ops_need need = {
+        .op = node->op, .tokens = call->tokens, .quant = call->w->quant, .x = call->elem};
+    ops_matmul_unfit(dev_get_caps(call->site->dev), segment->layout,
+                     call->tokens * call->w->cols / 4, &need);
     return need;
 }
 
@@ -49,10 +58,10 @@ static struct matmul_push get_push(const struct call *call, const struct op_segm
 
 /* Rows `token0`.. of an activation. */
 static struct dev_bind tokens_of(struct dev_bind bind, uint64_t token0, uint64_t tokens,
-                                 uint64_t cols)
+                                 uint64_t row_bytes)
 {
-    bind.offset += token0 * cols * 4;
-    bind.bytes = tokens * cols * 4;
+    bind.offset += token0 * row_bytes;
+    bind.bytes = tokens * row_bytes;
     return bind;
 }
 
@@ -68,12 +77,13 @@ static bool record_segment(const struct call *call, const struct plan_node *node
         return false;
     }
     enum matmul_kernel kernel = (enum matmul_kernel)ops_variant_index(node->op, variant);
-    struct matmul_tile tile = ops_matmul_tile(call->site, &need, kernel);
+    const struct matmul_size size = {call->tokens, segment->rows, call->w->cols};
+    struct matmul_tile tile = ops_matmul_tile(call->site, &need, kernel, &size);
     struct matmul_push push = get_push(call, segment, n);
     tile.quads = (push.rows | push.row0 | push.stride) % 4 == 0;
     struct dev_dispatch dispatch = {
         .kernel = ops_matmul_kernel(dev, kernel, &tile, variant->by_quant[segment->layout->id]),
-        .n_binds = 4,
+        .n_binds = call->elem == PLAN_F16 ? 5 : 4,
         .push = &push,
         .push_bytes = sizeof push,
         .label = "matmul",
@@ -81,9 +91,13 @@ static bool record_segment(const struct call *call, const struct plan_node *node
     dispatch.groups[0] = (uint32_t)size_div_up(n, tile.tokens);
     ops_fold(caps, 1, size_div_up(segment->rows, tile.rows), dispatch.groups);
     dispatch.binds[MATMUL_BIND_WEIGHTS] = ops_weight_bind(segment);
-    dispatch.binds[MATMUL_BIND_X] = tokens_of(call->x, token0, n, call->w->cols);
-    dispatch.binds[MATMUL_BIND_Y] = tokens_of(call->y, token0, n, call->w->rows);
-    dispatch.binds[MATMUL_BIND_RESIDUAL] = tokens_of(call->residual, token0, n, call->w->rows);
+    dispatch.binds[MATMUL_BIND_X] =
+        tokens_of(call->x, token0, n, call->w->cols * (call->elem == PLAN_F16 ? 2 : 4));
+    dispatch.binds[MATMUL_BIND_Y] = tokens_of(call->y, token0, n, call->w->rows * 4);
+    dispatch.binds[MATMUL_BIND_RESIDUAL] = tokens_of(call->residual, token0, n, call->w->rows * 4);
+    if (call->elem == PLAN_F16) {
+        dispatch.binds[MATMUL_BIND_SCALES] = tokens_of(call->scale, token0, n, 4);
+    }
     return dispatch.kernel != NULL && dev_cmd_dispatch(call->site->cmd, &dispatch);
 }
 
@@ -113,10 +127,14 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     struct call call = {.site = site,
                         .w = plan_get_tensor(site->plan, node->src[0]),
                         .tokens = x->rows,
+                        .elem = x->elem,
                         .has_residual = node->n_src > 2 && node->src[2] != PLAN_NONE,
                         .x = ops_bind(site, node->src[1], DEV_READ),
                         .y = ops_bind(site, node->dst[0], DEV_WRITE)};
     call.residual = call.has_residual ? ops_bind(site, node->src[2], DEV_READ) : call.y;
+    if (call.elem == PLAN_F16) {
+        call.scale = ops_bind(site, node->src[3], DEV_READ);
+    }
     if (!set_batch(&call)) {
         return false;
     }
@@ -149,13 +167,10 @@ const struct op op_def_matmul = {.name = "matmul",
                                  .variants = variants,
                                  .n_variants = MATMUL_KERNELS};
 
-uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x)
+/* Adds the node, whose second source is x; NULL operands: refused already. */
+static uint32_t add_node(struct plan *plan, const char *name, struct plan_node *node,
+                         const struct plan_tensor *weight, const struct plan_tensor *in)
 {
-    const struct plan_tensor *weight = ops_operand(plan, "matmul", "weight", w, PLAN_QUANT);
-    const struct plan_tensor *in = ops_operand(plan, "matmul", "x", x, PLAN_F32);
-    if (weight == NULL || in == NULL) {
-        return PLAN_NONE;
-    }
     unsigned long long rows = weight->rows, cols = weight->cols;
     if (cols != in->cols) {
         return ops_refuse(plan, "matmul", "weight %s [%llu][%llu] does not fit x %s [%llu][%llu]",
@@ -168,7 +183,33 @@ uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x)
                           "and sizes below 2^31",
                           weight->name, rows, cols, (unsigned long long)in->rows);
     }
+    return ops_add_result(plan, node, name, in->rows, weight->rows);
+}
+
+uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x)
+{
+    const struct plan_tensor *weight = ops_operand(plan, "matmul", "weight", w, PLAN_QUANT);
+    const struct plan_tensor *in = ops_operand(plan, "matmul", "x", x, PLAN_F32);
     struct plan_node node = {
         .op = &op_def_matmul, .n_src = 2, .src = {w, x}, .in_place = PLAN_NONE};
-    return ops_add_result(plan, &node, name, in->rows, weight->rows);
+    return weight != NULL && in != NULL ? add_node(plan, name, &node, weight, in) : PLAN_NONE;
+}
+
+uint32_t op_matmul_staged(struct plan *plan, const char *name, uint32_t w, struct op_staged x)
+{
+    const struct plan_tensor *weight = ops_operand(plan, "matmul", "weight", w, PLAN_QUANT);
+    const struct plan_tensor *in = ops_operand(plan, "matmul", "x", x.x, PLAN_F16);
+    const struct plan_tensor *scale = ops_operand(plan, "matmul", "scale", x.scale, PLAN_F32);
+    if (weight == NULL || in == NULL || scale == NULL) {
+        return PLAN_NONE;
+    }
+    if (scale->rows != in->rows || scale->cols != 1) {
+        return ops_refuse(plan, "matmul", "scale %s is not [%llu][1] as x %s asks", scale->name,
+                          (unsigned long long)in->rows, in->name);
+    }
+    struct plan_node node = {.op = &op_def_matmul,
+                             .n_src = 4,
+                             .src = {w, x.x, PLAN_NONE, x.scale},
+                             .in_place = PLAN_NONE};
+    return add_node(plan, name, &node, weight, in);
 }

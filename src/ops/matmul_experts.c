@@ -4,6 +4,7 @@
  * dispatch per row segment of the weight and per batch of tokens, as in matmul. */
 #include "ops/ops.h"
 
+#include "gen/features.h"
 #include "gen/matmul.h"
 #include "gen/matmul_experts.h"
 #include "gen/tables.h"
@@ -28,8 +29,13 @@ enum {
     SRC_W = 0,
     SRC_X,
     SRC_IDS,
-    SRC_LISTS /* PLAN_NONE: pair by pair */
+    SRC_LISTS, /* PLAN_NONE: pair by pair */
+    SRC_SCALE, /* where x is staged */
+    BIND_SCALES = 4
 };
+#if HAVE_SHADER_MATMUL_EXPERTS_COOPMAT
+_Static_assert((int)BIND_SCALES == (int)MATMUL_EXPERTS_BIND_SCALE, "not every build has it");
+#endif
 
 /* A call of the op on one device. */
 struct call {
@@ -64,12 +70,12 @@ static struct call get_call(const struct op_site *site, const struct plan_node *
 
 static struct ops_need get_need(const struct call *call, const struct op_segment *segment)
 {
-    struct ops_need need = {.op = call->node->op, .tokens = 1, .quant = call->w->quant};
-    if (call->grouped) {
-        need.tokens = size_div_up(call->pairs, call->experts);
-    }
-    need.unfit = ops_matmul_unfit(dev_get_caps(call->site->dev), segment->layout,
-                                  call->x->rows * call->x->cols / 4, &need.why);
+    struct ops_need need = {.op = call->node->op,
+                            .tokens = ops_matmul_tokens(call->site->plan, call->node),
+                            .quant = call->w->quant,
+                            .x = call->x->elem};
+    ops_matmul_unfit(dev_get_caps(call->site->dev), segment->layout,
+                     call->x->rows * call->x->cols / 4, &need);
     return need;
 }
 
@@ -96,7 +102,8 @@ get_push(const struct call *call, const struct op_segment *segment, uint64_t pai
 static struct dev_bind rows_of(const struct call *call, uint32_t tensor, enum dev_access access,
                                uint64_t row0, uint64_t rows)
 {
-    uint64_t row_bytes = plan_get_tensor(call->site->plan, tensor)->cols * 4;
+    const struct plan_tensor *t = plan_get_tensor(call->site->plan, tensor);
+    uint64_t row_bytes = t->cols * (t->elem == PLAN_F16 ? 2 : 4);
     struct dev_bind bind = ops_bind(call->site, tensor, access);
     bind.offset += row0 * row_bytes;
     bind.bytes = rows * row_bytes;
@@ -117,12 +124,13 @@ static bool record_segment(const struct call *call, const struct op_segment *seg
     enum matmul_kernel kernel = (enum matmul_kernel)ops_variant_index(node->op, variant);
     struct ops_need wide = need; /* many experts have more pairs than the average; a CPU is not */
     wide.tokens *= call->grouped && kernel != MATMUL_LANES ? 2 : 1; /* faster with empty places */
-    struct matmul_tile tile = ops_matmul_tile(call->site, &wide, kernel);
+    const struct matmul_size size = {wide.tokens, call->rows, call->w->cols};
+    struct matmul_tile tile = ops_matmul_tile(call->site, &wide, kernel, &size);
     struct matmul_experts_push push = get_push(call, segment, pair0, n);
     tile.quads = (push.rows | push.row0) % 4 == 0;
     struct dev_dispatch dispatch = {
         .kernel = ops_matmul_kernel(dev, kernel, &tile, variant->by_quant[segment->layout->id]),
-        .n_binds = 4,
+        .n_binds = call->x->elem == PLAN_F16 ? 5 : 4,
         .push = &push,
         .push_bytes = sizeof push,
         .label = "matmul_experts",
@@ -137,6 +145,10 @@ static bool record_segment(const struct call *call, const struct op_segment *seg
     dispatch.binds[MATMUL_EXPERTS_BIND_Y] = rows_of(call, node->dst[0], DEV_WRITE, pair0, n);
     dispatch.binds[MATMUL_EXPERTS_BIND_PAIRS] =
         ops_bind(call->site, node->src[call->grouped ? SRC_LISTS : SRC_IDS], DEV_READ);
+    if (call->x->elem == PLAN_F16) {
+        dispatch.binds[BIND_SCALES] =
+            rows_of(call, node->src[SRC_SCALE], DEV_READ, pair0 / call->share, n / call->share);
+    }
     return dispatch.kernel != NULL && dev_cmd_dispatch(call->site->cmd, &dispatch);
 }
 

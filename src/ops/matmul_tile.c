@@ -2,9 +2,34 @@
  * tables a device cannot run. Shapes, batches and segments are the ops' own matter. */
 #include "ops/matmul_tile.h"
 
+#include "gen/features.h"
 #include "gen/matmul.h"
+#include "ops/ops.h"
+
+#include <string.h>
+
+/* Spec constants of the kernels on matrix units, whose shaders not every build has. */
+enum {
+    SPEC_COLUMNS = 5,
+    SPEC_M,
+    SPEC_N,
+    SPEC_K,
+    SPEC_ROW_SUBGROUPS,
+};
+#if HAVE_SHADER_MATMUL_COOPMAT
+_Static_assert((int)SPEC_COLUMNS == (int)MATMUL_SPEC_COLUMNS && (int)SPEC_M == (int)MATMUL_SPEC_M &&
+                   (int)SPEC_N == (int)MATMUL_SPEC_N && (int)SPEC_K == (int)MATMUL_SPEC_K &&
+                   (int)SPEC_ROW_SUBGROUPS == (int)MATMUL_SPEC_ROW_SUBGROUPS,
+               "spec constants as in matmul_coopmat.comp");
+#endif
 
 enum {
+    CHUNK = 32,     /* columns that kernels on matrix units take whole */
+    UNIT = 8,       /* columns of 16 bytes in shared memory; a row has one more, against bank
+                       conflicts */
+    MOST_SUMS = 16, /* matrices of sums of a subgroup, as many as registers hold */
+    MOST_ITEMS = 16, /* units that an invocation keeps in registers on their way */
+
     LANES_GEMV_ROWS = 8, /* row blocks of an invocation; subgroups of a group */
     LANES_GEMV_GROUP = 2,
     LANES_GEMM_ROWS = 4, /* with 8 tokens, as many sums as registers hold */
@@ -22,11 +47,104 @@ static uint32_t token_tile(uint64_t tokens, uint32_t most)
     return tile;
 }
 
+/* ---- kernels on matrix units ---- */
+
+/* CPU devices compile what is unrolled for long, and win nothing by it. */
+static void set_coopmat_defaults(const struct dev_caps *caps, const struct matmul_size *size,
+                                 uint32_t *values)
+{
+    bool small = (caps->has & DEV_CAP_CPU) != 0;
+    values[0] = small ? 32 : size->rows > 64 ? 128 : 64;
+    values[1] = small || size->tokens <= 32 ? 32 : size->tokens > 64 ? 128 : 64;
+    values[2] = small ? 32 : 64;
+    values[3] = 4;
+}
+
+/* Columns between two barriers: whole chunks and whole matrices. */
+static uint32_t least_columns(const struct dev_caps *caps)
+{
+    uint32_t columns = CHUNK;
+    while (columns % caps->coopmat_k != 0) {
+        columns += CHUNK;
+    }
+    return columns;
+}
+
+/* A tile of about values[0] rows by values[1] tokens by values[3] subgroups, whose own parts are
+ * nearly square. */
+static struct matmul_tile make_coopmat(const struct dev_caps *caps, uint64_t cols,
+                                       const uint32_t *values)
+{
+    uint32_t m = caps->coopmat_m, n = caps->coopmat_n, n_subgroups = values[3];
+    uint32_t least = least_columns(caps), most = values[2] / least * least;
+    uint32_t by_rows = n_subgroups, by_tokens = 1;
+    while (by_rows % 2 == 0 && values[0] / by_rows < values[1] / by_tokens) {
+        by_rows /= 2;
+        by_tokens *= 2;
+    }
+    struct matmul_tile tile = {
+        .local = n_subgroups * caps->subgroup_size, .columns = least, .row_subgroups = by_rows};
+    if (most != 0 && cols % most == 0) {
+        tile.columns = most;
+    }
+    tile.rows = (uint32_t)size_round(values[0], m * by_rows);
+    tile.tokens = (uint32_t)size_round(values[1], n * by_tokens);
+    tile.spec_rows = tile.rows;
+    tile.shared_bytes = 2 * (tile.rows + tile.tokens) * (tile.columns + UNIT);
+    return tile;
+}
+
+static bool coopmat_fits(const struct dev_caps *caps, const struct matmul_tile *tile)
+{
+    uint32_t n_subgroups = tile->local / caps->subgroup_size;
+    uint64_t sums = (uint64_t)tile->rows * tile->tokens / n_subgroups;
+    uint64_t items = (uint64_t)(tile->rows + tile->tokens) * (tile->columns / UNIT) / tile->local;
+    return tile->shared_bytes <= caps->max_shared_bytes && items <= MOST_ITEMS &&
+           tile->local <= caps->max_workgroup_invocations &&
+           tile->local <= caps->max_workgroup_size[0] &&
+           tile->shared_bytes >= 4 * n_subgroups * caps->coopmat_m * caps->coopmat_n &&
+           sums <= (uint64_t)MOST_SUMS * caps->coopmat_m * caps->coopmat_n;
+}
+
+/* Halves what is largest until the tile fits. False: not even the smallest one does. */
+static bool shrink_coopmat(const struct dev_caps *caps, uint64_t cols, uint32_t *values,
+                           struct matmul_tile *tile)
+{
+    if (caps->coopmat_m == 0 || caps->coopmat_n == 0 || caps->coopmat_k == 0 ||
+        caps->coopmat_m % 4 != 0 || caps->coopmat_k % UNIT != 0 || caps->coopmat_k > 8 * CHUNK ||
+        cols % least_columns(caps) != 0) {
+        return false;
+    }
+    *tile = make_coopmat(caps, cols, values);
+    while (!coopmat_fits(caps, tile)) {
+        bool rows = values[0] > caps->coopmat_m, tokens = values[1] > caps->coopmat_n;
+        bool threads = tile->local > caps->max_workgroup_invocations ||
+                       tile->local > caps->max_workgroup_size[0];
+        if (!threads && (rows || tokens)) {
+            values[rows && (values[0] >= values[1] || !tokens) ? 0 : 1] /= 2;
+        } else if (!threads && values[2] > CHUNK) {
+            values[2] -= CHUNK;
+        } else if (values[3] > 1) {
+            values[3] /= 2;
+        } else {
+            return false;
+        }
+        *tile = make_coopmat(caps, cols, values);
+    }
+    return true;
+}
+
+/* ---- tiles ---- */
+
 /* What is taken where nothing was measured, in the order of the tunables. */
-static void set_defaults(enum matmul_kernel kernel, uint64_t tokens, uint32_t *values)
+static void set_defaults(enum matmul_kernel kernel, const struct dev_caps *caps, uint64_t tokens,
+                         const struct matmul_size *size, uint32_t *values)
 {
     bool one = tokens == 1;
     switch (kernel) {
+    case MATMUL_COOPMAT:
+        set_coopmat_defaults(caps, size, values);
+        break;
     case MATMUL_LANES:
         values[0] = one ? LANES_GEMV_ROWS : LANES_GEMM_ROWS;
         values[1] = one ? LANES_GEMV_GROUP : LANES_GEMM_GROUP;
@@ -44,79 +162,139 @@ static void set_defaults(enum matmul_kernel kernel, uint64_t tokens, uint32_t *v
 }
 
 static struct matmul_tile make_tile(enum matmul_kernel kernel, const struct dev_caps *caps,
-                                    const uint32_t *values)
+                                    uint64_t cols, uint32_t *values)
 {
     uint32_t size = caps->subgroup_size, local;
+    struct matmul_tile tile = {0};
     switch (kernel) {
     case MATMUL_LANES:
         local = size * values[1];
-        return (struct matmul_tile){local, values[0], local * values[0], values[2], false};
+        return (struct matmul_tile){
+            .local = local, .spec_rows = values[0], .rows = local * values[0], .tokens = values[2]};
+    case MATMUL_COOPMAT:
+        shrink_coopmat(caps, cols, values, &tile);
+        return tile;
     case MATMUL_SUBGROUP:
         local = values[1] > size ? values[1] : size;
-        return (struct matmul_tile){local, values[0], local / size * values[0], values[2], false};
+        return (struct matmul_tile){.local = local,
+                                    .spec_rows = values[0],
+                                    .rows = local / size * values[0],
+                                    .tokens = values[2]};
     case MATMUL_GEMV:
-        return (struct matmul_tile){0, 0, 4, values[0], false};
+        return (struct matmul_tile){.rows = 4, .tokens = values[0]};
     default:
-        return (struct matmul_tile){0, 0, 64, 64, false};
+        return (struct matmul_tile){.rows = 64, .tokens = 64};
     }
 }
 
 struct matmul_tile ops_matmul_tile(const struct op_site *site, const struct ops_need *need,
-                                   enum matmul_kernel kernel)
+                                   enum matmul_kernel kernel, const struct matmul_size *size)
 {
     const struct dev_caps *caps = dev_get_caps(site->dev);
     uint32_t values[OPS_MAX_TUNABLES];
-    set_defaults(kernel, need->tokens, values);
+    set_defaults(kernel, caps, need->tokens, size, values);
     struct ops_need like = *need; /* both ops have the same kernels: what was measured for one */
     like.op = ops_find("matmul");
     if (ops_tuned_get(site, need, &need->op->variants[kernel], values) ||
         ops_tuned_get(site, &like, &like.op->variants[kernel], values)) {
-        struct matmul_tile tile = make_tile(kernel, caps, values);
+        struct matmul_tile tile = make_tile(kernel, caps, size->cols, values);
         if (tile.local <= caps->max_workgroup_invocations &&
             tile.local <= caps->max_workgroup_size[0]) {
             return tile;
         }
-        set_defaults(kernel, need->tokens, values);
+        set_defaults(kernel, caps, need->tokens, size, values);
     }
-    return make_tile(kernel, caps, values);
+    return make_tile(kernel, caps, size->cols, values);
+}
+
+static void add_spec(struct dev_kernel_params *params, uint32_t id, uint32_t value)
+{
+    params->specs[params->n_specs].id = id;
+    params->specs[params->n_specs++].value = value;
 }
 
 struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,
                                      const struct matmul_tile *tile,
                                      const struct dev_shader *shader)
 {
-    uint32_t size = dev_get_caps(dev)->subgroup_size;
+    const struct dev_caps *caps = dev_get_caps(dev);
+    uint32_t size = caps->subgroup_size;
     struct dev_kernel_params params = {.shader = shader};
-    if (kernel == MATMUL_LANES || kernel == MATMUL_SUBGROUP) {
+    if (kernel == MATMUL_LANES || kernel == MATMUL_SUBGROUP || kernel == MATMUL_COOPMAT) {
         params.subgroup_size = size;
-        params.specs[0].id = MATMUL_SPEC_LOCAL_SIZE;
-        params.specs[0].value = tile->local;
-        params.specs[1].id = MATMUL_SPEC_ROWS;
-        params.specs[1].value = tile->spec_rows;
-        params.n_specs = 2;
+        add_spec(&params, MATMUL_SPEC_LOCAL_SIZE, tile->local);
+        add_spec(&params, MATMUL_SPEC_ROWS, tile->spec_rows);
     }
     if (kernel == MATMUL_LANES) {
-        params.specs[params.n_specs].id = MATMUL_SPEC_S;
-        params.specs[params.n_specs++].value = size;
-        params.specs[params.n_specs].id = MATMUL_SPEC_QUADS;
-        params.specs[params.n_specs++].value = tile->quads;
+        add_spec(&params, MATMUL_SPEC_S, size);
+        add_spec(&params, MATMUL_SPEC_QUADS, tile->quads);
+    }
+    if (kernel == MATMUL_COOPMAT) {
+        add_spec(&params, MATMUL_SPEC_S, size);
+        add_spec(&params, SPEC_COLUMNS, tile->columns);
+        add_spec(&params, SPEC_M, caps->coopmat_m);
+        add_spec(&params, SPEC_N, caps->coopmat_n);
+        add_spec(&params, SPEC_K, caps->coopmat_k);
+        add_spec(&params, SPEC_ROW_SUBGROUPS, tile->row_subgroups);
     }
     if (kernel != MATMUL_GEMM) {
-        params.specs[params.n_specs].id = MATMUL_SPEC_TOKENS;
-        params.specs[params.n_specs++].value = tile->tokens;
+        add_spec(&params, MATMUL_SPEC_TOKENS, tile->tokens);
     }
     return dev_kernel_get(dev, &params);
 }
 
-uint32_t ops_matmul_unfit(const struct dev_caps *caps, const struct quant_layout *layout,
-                          uint64_t x_texels, const char **why)
+/* ---- choice ---- */
+
+static bool has_coopmat_tile(const struct dev_caps *caps, uint64_t cols)
 {
+    uint32_t values[OPS_MAX_TUNABLES] = {CHUNK, CHUNK, CHUNK, 1};
+    struct matmul_tile tile;
+    return shrink_coopmat(caps, cols, values, &tile);
+}
+
+void ops_matmul_unfit(const struct dev_caps *caps, const struct quant_layout *layout,
+                      uint64_t x_texels, struct ops_need *need)
+{
+    static const char *const whys[MATMUL_KERNELS] = {
+        [MATMUL_LANES] = "weights are not interleaved for it, or beyond texel buffers",
+        [MATMUL_COOPMAT] = "columns are no multiple of 32, or no tile fits the device's limits",
+        [MATMUL_GEMM] = "the device allows no workgroup of 256",
+    };
     bool lanes = layout->lanes == caps->subgroup_size &&
                  layout->bytes / 16 <= caps->max_texel_elements &&
                  x_texels <= caps->max_texel_elements;
+    bool coopmat = has_coopmat_tile(caps, layout->cols);
     bool gemm = caps->max_workgroup_invocations >= MATMUL_GEMM_LOCAL &&
                 caps->max_workgroup_size[0] >= MATMUL_GEMM_LOCAL;
-    *why = gemm ? "weights are not interleaved for it, or beyond texel buffers"
-                : "weights are not interleaved for it, or the device allows no workgroup of 256";
-    return (lanes ? 0 : 1u << MATMUL_LANES) | (gemm ? 0 : 1u << MATMUL_GEMM);
+    need->unfit = (lanes ? 0 : 1u << MATMUL_LANES) | (coopmat ? 0 : 1u << MATMUL_COOPMAT) |
+                  (gemm ? 0 : 1u << MATMUL_GEMM);
+    need->why = whys[gemm ? MATMUL_LANES : MATMUL_GEMM];
+    need->whys = whys;
+}
+
+uint64_t ops_matmul_tokens(const struct plan *plan, const struct plan_node *node)
+{
+    if (strcmp(node->op->name, "matmul_experts") != 0) {
+        return plan_get_tensor(plan, node->src[1])->rows;
+    }
+    const struct op_matmul_experts_attr *attr = (const void *)node->attr;
+    const struct plan_tensor *ids = plan_get_tensor(plan, node->src[2]);
+    bool grouped = node->src[3] != PLAN_NONE;
+    return grouped ? size_div_up(ids->rows * ids->cols, attr->experts) : 1;
+}
+
+const struct ops_variant *ops_matmul_best(const struct plan *plan, const struct plan_node *node,
+                                          const struct dev_caps *caps,
+                                          const struct ops_prefs *prefs)
+{
+    const struct plan_tensor *w = plan_get_tensor(plan, node->src[0]);
+    const struct plan_tensor *x = plan_get_tensor(plan, node->src[1]);
+    struct ops_need need = {.op = node->op, .tokens = x->rows, .quant = w->quant, .any_x = true};
+    struct quant_layout layout;
+    const char *why;
+    if (!quant_layout_init(&layout, w->quant, w->rows, w->cols, ops_weight_lanes(caps, prefs))) {
+        return NULL;
+    }
+    ops_matmul_unfit(caps, &layout, x->rows * x->cols / 4, &need);
+    return ops_variant_choose(&need, caps, prefs, &why);
 }

@@ -5,9 +5,17 @@
 
 #include "ops/variant.h"
 
-enum matmul_kernel { MATMUL_LANES, MATMUL_SUBGROUP, MATMUL_GEMV, MATMUL_GEMM, MATMUL_KERNELS };
+enum matmul_kernel {
+    MATMUL_LANES,
+    MATMUL_COOPMAT,
+    MATMUL_SUBGROUP,
+    MATMUL_GEMV,
+    MATMUL_GEMM,
+    MATMUL_KERNELS
+};
 
-/* The table of an op: `shaders` begins the names of its tables of kernels by format. */
+/* The table of an op: `shaders` begins the names of its tables of kernels by format. Rows that read
+ * staged activations are for as many tokens as pay for the matrix units and the staging. */
 #define MATMUL_VARIANTS(shaders)                                                                   \
     {                                                                                              \
         [MATMUL_LANES] = {.name = "lanes",                                                         \
@@ -18,6 +26,15 @@ enum matmul_kernel { MATMUL_LANES, MATMUL_SUBGROUP, MATMUL_GEMV, MATMUL_GEMM, MA
                           .tunables = {{"rows", {4, 8}},                                           \
                                        {"group", {1, 2, 4, 8}},                                    \
                                        {"tokens", {1, 2, 4, 8}}}},                                 \
+        [MATMUL_COOPMAT] = {.name = "coopmat",                                                     \
+                            .needs = DEV_CAP_COOPMAT | DEV_CAP_FP16,                               \
+                            .min_tokens = 17,                                                      \
+                            .x = PLAN_F16,                                                         \
+                            .by_quant = shaders##_coopmat,                                         \
+                            .tunables = {{"rows", {32, 64, 128, 256}},                             \
+                                         {"tokens", {32, 64, 128, 192, 256}},                           \
+                                         {"columns", {32, 64}},                                    \
+                                         {"subgroups", {1, 2, 4, 8}}}},                            \
         [MATMUL_SUBGROUP] = {.name = "subgroup",                                                   \
                              .needs = DEV_CAP_SUBGROUP,                                            \
                              .max_tokens = 16,                                                     \
@@ -34,22 +51,41 @@ enum matmul_kernel { MATMUL_LANES, MATMUL_SUBGROUP, MATMUL_GEMV, MATMUL_GEMM, MA
 
 enum { MATMUL_GEMM_LOCAL = 256 }; /* fixed in the shader; a device may allow as few as 128 */
 
+/* What one work group makes. */
 struct matmul_tile {
     uint32_t local, spec_rows; /* 0: fixed in the shader */
     uint32_t rows, tokens;
     bool quads; /* lanes: rows are stored in fours */
+    /* coopmat: columns between two barriers, subgroups that share the rows (local / subgroup size
+     * of them in all), bytes of shared memory */
+    uint32_t columns, row_subgroups, shared_bytes;
 };
 
-/* For need->tokens tokens at once. */
+/* Of the whole product; experts: of one expert, tokens on average. */
+struct matmul_size {
+    uint64_t tokens, rows, cols;
+};
+
+/* The one place where a tile is chosen: what was measured for need->tokens tokens or, where that
+ * does not fit or is not known, by size and limits of the device. */
 struct matmul_tile ops_matmul_tile(const struct op_site *site, const struct ops_need *need,
-                                   enum matmul_kernel kernel);
-/* Spec constants 0 (local size), 1 (S), 2 (ROWS), 3 (TOKENS) and 4 (QUADS), where the kernel has
- * them. NULL: logged. */
+                                   enum matmul_kernel kernel, const struct matmul_size *size);
+/* NULL: logged. */
 struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,
                                      const struct matmul_tile *tile,
                                      const struct dev_shader *shader);
-/* Rows of the table that cannot run for what the device is. */
-uint32_t ops_matmul_unfit(const struct dev_caps *caps, const struct quant_layout *layout,
-                          uint64_t x_texels, const char **why);
+/* Notes in need->unfit and need->whys which rows of the table cannot run this: for what the device
+ * is, how the weight lies there, and as many texels of x. */
+void ops_matmul_unfit(const struct dev_caps *caps, const struct quant_layout *layout,
+                      uint64_t x_texels, struct ops_need *need);
+
+/* Tokens by which the kernel of a matmul or matmul_experts node is chosen. */
+uint64_t ops_matmul_tokens(const struct plan *plan, const struct plan_node *node);
+
+/* The best variant for a matmul or matmul_experts node of a placed plan, also one that reads
+ * activations in another form than they have now; NULL: none. */
+const struct ops_variant *ops_matmul_best(const struct plan *plan, const struct plan_node *node,
+                                          const struct dev_caps *caps,
+                                          const struct ops_prefs *prefs);
 
 #endif

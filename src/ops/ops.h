@@ -18,12 +18,25 @@ uint32_t op_embed(struct plan *plan, uint32_t weight, uint32_t step, uint32_t id
  * alone (the heads of q and k). */
 uint32_t op_rmsnorm(struct plan *plan, uint32_t x, uint32_t w, float eps);
 
+/* The staged form of activations [tokens][cols]: x[t][k] = values[t][k] * scale[t], values f16
+ * [tokens][cols], scale f32 [tokens][1]. A scale is a power of two such that the largest finite
+ * |value| of the row lies in [2^13, 2^14), so that nothing overflows and scaling is exact; it is 1
+ * for a row of zeros, and at least 2^-126 (rows whose largest is below 2^-113 stay smaller).
+ * Infinity stays infinity and NaN stays NaN. cols: a multiple of 4. */
+struct op_staged {
+    uint32_t x, scale;
+};
+struct op_staged op_stage(struct plan *plan, uint32_t x);
+
 /* y[t][r] = sum_k w[r][k] * x[t][k] (+ residual[t][r], PLAN_NONE: none). f32 accumulation.
- * GEMV for few tokens, GEMM for many. src: w, x, residual. `name` names the result. */
+ * GEMV for few tokens, GEMM for many. src: w, x, residual, scale; the scale where x is staged,
+ * which ops_lower sees to. Kernels that read the staged form round weights to f16. `name` names the
+ * result. */
 struct op_matmul_attr {
     uint32_t reserved;
 };
 uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x);
+uint32_t op_matmul_staged(struct plan *plan, const char *name, uint32_t w, struct op_staged x);
 
 /* y = a + b. b may be one row, an activation or an F32 weight, which every row of a gets (bias). */
 uint32_t op_add(struct plan *plan, uint32_t a, uint32_t b);
@@ -108,8 +121,8 @@ struct op_routes op_router(struct plan *plan, uint32_t logits, const struct op_r
 
 /* For i = t * used + j, a pair of token and expert: y[i][r] = sum_k w[ids[t][j]][r][k] * x[..][k].
  * w: [experts * rows][cols]; x has a row for each token (t) or for each pair (i). Where there
- * are more pairs than experts it adds expert_lists, once for the same ids. src: w, x, ids, lists.
- */
+ * are more pairs than experts it adds expert_lists, once for the same ids. src: w, x, ids, lists,
+ * scale (as matmul's). */
 struct op_matmul_experts_attr {
     uint32_t experts;
     uint32_t most_tokens; /* of a dispatch, a multiple of 64; 0: as many as bindings may hold */

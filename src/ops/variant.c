@@ -31,11 +31,15 @@ static const char *refusal(const struct ops_variant *v, uint32_t row, const stru
     if (!has_caps(v, caps)) {
         return "the device lacks a capability";
     }
+    if (v->x != need->x && !need->any_x) {
+        return v->x == PLAN_F16 ? "it reads staged activations" : "it reads activations in f32";
+    }
     if (!has_kernel(v, need->quant)) {
         return "there is no kernel for this format";
     }
     if ((need->unfit >> row & 1u) != 0) {
-        return need->why != NULL ? need->why : "the shape does not fit";
+        const char *why = need->whys != NULL ? need->whys[row] : need->why;
+        return why != NULL ? why : "the shape does not fit";
     }
     return NULL;
 }
@@ -67,7 +71,9 @@ const struct ops_variant *ops_variant_choose(const struct ops_need *need,
     }
     const struct ops_variant *v = find_row(need, caps, prefs, false);
     v = v != NULL ? v : find_row(need, caps, prefs, true); /* the best one is switched off */
-    if (v == NULL) {
+    if (v == NULL && need->x != PLAN_F32) {
+        *why = "no kernel is left that reads staged activations";
+    } else if (v == NULL) {
         *why = need->unfit != 0 && need->why != NULL ? need->why : "no kernel is left";
     }
     return v;
@@ -85,7 +91,7 @@ const struct ops_variant *ops_variant_pick(const struct op_site *site, const str
         return v;
     }
     bool forced = site->prefs != NULL && site->prefs->forced != NULL;
-    if (forced && site->used != NULL) {
+    if ((forced || need->x != PLAN_F32) && site->used != NULL) {
         site->used->unfit = why;
     } else {
         log_error(site->log, "%s%s%s: device %u (%s): %s", need->op->name, forced ? "/" : "",
@@ -93,6 +99,17 @@ const struct ops_variant *ops_variant_pick(const struct op_site *site, const str
                   dev_get_info(site->dev)->name, why);
     }
     return NULL;
+}
+
+enum plan_elem ops_node_x(const struct plan *plan, const struct plan_node *node)
+{
+    for (uint32_t i = 0; i < node->n_src; i++) {
+        const struct plan_tensor *src = plan_get_tensor(plan, node->src[i]);
+        if (src->role == PLAN_ACT && src->elem == PLAN_F16) {
+            return PLAN_F16;
+        }
+    }
+    return PLAN_F32;
 }
 
 uint32_t ops_variant_index(const struct op *op, const struct ops_variant *variant)

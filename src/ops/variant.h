@@ -25,6 +25,9 @@ struct ops_variant {
     /* Tokens (rows) of the node for which this is the best row; 0: any. A kernel that is asked for
      * by name runs outside them too. */
     uint32_t min_tokens, max_tokens;
+    /* Element type of the activations that it reads: PLAN_F32, or PLAN_F16 for the staged form
+     * (op_stage). Nodes with others do not fit. */
+    enum plan_elem x;
     /* One shader, or one per weight format ([QUANT_COUNT], NULL entries: not made). */
     const struct dev_shader *shader;
     const struct dev_shader *const *by_quant;
@@ -98,9 +101,12 @@ const char *ops_token_class_name(uint32_t class);
 struct ops_need {
     const struct op *op;
     uint64_t tokens;
-    uint32_t quant;  /* enum quant_id; QUANT_COUNT: the op has no formats */
-    uint32_t unfit;  /* bit i: row i of the op's table cannot run this shape ... */
-    const char *why; /* ... and why: "columns are no multiple of 4" */
+    uint32_t quant;          /* enum quant_id; QUANT_COUNT: the op has no formats */
+    enum plan_elem x;        /* that of the node's activations: ops_node_x */
+    bool any_x;              /* they may still be brought into another form */
+    uint32_t unfit;          /* bit i: row i of the op's table cannot run this shape ... */
+    const char *why;         /* ... and why: "columns are no multiple of 4" */
+    const char *const *whys; /* in place of `why`, by row of the table; NULL: `why` is for all */
 };
 
 /* First row of the op's table that capabilities, preferences and the need allow; where only rows
@@ -110,8 +116,11 @@ const struct ops_variant *ops_variant_choose(const struct ops_need *need,
                                              const struct dev_caps *caps,
                                              const struct ops_prefs *prefs, const char **why);
 /* The same for a node that is being recorded. The choice is noted in site->used. Without one the
- * reason is logged or, for a forced variant where somebody asks, only noted there. */
+ * reason is logged or, for a forced variant or staged activations where somebody asks, only noted
+ * there. */
 const struct ops_variant *ops_variant_pick(const struct op_site *site, const struct ops_need *need);
+/* PLAN_F16 for a node that reads the staged form, else PLAN_F32. */
+enum plan_elem ops_node_x(const struct plan *plan, const struct plan_node *node);
 uint32_t ops_variant_index(const struct op *op, const struct ops_variant *variant);
 /* Capabilities allow it; else `why` says what is missing: "fp16, coopmat", "subgroup size 32, not
  * 4 to 16". */

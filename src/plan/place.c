@@ -297,14 +297,13 @@ static bool set_devices(struct plan *plan, const struct plan_map *map)
     return true;
 }
 
-/* The tensor on `device` that holds a copy of `id`; the border node goes to the end of the list. */
+/* The tensor on the reader's device that holds a copy of `id`. */
 static uint32_t add_border(struct plan *plan, uint32_t id, const struct plan_node *reader)
 {
     struct plan_tensor copy = *plan_get_tensor(plan, id);
     char name[sizeof copy.name];
     memcpy(name, copy.name, sizeof name);
     snprintf(copy.name, sizeof copy.name, "%.40s@%u", name, reader->device);
-    plan->layer = reader->layer;
     uint32_t to = plan_add_tensor(plan, &copy);
     struct plan_node border = {.kind = PLAN_BORDER,
                                .n_src = 1,
@@ -312,25 +311,25 @@ static uint32_t add_border(struct plan *plan, uint32_t id, const struct plan_nod
                                .src = {id},
                                .dst = {to},
                                .in_place = PLAN_NONE};
-    uint32_t n = to != PLAN_NONE ? plan_add_node(plan, &border) : PLAN_NONE;
-    if (n == PLAN_NONE) {
-        return PLAN_NONE;
-    }
-    plan->nodes[n].device = reader->device;
-    plan->tensors[to].device = reader->device;
-    return to;
+    return to != PLAN_NONE && plan_add_node(plan, &border) != PLAN_NONE ? to : PLAN_NONE;
 }
 
-/* Redirects what `node` reads from other devices. copies: [tensor][device]. */
-static bool redirect(struct plan *plan, struct plan_node *node, uint32_t *copies, size_t n_tensors)
+struct borders {
+    size_t n_tensors; /* of the plan without borders */
+    uint32_t *copies; /* [n_tensors][PLAN_MAX_DEVICES] */
+};
+
+/* Redirects what the node reads from other devices. */
+static bool redirect(struct plan *plan, struct plan_node *node, void *user)
 {
+    struct borders *borders = user;
     for (uint32_t i = 0; i < node->n_src; i++) {
         uint32_t id = node->src[i];
-        if (id >= n_tensors || plan->tensors[id].role != PLAN_ACT ||
+        if (id >= borders->n_tensors || plan->tensors[id].role != PLAN_ACT ||
             plan->tensors[id].device == node->device) {
             continue;
         }
-        uint32_t *copy = &copies[(size_t)id * PLAN_MAX_DEVICES + node->device];
+        uint32_t *copy = &borders->copies[(size_t)id * PLAN_MAX_DEVICES + node->device];
         if (*copy == PLAN_NONE) {
             *copy = add_border(plan, id, node);
         }
@@ -342,34 +341,21 @@ static bool redirect(struct plan *plan, struct plan_node *node, uint32_t *copies
     return true;
 }
 
-/* Builds the list anew, each border right before the first node that reads its result. */
 static bool insert_borders(struct plan *plan)
 {
-    size_t n_tensors = plan->n_tensors, n_nodes = plan->n_nodes, n = 0;
-    struct plan_node *old = plan->nodes;
-    int32_t layer = plan->layer;
-    uint32_t *copies = mem_alloc(n_tensors, PLAN_MAX_DEVICES * sizeof *copies);
-    bool ok = copies != NULL;
+    size_t n_nodes = plan->n_nodes;
+    struct borders borders = {.n_tensors = plan->n_tensors};
+    borders.copies = mem_alloc(borders.n_tensors, PLAN_MAX_DEVICES * sizeof *borders.copies);
+    bool ok = borders.copies != NULL;
     if (ok) {
-        memset(copies, 0xff, n_tensors * PLAN_MAX_DEVICES * sizeof *copies);
-    }
-    plan->nodes = NULL;
-    plan->n_nodes = plan->cap_nodes = 0;
-    for (; n < n_nodes && ok; n++) {
-        struct plan_node node = old[n];
-        ok = (node.dead || redirect(plan, &node, copies, n_tensors)) &&
-             mem_grow((void **)&plan->nodes, &plan->cap_nodes, plan->n_nodes, sizeof *plan->nodes);
-        if (ok) {
-            plan->nodes[plan->n_nodes++] = node;
-        }
+        memset(borders.copies, 0xff, borders.n_tensors * PLAN_MAX_DEVICES * sizeof *borders.copies);
+        ok = plan_rewrite(plan, redirect, &borders);
     }
     if (!ok) {
         log_error(plan->log, "placement: out of memory for the borders of %zu nodes", n_nodes);
         plan->failed = true;
     }
-    plan->layer = layer;
-    mem_free(copies);
-    mem_free(old);
+    mem_free(borders.copies);
     return ok;
 }
 

@@ -6,6 +6,7 @@
  *     build   (src/arch, src/ops)  nodes of the model
  *     place   place.c              node -> device, border nodes where an activation changes device
  *     fuse    src/ops/fuse.c       never across a border or the end of a layer
+ *     lower   src/ops/lower.c      operands in the form that each device's kernels read
  *     memory  memory.c             lifetimes of activations -> offsets in each device's scratch
  *     record  src/run/record.c     nodes -> commands
  *
@@ -160,6 +161,14 @@ void plan_map_finish(struct plan_map *map);
 /* Gives each node its device and inserts the border nodes: one per activation and device that reads
  * it, right before the first reader; its result is named "<name>@<device>". */
 bool plan_place(struct plan *plan, const struct plan_map *map);
+
+/* ---- rewrite.c ---- */
+/* Called with a copy of each live node in order: nodes that it adds come to lie before it, in its
+ * layer and on its device, and it may change the node's operands. False: the plan has failed. */
+typedef bool plan_visit(struct plan *plan, struct plan_node *node, void *user);
+/* Builds the list of nodes of a placed plan anew. False: `visit` failed or memory is out, and so
+ * has the plan; the list is then incomplete. */
+bool plan_rewrite(struct plan *plan, plan_visit *visit, void *user);
 
 /* ---- memory.c ---- */
 /* Lifetimes -> offsets (first fit, greedy by size), in-place reuse; fills scratch[]. Tensors that

@@ -1,6 +1,7 @@
 /* The passes of a plan in their order, up to memory. Recording is record.c's. */
 #include "run/run.h"
 
+#include "ops/lower.h"
 #include "ops/ops.h"
 #include "shaders/common/step.h"
 
@@ -18,6 +19,16 @@ uint64_t run_kv_bytes(const struct run_model *model, uint32_t layer)
                                        .k_type = model->k_type,
                                        .v_type = model->v_type};
     return arch_kv_bytes(&model->arch, layer, &params);
+}
+
+static bool lower(const struct run_model *model, struct plan *plan)
+{
+    struct ops_target targets[DEV_MAX_OPEN];
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        targets[d] =
+            (struct ops_target){dev_get_caps(model->devices[d].dev), &model->devices[d].prefs};
+    }
+    return ops_lower(plan, targets);
 }
 
 bool run_plan_init(const struct run_model *model, struct plan *plan, const struct plan_map *map,
@@ -43,7 +54,7 @@ bool run_plan_init(const struct run_model *model, struct plan *plan, const struc
         goto fail;
     }
     ops_fuse(plan, OP_FUSE_ALL);
-    if (!plan_check(plan) || !plan_memory(plan)) {
+    if (!lower(model, plan) || !plan_check(plan) || !plan_memory(plan)) {
         goto fail;
     }
     return true;

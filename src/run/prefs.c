@@ -90,8 +90,10 @@ static bool check_plan(const struct run_model *model, const struct plan *plan)
             continue;
         }
         const struct run_device *device = &model->devices[node->device];
-        const struct ops_need need = {
-            .op = node->op, .tokens = plan->n_tokens, .quant = node_quant(plan, node)};
+        const struct ops_need need = {.op = node->op,
+                                      .tokens = plan->n_tokens,
+                                      .quant = node_quant(plan, node),
+                                      .x = ops_node_x(plan, node)};
         const char *why;
         if (device->prefs.n_off != 0 &&
             ops_variant_choose(&need, dev_get_caps(device->dev), &device->prefs, &why) == NULL) {

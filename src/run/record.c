@@ -194,6 +194,10 @@ static bool make_kernels(const struct run_model *model, const struct plan *plan,
         const struct plan_node *node = &plan->nodes[i];
         if (node->kind != PLAN_BORDER && on_device(plan, node, d)) {
             ok = node->op->record(&site, node);
+            if (!ok && used.unfit != NULL) {
+                log_error(log, "%s: device %u: %s", node->op->name, model->devices[d].index,
+                          used.unfit);
+            }
             note_kernel(&map->kernels, node->op, &used);
         }
     }

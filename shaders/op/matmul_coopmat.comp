@@ -1,0 +1,42 @@
+#version 450
+//! needs: GL_KHR_cooperative_matrix
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+// matmul for many tokens on matrix units of subgroup scope: matmul_coopmat.glsl.
+
+#include "common/weights_matmul.glsl"
+#include "common/weights_buffer.glsl"
+#include "format.glsl"
+
+layout(binding = 2) buffer y_block
+{
+    float at[];
+}
+y;
+layout(binding = 3) readonly buffer residual_block
+{
+    float at[];
+}
+residual;
+
+#define W_ROW(i) min(i, p.rows - 1)
+#define X_ROW(i) min(i, p.tokens - 1)
+#include "common/matmul_coopmat.glsl"
+
+void store(uint row, uint token, float sum)
+{
+    if (row < p.rows && token < p.tokens) {
+        uint at = token * p.stride + p.row0 + row;
+        sum *= scale.at[token];
+        y.at[at] = p.residual != 0 ? sum + residual.at[at] : sum;
+    }
+}
+
+void main()
+{
+    multiply(row_tile() * ROWS, gl_WorkGroupID.x * TOKENS);
+}

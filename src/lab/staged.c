@@ -1,0 +1,63 @@
+/* What the oracles of matmul and matmul_experts share: staged inputs, and one product with its
+ * bound, for f32 and for staged activations.
+ *
+ * f32: c * u * sum |w * x|, an added value included, with c = LAB_DOT(cols): kernels add up to cols
+ * products in one float32, whose rounding errors add up to the square root of that number, seldom
+ * more than a few times; where a format has an offset, its part and that of the quants are summed
+ * apart, and larger than the result.
+ *
+ * Staged: products of two f16 are exact in f32, but matrix units add them in an order of their own,
+ * some with truncation, which is up to two units where rounding is half of one: four times as much.
+ * Weights are rounded to f16, which is half a unit of 2^-10, or 2^-25 where they are subnormal;
+ * those of F16 are not. Scales are powers of two. */
+#include "lab/internal.h"
+
+#include "base/half.h"
+#include "base/hash.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define WEIGHT_ERROR    (0x1p-11 * (1 + 0x1p-8))
+#define SUBNORMAL_ERROR 0x1p-25
+
+struct op_staged lab_staged(struct lab *lab, const char *name, uint64_t rows, uint64_t cols)
+{
+    char scale_name[32];
+    snprintf(scale_name, sizeof scale_name, "%s_scale", name);
+    struct op_staged staged = {lab_act_f16(lab, name, rows, cols, -16384.0f, 16384.0f),
+                               lab_act(lab, scale_name, rows, 1, 0, 1)};
+    if (lab_plan(lab)->failed) {
+        return (struct op_staged){PLAN_NONE, PLAN_NONE};
+    }
+    float *scale = lab_values(lab, staged.scale);
+    for (uint64_t t = 0; t < rows; t++) {
+        scale[t] = ldexpf(1.0f, -16 + (int)(hash_next(lab_rng(lab)) % 7));
+    }
+    return staged;
+}
+
+void lab_staged_limit(struct lab *lab)
+{
+    lab_set_nmse(lab, lab_quant(lab) == QUANT_F16 ? 1e-9 : 0x1p-22);
+}
+
+struct lab_product lab_product(const struct lab_factors *f, double add)
+{
+    double sum = 0, size = 0, of_x = 0, u = LAB_DOT(f->cols) * LAB_U;
+    for (size_t k = 0; k < f->cols; k++) {
+        double product = (double)f->w[k] * (double)f->x[k];
+        sum += product;
+        size += fabs(product);
+        of_x += fabs((double)f->x[k]);
+    }
+    if (f->scale == NULL) {
+        return (struct lab_product){sum + add, u * (size + fabs(add))};
+    }
+    double error = 4 * u * size;
+    if (f->quant != QUANT_F16) {
+        error += WEIGHT_ERROR * size + SUBNORMAL_ERROR * of_x;
+    }
+    double scale = *f->scale;
+    return (struct lab_product){sum * scale + add, error * scale + 4 * LAB_U * fabs(add)};
+}

@@ -1,0 +1,20 @@
+/* The last rewrite of a placed plan before memory: operands in the form that the kernels of each
+ * device read. */
+#ifndef QUADRIGA_OPS_LOWER_H
+#define QUADRIGA_OPS_LOWER_H
+
+#include "ops/variant.h"
+
+/* What a device is, and what it is known for (NULL: nothing). */
+struct ops_target {
+    const struct dev_caps *caps;
+    const struct ops_prefs *prefs;
+};
+
+/* targets: [plan->n_devices]. For each matmul whose best variant on its device reads staged
+ * activations, adds a `stage` node (one per activation and device, right before its first such
+ * reader) and makes the matmul read that. Nodes that want f32 stay as they are. False: logged, the
+ * plan has failed. */
+bool ops_lower(struct plan *plan, const struct ops_target *targets);
+
+#endif
