@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_MEMBERS = 32, MAX_BINDINGS = 16, MAX_SPECS = 16, MAX_PUSH = 128, NAME = 64 };
+enum { MAX_MEMBERS = 32, MAX_BINDINGS = 16, MAX_SPECS = 24, MAX_PUSH = 128, NAME = 64 };
 
 enum { /* SPIR-V numbers, unified specification 1.6 */
        OP_NAME = 5,

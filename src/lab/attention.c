@@ -75,9 +75,14 @@ struct head {
     const struct lab *lab;
     uint32_t seq, first, len, dims; /* entries [first, len) are seen */
     double scale, cap;              /* cap 0: none */
+    double score_half, value_half;  /* bounds of what float16 operands add, of a unit: the score's
+                                       for q and K, the result's for V */
 };
 
-static void weigh(const struct head *head, double *weight, double *error)
+/* With operands rounded to float16 (`half` instead of `error`): the score's bound grows by 2^-10 of
+ * sum |q k| for each operand that is no number of float16, those of weights by the same for
+ * themselves, and those below 2^-14 of the largest are off by 2^-24 of it. */
+static void weigh(const struct head *head, double *weight, double *error, double *half)
 {
     double top = -INFINITY, sum = 0;
     for (uint32_t e = head->first; e < head->len; e++) {
@@ -89,6 +94,7 @@ static void weigh(const struct head *head, double *weight, double *error)
         }
         weight[e] = dot * head->scale;
         error[e] = (head->dims + 4) * LAB_U * size * head->scale;
+        half[e] = head->score_half * size * head->scale;
         if (head->cap > 0) {
             weight[e] = head->cap * tanh(weight[e] / head->cap);
             error[e] += 32 * LAB_U * fabs(weight[e]);
@@ -98,7 +104,9 @@ static void weigh(const struct head *head, double *weight, double *error)
     uint32_t blocks = head->len / 4 + 8; /* the smallest block has 4 entries */
     for (uint32_t e = head->first; e < head->len; e++) {
         double x = (top - weight[e]) / log(2.0);
-        error[e] = expm1(error[e] + LAB_U * x + 3 * 2 * LAB_U * (3 + 2 * x)) + 7 * blocks * LAB_U;
+        double power = error[e] + LAB_U * x + 3 * 2 * LAB_U * (3 + 2 * x);
+        error[e] = expm1(power) + 7 * blocks * LAB_U;
+        half[e] = expm1(power + half[e]) + 7 * blocks * LAB_U + LAB_HALF;
         weight[e] = exp(weight[e] - top);
         sum += weight[e];
     }
@@ -107,25 +115,35 @@ static void weigh(const struct head *head, double *weight, double *error)
     }
 }
 
-static void attend(const struct head *head, double *weight, double *error, double *value,
-                   double *bound)
+/* Scratch for one head. */
+struct scratch {
+    double *weight, *error, *half; /* [len] */
+};
+
+static void attend(const struct head *head, const struct scratch *s, double *value, double *bound,
+                   double *half)
 {
-    weigh(head, weight, error);
-    double mean = 0;
+    weigh(head, s->weight, s->error, s->half);
+    double mean = 0, mean_half = 0;
     for (uint32_t e = head->first; e < head->len; e++) {
-        mean += weight[e] * error[e];
+        mean += s->weight[e] * s->error[e];
+        mean_half += s->weight[e] * s->half[e];
     }
     for (uint32_t d = 0; d < head->dims; d++) {
-        double size = 0, off = 0;
+        double size = 0, all = 0, off = 0, off_half = 0;
         for (uint32_t e = head->first; e < head->len; e++) {
             size_t slot = lab_step_slot(head->lab, head->seq, e);
-            double term = weight[e] * (double)head->v[slot * head->dims + d];
+            double v = (double)head->v[slot * head->dims + d], term = s->weight[e] * v;
             value[d] += term;
             size += fabs(term);
-            off += fabs(term) * error[e];
+            all += fabs(v);
+            off += fabs(term) * s->error[e];
+            off_half += fabs(term) * s->half[e];
         }
         uint32_t terms = head->len + 2 * (head->len / 4 + 8) + 4;
-        bound[d] = off + mean * size + 2 * terms * LAB_U * size + 1e-30;
+        double sums = 2 * terms * LAB_U * size + 1e-30;
+        bound[d] = off + mean * size + sums;
+        half[d] = off_half + mean_half * size + head->value_half * size + 0x1p-24 * all + sums;
     }
 }
 
@@ -135,20 +153,30 @@ static uint32_t first_seen(const struct lab *lab, uint32_t len)
     return window != 0 && len > window ? len - window : 0;
 }
 
+/* What rounding the values of an input to float16 changes at most. */
+static double half_of(struct lab *lab, uint32_t id)
+{
+    const struct plan_tensor *tensor = plan_get_tensor(lab_plan(lab), id);
+    return tensor->elem == PLAN_F16 ? 0 : LAB_HALF;
+}
+
 static void expect(struct lab *lab, uint32_t ids[4], uint32_t slots, double scale)
 {
     struct lab_expect out = lab_expect(lab, ids[3]);
     const float *q = lab_values(lab, ids[0]), *k = lab_values(lab, ids[1]);
     const float *v = lab_values(lab, ids[2]);
     const uint32_t *seq = lab_step_array(lab, STEP_SEQ), *len = lab_step_array(lab, STEP_LEN);
-    double *scratch = mem_alloc((size_t)lab_dim(lab, LEN) * 2, sizeof *scratch);
-    if (out.value == NULL || q == NULL || k == NULL || v == NULL || scratch == NULL) {
+    size_t longest = lab_dim(lab, LEN);
+    double *scratch = mem_alloc(longest * 3, sizeof *scratch), *half = lab_expect_half(lab, ids[3]);
+    if (out.value == NULL || q == NULL || k == NULL || v == NULL || half == NULL ||
+        scratch == NULL) {
         lab_plan(lab)->failed = true;
         mem_free(scratch);
         return;
     }
     size_t heads = lab_dim(lab, HEADS), group = heads / lab_dim(lab, KV_HEADS);
     size_t dims = lab_dim(lab, HEAD_DIM);
+    const struct scratch room = {scratch, scratch + longest, scratch + 2 * longest};
     for (size_t t = 0; t < lab_dim(lab, TOKENS); t++) {
         for (size_t h = 0; h < heads; h++) {
             size_t at = (t * heads + h) * dims;
@@ -161,8 +189,10 @@ static void expect(struct lab *lab, uint32_t ids[4], uint32_t slots, double scal
                                 .len = len[t],
                                 .dims = (uint32_t)dims,
                                 .scale = scale,
-                                .cap = (lab_dim(lab, MODE) & CAPPED) != 0 ? CAP : 0};
-            attend(&head, scratch, scratch + lab_dim(lab, LEN), out.value + at, out.bound + at);
+                                .cap = (lab_dim(lab, MODE) & CAPPED) != 0 ? CAP : 0,
+                                .score_half = half_of(lab, ids[0]) + half_of(lab, ids[1]),
+                                .value_half = half_of(lab, ids[2])};
+            attend(&head, &room, out.value + at, out.bound + at, half + at);
         }
     }
     mem_free(scratch);

@@ -15,6 +15,7 @@ struct lab_data {
     uint32_t *words;       /* of u32 tensors */
     uint8_t *blocks;       /* weights, as in a file */
     double *value, *bound; /* results */
+    double *half;          /* bound for operands rounded to float16; NULL: no other */
 };
 
 struct lab {
@@ -24,6 +25,7 @@ struct lab {
     struct plan plan;
     bool has_plan;
     double nmse; /* limit; 0: the op's */
+    double nmse_half;
     uint64_t rng;
     struct lab_data *data; /* [plan.n_tensors], see lab_data_get */
     size_t n_data;

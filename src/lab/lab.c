@@ -195,6 +195,11 @@ void lab_set_nmse(struct lab *lab, double limit)
     lab->nmse = limit;
 }
 
+void lab_set_nmse_half(struct lab *lab, double limit)
+{
+    lab->nmse_half = limit;
+}
+
 void lab_tokens(struct lab *lab, uint32_t n_tokens, uint32_t n_out)
 {
     if (lab->has_plan) {
@@ -440,4 +445,14 @@ struct lab_expect lab_expect(struct lab *lab, uint32_t id)
     data->value = value;
     data->bound = bound;
     return (struct lab_expect){value, value != NULL ? bound : NULL};
+}
+
+double *lab_expect_half(struct lab *lab, uint32_t id)
+{
+    if (lab_data_get(lab, id) == NULL) {
+        return NULL;
+    }
+    const struct plan_tensor *tensor = &lab->plan.tensors[id];
+    lab->data[id].half = alloc(lab, tensor->rows, tensor->cols, sizeof(double));
+    return lab->data[id].half;
 }

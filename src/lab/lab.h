@@ -17,6 +17,7 @@
 
 #define LAB_DIMS 9
 #define LAB_U    0x1p-24 /* unit roundoff of float32 */
+#define LAB_HALF 0x1p-10 /* of float16, whichever way a device rounds */
 /* Bound of a dot product of n terms in float32, in LAB_U times the sum of their sizes: see
  * matmul.c. */
 #define LAB_DOT(n) ((double)(n) / 16 + 12)
@@ -115,6 +116,8 @@ uint64_t *lab_rng(struct lab *lab); /* for base/hash.h */
 struct log *lab_log(struct lab *lab);
 /* The limit of this case's NMSE in place of the op's. */
 void lab_set_nmse(struct lab *lab, double limit);
+/* The same for kernels that round operands to float16 (ops_variant.halves), which have 1e-6. */
+void lab_set_nmse_half(struct lab *lab, double limit);
 /* Tokens of the plan and rows of logits; call first, before inputs are made. */
 void lab_tokens(struct lab *lab, uint32_t n_tokens, uint32_t n_out);
 
@@ -158,5 +161,8 @@ struct lab_expect {
     double *value, *bound;
 };
 struct lab_expect lab_expect(struct lab *lab, uint32_t id);
+/* For a result of lab_expect: bounds for kernels that round operands to float16, zeroed. Where an
+ * op has none they are judged like others. NULL after a failure. */
+double *lab_expect_half(struct lab *lab, uint32_t id);
 
 #endif

@@ -329,6 +329,15 @@ static bool download(struct bench *b, uint32_t id, const struct plan_tensor *ten
     return true;
 }
 
+/* The kernel that ran rounds operands to float16. */
+static bool rounds_to_halves(const struct bench *b)
+{
+    const struct plan *plan = &b->lab->plan;
+    const struct ops_variant *v =
+        ops_find_variant(plan->nodes[plan->n_nodes - 1].op, b->used.variant);
+    return v != NULL && v->halves;
+}
+
 /* Downloads every tensor; results go to the judge. */
 static bool check(struct bench *b, struct lab_result *result, struct lab_sums *sums)
 {
@@ -344,8 +353,12 @@ static bool check(struct bench *b, struct lab_result *result, struct lab_sums *s
             return false;
         }
         if (data->value != NULL && b->homes[id].n_parts != 0) {
+            struct lab_data wanted = *data;
             tensor.elem = plan_elem_block(tensor.elem) > 1 ? PLAN_F32 : tensor.elem;
-            lab_compare(&tensor, data, (const uint32_t *)(const void *)whole, result, sums);
+            if (wanted.half != NULL && rounds_to_halves(b)) {
+                wanted.bound = wanted.half;
+            }
+            lab_compare(&tensor, &wanted, (const uint32_t *)(const void *)whole, result, sums);
         }
     }
     return true;
@@ -452,7 +465,11 @@ bool lab_run(struct lab *lab, const struct lab_run_params *params, struct lab_re
         f16 = f16 || (lab->data[id].value != NULL && lab->plan.tensors[id].elem == PLAN_F16);
     }
     double limit = f16 ? 1e-6 : lab->c.op->nmse > 0 ? lab->c.op->nmse : 1e-10;
-    lab_judge(result, &sums, lab->nmse > 0 ? lab->nmse : limit);
+    limit = lab->nmse > 0 ? lab->nmse : limit;
+    if (rounds_to_halves(&b)) {
+        limit = lab->nmse_half > 0 ? lab->nmse_half : 1e-6;
+    }
+    lab_judge(result, &sums, limit);
     ok = true;
 fail:
     bench_finish(&b);

@@ -3,6 +3,8 @@
 #include "ops/ops.h"
 
 #include "gen/attention.h"
+#include "gen/features.h"
+#include "ops/attention_matrix.h"
 #include "ops/site.h"
 #include "shaders/common/step.h"
 
@@ -16,7 +18,7 @@
 #define FEW_TOKENS      16   /* up to here tokens likely belong to different sequences: no tiles */
 #define FEW_SUBGROUPS   256  /* up to here one subgroup per workgroup spreads the work best */
 
-enum row { LANES, SUBGROUP, PLAIN };
+enum row { LANES, COOPMAT, SUBGROUP, PLAIN };
 
 #define TUNABLES                                                                                   \
     {                                                                                              \
@@ -30,6 +32,14 @@ static const struct ops_variant VARIANTS[] = {
                .max_subgroup = 16,
                .shader = &shader_attention_lanes,
                .tunables = TUNABLES},
+    [COOPMAT] = {.name = "coopmat",
+                 .needs = DEV_CAP_COOPMAT | DEV_CAP_FP16 | DEV_CAP_SHUFFLE,
+                 .min_tokens = FEW_TOKENS + 1,
+                 .halves = true,
+#if HAVE_SHADER_ATTENTION_COOPMAT
+                 .shader = &shader_attention_coopmat,
+#endif
+                 .tunables = ATTENTION_MATRIX_TUNABLES},
     [SUBGROUP] =
         {.name = "subgroup",
          .needs = DEV_CAP_SHUFFLE,
@@ -161,36 +171,97 @@ static struct ops_need get_need(const struct op_site *site, const struct plan_no
         need.unfit |= 1u << LANES;
         need.why = need.why != NULL ? need.why : "the cache is too large for a texel buffer";
     }
+    const char *matrix = ops_attention_matrix_unfit(caps, attr);
+    if (matrix != NULL) {
+        bool forced = site->prefs != NULL && site->prefs->forced != NULL &&
+                      strcmp(site->prefs->forced, VARIANTS[COOPMAT].name) == 0;
+        need.unfit |= 1u << COOPMAT;
+        need.why = forced || need.why == NULL ? matrix : need.why;
+    }
     return need;
 }
 
-static struct dev_kernel *get_kernel(const struct op_site *site, const struct plan_node *node,
-                                     const struct op_attention_attr *attr,
-                                     const struct ops_variant *variant, const struct tile *tile)
+/* What all kernels are specialized by. */
+static struct dev_kernel_params get_params(const struct op_site *site, const struct plan_node *node,
+                                           const struct op_attention_attr *attr,
+                                           const struct ops_variant *variant, uint32_t wg,
+                                           uint32_t s)
 {
     const struct plan_tensor *tensors = site->plan->tensors;
     struct dev_kernel_params params = {
         .shader = variant->shader,
-        .specs = {{ATTENTION_SPEC_LOCAL_SIZE, tile->wg},
+        .specs = {{ATTENTION_SPEC_LOCAL_SIZE, wg},
+                  {ATTENTION_SPEC_S, s},
                   {ATTENTION_SPEC_HEAD_DIM, attr->head_dim},
-                  {ATTENTION_SPEC_TILE_HEADS, tile->heads},
                   {ATTENTION_SPEC_K_TYPE, ops_cache_type(tensors[node->src[1]].elem)},
                   {ATTENTION_SPEC_V_TYPE, ops_cache_type(tensors[node->src[2]].elem)},
                   {ATTENTION_SPEC_SPLITS, attr->splits},
                   {ATTENTION_SPEC_GROUP, attr->heads / attr->kv_heads},
-                  {ATTENTION_SPEC_S, tile->s},
-                  {ATTENTION_SPEC_P, tile->p},
-                  {ATTENTION_SPEC_UNROLL, tile->unroll},
-                  {ATTENTION_SPEC_TILE_TOKENS, tile->tokens},
                   {ATTENTION_SPEC_WINDOW, attr->window},
                   {ATTENTION_SPEC_SOFTCAP, attr->softcap > 0},
                   {ATTENTION_SPEC_LOCAL, attr->group}},
-        .n_specs = 14,
+        .n_specs = 10,
     };
     bool control = (dev_get_caps(site->dev)->has & DEV_CAP_SUBGROUP_CONTROL) != 0;
-    params.subgroup_size = variant->shader->uses_subgroup && control ? tile->s : 0;
-    return dev_kernel_get(site->dev, &params);
+    params.subgroup_size = variant->shader->uses_subgroup && control ? s : 0;
+    return params;
 }
+
+static void add_spec(struct dev_kernel_params *params, uint32_t id, uint32_t value)
+{
+    params->specs[params->n_specs].id = id;
+    params->specs[params->n_specs++].value = value;
+}
+
+/* Kernel and groups of one cache segment. */
+static void set_rows_kernel(const struct op_site *site, const struct plan_node *node,
+                            const struct op_attention_attr *attr, const struct ops_need *need,
+                            const struct ops_variant *variant, struct dev_dispatch *dispatch)
+{
+    bool plain = variant == &VARIANTS[PLAIN];
+    struct attention_push push;
+    memcpy(&push, dispatch->push, sizeof push);
+    struct tile tile =
+        plain ? plain_tile(attr) : subgroup_tile(site, need, variant, attr, push.kv_n);
+    struct dev_kernel_params params = get_params(site, node, attr, variant, tile.wg, tile.s);
+    add_spec(&params, ATTENTION_SPEC_TILE_HEADS, tile.heads);
+    add_spec(&params, ATTENTION_SPEC_TILE_TOKENS, tile.tokens);
+    add_spec(&params, ATTENTION_SPEC_P, tile.p);
+    add_spec(&params, ATTENTION_SPEC_UNROLL, tile.unroll);
+    uint64_t items = (uint64_t)push.kv_n * (attr->heads / attr->kv_heads / tile.heads);
+    dispatch->groups[0] = (uint32_t)(plain ? items : size_div_up(items, tile.wg / tile.s));
+    dispatch->groups[1] = attr->splits;
+    dispatch->groups[2] = (uint32_t)size_div_up(push.tokens, tile.tokens);
+    dispatch->kernel = dev_kernel_get(site->dev, &params);
+}
+
+#if HAVE_SHADER_ATTENTION_COOPMAT
+static void set_matrix_kernel(const struct op_site *site, const struct plan_node *node,
+                              const struct op_attention_attr *attr, const struct ops_need *need,
+                              const struct ops_variant *variant, struct dev_dispatch *dispatch)
+{
+    const struct dev_caps *caps = dev_get_caps(site->dev);
+    struct attention_push push;
+    memcpy(&push, dispatch->push, sizeof push);
+    struct attention_matrix tile = ops_attention_matrix(site, need, variant, attr, push.kv_n);
+    struct dev_kernel_params params = get_params(
+        site, node, attr, variant, tile.subgroups * caps->subgroup_size, caps->subgroup_size);
+    add_spec(&params, ATTENTION_SPEC_TILE_HEADS, tile.heads);
+    add_spec(&params, ATTENTION_SPEC_TILE_TOKENS, tile.tokens);
+    add_spec(&params, ATTENTION_SPEC_M, caps->coopmat_m);
+    add_spec(&params, ATTENTION_SPEC_N, caps->coopmat_n);
+    add_spec(&params, ATTENTION_SPEC_K, caps->coopmat_k);
+    add_spec(&params, ATTENTION_SPEC_STRIPS, tile.strips);
+    add_spec(&params, ATTENTION_SPEC_BLOCK, tile.block);
+    add_spec(&params, ATTENTION_SPEC_STAGES, tile.stages);
+    dispatch->groups[0] = push.kv_n * (attr->heads / attr->kv_heads / tile.heads);
+    dispatch->groups[1] = 1;
+    dispatch->groups[2] = (uint32_t)size_div_up(push.tokens, tile.tokens);
+    dispatch->kernel = dev_kernel_get(site->dev, &params);
+}
+#else
+#define set_matrix_kernel set_rows_kernel /* without a shader it is never chosen */
+#endif
 
 static bool record_segment(const struct op_site *site, const struct plan_node *node,
                            const struct op_attention_attr *attr, uint32_t s)
@@ -203,29 +274,20 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
     if (variant == NULL) {
         return false;
     }
-    bool plain = variant == &VARIANTS[PLAIN];
-    struct tile tile =
-        plain ? plain_tile(attr) : subgroup_tile(site, &need, variant, attr, (uint32_t)k->rows);
-    struct attention_push push = {.heads = attr->heads,
-                                  .kv0 = (uint32_t)k->row0,
-                                  .kv_n = (uint32_t)k->rows,
-                                  .slots = attr->slots,
-                                  .tokens = tokens,
-                                  .scale_log2 = attr->scale * LOG2_E,
-                                  .cap_log2 = attr->softcap * LOG2_E};
-    uint64_t items = k->rows * (attr->heads / attr->kv_heads / tile.heads);
+    const struct attention_push push = {.heads = attr->heads,
+                                        .kv0 = (uint32_t)k->row0,
+                                        .kv_n = (uint32_t)k->rows,
+                                        .slots = attr->slots,
+                                        .tokens = tokens,
+                                        .scale_log2 = attr->scale * LOG2_E,
+                                        .cap_log2 = attr->softcap * LOG2_E};
     struct dev_dispatch dispatch = {
-        .n_binds = 5,
-        .push = &push,
-        .push_bytes = sizeof push,
-        .groups = {(uint32_t)size_div_up(items, tile.wg / tile.s), attr->splits,
-                   (uint32_t)size_div_up(tokens, tile.tokens)},
-        .label = "attention",
-    };
-    if (plain) {
-        dispatch.groups[0] = (uint32_t)items;
+        .n_binds = 5, .push = &push, .push_bytes = sizeof push, .label = "attention"};
+    if (variant == &VARIANTS[COOPMAT]) {
+        set_matrix_kernel(site, node, attr, &need, variant, &dispatch);
+    } else {
+        set_rows_kernel(site, node, attr, &need, variant, &dispatch);
     }
-    dispatch.kernel = get_kernel(site, node, attr, variant, &tile);
     dispatch.binds[ATTENTION_BIND_Q] = ops_bind(site, node->src[0], DEV_READ);
     dispatch.binds[ATTENTION_BIND_K] = (struct dev_bind){k->buf, k->offset, k->bytes, DEV_READ};
     dispatch.binds[ATTENTION_BIND_V] = (struct dev_bind){v->buf, v->offset, v->bytes, DEV_READ};

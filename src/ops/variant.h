@@ -32,6 +32,7 @@ struct ops_variant {
     const struct dev_shader *shader;
     const struct dev_shader *const *by_quant;
     struct ops_tunable tunables[OPS_MAX_TUNABLES]; /* ends with a NULL name */
+    bool halves; /* operands are rounded to float16, whatever the tensors hold */
 };
 
 /* ---- preferences: what a device is known for ---- */
