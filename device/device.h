@@ -78,7 +78,7 @@ struct dev_caps {
     uint32_t import_align;        /* minImportedHostPointerAlignment, 0 without HOST_IMPORT */
     uint32_t coopmat_m, coopmat_n, coopmat_k; /* a float16 x float16 + float32 shape of subgroup
                                                  scope; 0 without COOPMAT */
-    bool coopmat_f16_sums; /* that shape exists with float16 sums too */
+    bool coopmat_f16_sums;                    /* that shape exists with float16 sums too */
     uint32_t coopmat2;                        /* enum dev_coopmat2 bits; 0 without COOPMAT2 */
     bool int_dot_fast;  /* dot products of four packed int8 are said to be faster than without */
     float timestamp_ns; /* nanoseconds per tick, 0 without timestamps */

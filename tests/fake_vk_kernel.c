@@ -91,8 +91,9 @@ static uint64_t spec_value(const struct reader *r, uint32_t spec, uint64_t value
  * numbers give 0; nothing that is looked at depends on them. */
 static uint64_t spec_op(struct reader *r, const uint32_t *w, uint32_t n)
 {
-    uint64_t a = n > 4 ? get(r, w[4])->value : 0;
-    uint64_t b = n > 5 && w[3] != OP_COMPOSITE_EXTRACT ? get(r, w[5])->value : 0;
+    /* Operands of other operations may be literals. */
+    uint64_t a = n > 4 && w[4] < r->n_ids ? r->ids[w[4]].value : 0;
+    uint64_t b = n > 5 && w[5] < r->n_ids ? r->ids[w[5]].value : 0;
     switch (w[3]) {
     case OP_COMPOSITE_EXTRACT:
         return n > 5 && w[5] < 3 ? get(r, get(r, w[4])->members[w[5]])->value : 0;
@@ -124,9 +125,10 @@ static void read_decoration(struct reader *r, const uint32_t *w, uint32_t n)
     }
 }
 
+/* The first word of other instructions may be a literal. */
 static void read_type(struct reader *r, const uint32_t *w)
 {
-    struct id *type = get(r, w[1]);
+    struct id unread, *type = w[1] < r->n_ids ? &r->ids[w[1]] : &unread;
     switch (w[0] & 0xffff) {
     case OP_TYPE_INT:
     case OP_TYPE_FLOAT:

@@ -63,8 +63,11 @@ uvec4 x_words[X_ITEMS];
 #define SUMS  coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>
 SUMS sums[BY_ROWS * BY_TOKENS];
 
-// Row and token as in W_ROW and X_ROW; it checks whether they are within bounds.
+// Row and token as in W_ROW and X_ROW. `store` checks whether they are within bounds; `store_whole`
+// takes sums of M rows and N tokens that all are, and is called where may_store_whole says so.
 void store(uint row, uint token, float sum);
+bool may_store_whole(uint first_row, uint first_token); // of the work group's tile
+void store_whole(uint row, uint token, SUMS sum);
 
 // Items beyond the end of a tile repeat the last one and are not put there.
 bool is_item(uint i, uint count)
@@ -72,10 +75,16 @@ bool is_item(uint i, uint count)
     return count % LOCAL == 0 || i < count;
 }
 
+uint get_item(uint n, uint count)
+{
+    uint i = n * LOCAL + gl_LocalInvocationID.x;
+    return count % LOCAL == 0 ? i : min(i, count - 1);
+}
+
 void fetch(uint first_row, uint first_token, uint first_col)
 {
     [[unroll]] for (uint n = 0; n < W_ITEMS; n++) {
-        uint i = min(n * LOCAL + gl_LocalInvocationID.x, ROWS * W_STEPS - 1);
+        uint i = get_item(n, ROWS * W_STEPS);
         uint col = first_col + i % W_STEPS * W_COLS, chunk = col >> 5;
         quant_row row = quant_get_row(W_ROW(first_row + i / W_STEPS));
         uvec4 side = uvec4(0u);
@@ -90,7 +99,7 @@ void fetch(uint first_row, uint first_token, uint first_col)
 #endif
     }
     [[unroll]] for (uint n = 0; n < X_ITEMS; n++) {
-        uint i = min(n * LOCAL + gl_LocalInvocationID.x, TOKENS * UNITS - 1);
+        uint i = get_item(n, TOKENS * UNITS);
         x_words[n] =
             x.eights[X_ROW(first_token + i / UNITS) * (p.cols >> 3) + (first_col >> 3) + i % UNITS];
     }
@@ -170,9 +179,13 @@ void store_sums(uint first_row, uint first_token)
                          gl_CooperativeMatrixLayoutColumnMajor);
             subgroupMemoryBarrierShared();
             subgroupBarrier();
-            for (uint i = gl_SubgroupInvocationID; i < M * N; i += S) {
+            // Unrolled, as everything around it must be for sums to stay in registers.
+            [[unroll]] for (uint n = 0; n < (M * N + S - 1) / S; n++) {
+                uint i = n * S + gl_SubgroupInvocationID;
                 float sum = uintBitsToFloat(tile[mine + i / 4][i % 4]);
-                store(first_row + r * M + i % M, first_token + t * N + i / M, sum);
+                if (M * N % S == 0 || i < M * N) {
+                    store(first_row + r * M + i % M, first_token + t * N + i / M, sum);
+                }
             }
             subgroupMemoryBarrierShared();
             subgroupBarrier();
@@ -198,5 +211,14 @@ void multiply(uint first_row, uint first_token)
         add_products(my_row, my_token);
         barrier();
     }
-    store_sums(first_row + my_row, first_token + my_token);
+    if (may_store_whole(first_row, first_token)) {
+        [[unroll]] for (uint r = 0; r < BY_ROWS; r++) {
+            [[unroll]] for (uint t = 0; t < BY_TOKENS; t++) {
+                store_whole(first_row + my_row + r * M, first_token + my_token + t * N,
+                            sums[r * BY_TOKENS + t]);
+            }
+        }
+    } else {
+        store_sums(first_row + my_row, first_token + my_token);
+    }
 }

@@ -36,6 +36,24 @@ void store(uint row, uint token, float sum)
     }
 }
 
+bool may_store_whole(uint first_row, uint first_token)
+{
+    return first_row + ROWS <= p.rows && first_token + TOKENS <= p.tokens;
+}
+
+void store_whole(uint row, uint token, SUMS sum)
+{
+    SUMS other;
+    coopMatLoad(other, scale.at, token, 0, gl_CooperativeMatrixLayoutRowMajor); // one for all rows
+    sum = sum * other;
+    uint at = token * p.stride + p.row0 + row;
+    if (p.residual != 0) {
+        coopMatLoad(other, residual.at, at, p.stride, gl_CooperativeMatrixLayoutColumnMajor);
+        sum = sum + other;
+    }
+    coopMatStore(sum, y.at, at, p.stride, gl_CooperativeMatrixLayoutColumnMajor);
+}
+
 void main()
 {
     multiply(row_tile() * ROWS, gl_WorkGroupID.x * TOKENS);

@@ -24,10 +24,10 @@ _Static_assert((int)SPEC_COLUMNS == (int)MATMUL_SPEC_COLUMNS && (int)SPEC_M == (
 #endif
 
 enum {
-    CHUNK = 32,     /* columns that kernels on matrix units take whole */
-    UNIT = 8,       /* columns of 16 bytes in shared memory; a row has one more, against bank
-                       conflicts */
-    MOST_SUMS = 16, /* matrices of sums of a subgroup, as many as registers hold */
+    CHUNK = 32,      /* columns that kernels on matrix units take whole */
+    UNIT = 8,        /* columns of 16 bytes in shared memory; a row has one more, against bank
+                        conflicts */
+    MOST_SUMS = 16,  /* matrices of sums of a subgroup, as many as registers hold */
     MOST_ITEMS = 16, /* units that an invocation keeps in registers on their way */
 
     LANES_GEMV_ROWS = 8, /* row blocks of an invocation; subgroups of a group */
@@ -49,11 +49,11 @@ static uint32_t token_tile(uint64_t tokens, uint32_t most)
 
 /* ---- kernels on matrix units ---- */
 
-/* CPU devices compile what is unrolled for long, and win nothing by it. */
+/* CPU devices, narrow as they are, compile what is unrolled for long, and win nothing by it. */
 static void set_coopmat_defaults(const struct dev_caps *caps, const struct matmul_size *size,
                                  uint32_t *values)
 {
-    bool small = (caps->has & DEV_CAP_CPU) != 0;
+    bool small = (caps->has & DEV_CAP_CPU) != 0 || caps->subgroup_size < 16;
     values[0] = small ? 32 : size->rows > 64 ? 128 : 64;
     values[1] = small || size->tokens <= 32 ? 32 : size->tokens > 64 ? 128 : 64;
     values[2] = small ? 32 : 64;

@@ -32,7 +32,7 @@ enum matmul_kernel {
                             .x = PLAN_F16,                                                         \
                             .by_quant = shaders##_coopmat,                                         \
                             .tunables = {{"rows", {32, 64, 128, 256}},                             \
-                                         {"tokens", {32, 64, 128, 192, 256}},                           \
+                                         {"tokens", {32, 64, 128, 192, 256}},                      \
                                          {"columns", {32, 64}},                                    \
                                          {"subgroups", {1, 2, 4, 8}}}},                            \
         [MATMUL_SUBGROUP] = {.name = "subgroup",                                                   \
