@@ -283,6 +283,7 @@ static bool make(struct lab *lab)
     set_tokens(lab, n_seq, seq, len);
     if ((mode & LARGE) != 0) {
         lab_set_nmse(lab, 1e-6); /* scores have errors of 1e-3, and some of the largest are close */
+        lab_set_nmse_half(lab, 0.1); /* of a thousand with q in float16: others may win */
     }
     poison_unseen(lab, ids[1], slots, blocks);
     poison_unseen(lab, ids[2], slots, blocks);

@@ -12,10 +12,19 @@ static bool has_caps(const struct ops_variant *v, const struct dev_caps *caps)
            (v->max_subgroup == 0 || caps->subgroup_size <= v->max_subgroup);
 }
 
+/* A variant stays without shaders where this build's compiler did not know its extensions. */
+static bool is_built(const struct ops_variant *v)
+{
+    bool built = v->shader != NULL;
+    for (uint32_t q = 0; q < QUANT_COUNT && v->by_quant != NULL && !built; q++) {
+        built = v->by_quant[q] != NULL;
+    }
+    return built;
+}
+
 static bool has_kernel(const struct ops_variant *v, uint32_t quant)
 {
-    return v->by_quant == NULL ? v->shader != NULL
-                               : quant < QUANT_COUNT && v->by_quant[quant] != NULL;
+    return v->by_quant != NULL ? quant < QUANT_COUNT && v->by_quant[quant] != NULL : is_built(v);
 }
 
 static bool fits_tokens(const struct ops_variant *v, uint64_t tokens)
@@ -129,11 +138,17 @@ bool ops_variant_supported(const struct ops_variant *variant, const struct dev_c
                                   dev_cap_name(1u << bit));
         }
     }
-    if (missing == 0 && !has_caps(variant, caps)) {
+    bool built = is_built(variant);
+    if (missing == 0 && !built) {
+        snprintf(why, why_bytes, "not in this build, whose glslc is too old");
+    } else if (missing == 0 && !has_caps(variant, caps) && variant->max_subgroup == 0) {
+        snprintf(why, why_bytes, "subgroup size %u, not at least %u", caps->subgroup_size,
+                 variant->min_subgroup);
+    } else if (missing == 0 && !has_caps(variant, caps)) {
         snprintf(why, why_bytes, "subgroup size %u, not %u to %u", caps->subgroup_size,
                  variant->min_subgroup, variant->max_subgroup);
     }
-    return has_caps(variant, caps);
+    return built && has_caps(variant, caps);
 }
 
 uint32_t ops_weight_lanes(const struct dev_caps *caps, const struct ops_prefs *prefs)
