@@ -146,9 +146,11 @@ struct qd_model_params {
     double tensor_split[QD_MAX_DEVICES];
     uint32_t n_tensor_split; /* given; 0: by free memory, more than devices: an error */
     uint32_t n_ctx;          /* context of the session, in tokens; 0: the model's, at most 4096 */
-    uint32_t
-        n_batch;    /* tokens of a prefill chunk; 0: 512, less where a chunk would take too long */
-    uint32_t n_seq; /* sequences at once; 0: 1 */
+    /* Tokens of a prefill chunk, at most; 0: 64 on CPU devices, else 2048, less where memory or the
+     * window of local layers asks for it. GPUs get fewer at a time where a submission would take
+     * longer than 250 ms: the first chunk is short and measured. */
+    uint32_t n_batch;
+    uint32_t n_seq;              /* sequences at once; 0: 1 */
     enum qd_type type_k, type_v; /* of the KV cache; default f16 */
     uint32_t caps_off; /* capabilities to do without, for tests: bits as in device/device.h */
     /* Names, with commas between them, of what to do without on every device: capabilities ("fp16",
@@ -279,8 +281,9 @@ typedef struct qd_session qd_session;
 QD_API enum qd_status qd_session_create(qd_model *model, qd_session **out);
 QD_API void qd_session_destroy(qd_session **session);
 
-/* One step: n tokens, at most n_batch, each with position and sequence (< n_seq); they are appended
- * to their sequences in order. want[i] asks for the logits of token i (want NULL: of the last). */
+/* One step: n tokens, at most n_batch, run as they are, however long they take; each with position
+ * and sequence (< n_seq); they are appended to their sequences in order. want[i] asks for the
+ * logits of token i (want NULL: of the last). */
 struct qd_step {
     uint32_t n_tokens;
     const uint32_t *token;

@@ -13,10 +13,10 @@ static const struct {
     const char *name;
     uint32_t groups;
 } group_names[] = {
-    {"gemm", BENCH_GEMM},         {"gemv", BENCH_GEMV},         {"attention", BENCH_ATTENTION},
-    {"norm", BENCH_NORM},         {"rope", BENCH_ROPE},         {"copy", BENCH_COPY},
-    {"ceiling", BENCH_CEILING},   {"dispatch", BENCH_DISPATCH}, {"submit", BENCH_SUBMIT},
-    {"exchange", BENCH_EXCHANGE}, {"all", BENCH_ALL},
+    {"gemm", BENCH_GEMM},           {"gemv", BENCH_GEMV},         {"experts", BENCH_EXPERTS},
+    {"attention", BENCH_ATTENTION}, {"norm", BENCH_NORM},         {"rope", BENCH_ROPE},
+    {"copy", BENCH_COPY},           {"ceiling", BENCH_CEILING},   {"dispatch", BENCH_DISPATCH},
+    {"submit", BENCH_SUBMIT},       {"exchange", BENCH_EXCHANGE}, {"all", BENCH_ALL},
 };
 enum { N_GROUPS = sizeof group_names / sizeof *group_names };
 
@@ -76,8 +76,8 @@ static bool read_shape(struct microbench *m)
         return true;
     }
     if ((groups & (groups - 1)) != 0 || groups == BENCH_CEILING) {
-        cli_error("microbench: --shape %s: name one group that it is for: gemm, gemv, attention, "
-                  "norm, rope or copy",
+        cli_error("microbench: --shape %s: name one group that it is for: gemm, gemv, experts, "
+                  "attention, norm, rope or copy",
                   options->shape);
         return false;
     }
@@ -116,8 +116,10 @@ static int read_options(struct microbench *m)
         cli_error("microbench: --tune goes with neither --no-cache, --plot, --shape nor --variant");
         return CLI_USAGE;
     }
-    if (o->tune && (p->groups & (BENCH_GEMV | BENCH_GEMM | BENCH_ATTENTION | BENCH_NORM)) == 0) {
-        cli_error("microbench: %s: --tune is for gemv, gemm, attention, norm or all", o->group);
+    const uint32_t tunable = BENCH_GEMV | BENCH_GEMM | BENCH_EXPERTS | BENCH_ATTENTION | BENCH_NORM;
+    if (o->tune && (p->groups & tunable) == 0) {
+        cli_error("microbench: %s: --tune is for gemv, gemm, experts, attention, norm or all",
+                  o->group);
         return CLI_USAGE;
     }
     p->no_cache = o->no_cache;

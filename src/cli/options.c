@@ -141,5 +141,8 @@ bool cli_options_parse(const struct cli_command *command, int n, char **args,
             return false;
         }
     }
+    if (out->n_ubatch != 0 && (out->n_batch == 0 || out->n_ubatch < out->n_batch)) {
+        out->n_batch = out->n_ubatch;
+    }
     return true;
 }

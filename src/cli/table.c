@@ -193,10 +193,12 @@ static const struct cli_option options[] = {
      .kind = CLI_STRING,
      .commands = CLI_MICROBENCH,
      .offset = AT(shape),
-     .help = "gemm, gemv: rows M, tokens N, columns K; attention: heads M, or M/G over G KV "
-             "heads, tokens N, KV entries K; norm: 1 x tokens x columns; rope: heads x tokens x "
-             "head size; copy: M N K floats. Needs a group (default: those of LLaMA 7B, 13B, "
-             "30B, 70B and Qwen2.5 7B)"},
+     .help =
+         "gemm, gemv: rows M, tokens N, columns K; experts: M rows of each of 8 experts, or M/E "
+         "of E, two for a token; attention: heads M, or M/G over G KV "
+         "heads, tokens N, KV entries K; norm: 1 x tokens x columns; rope: heads x tokens x "
+         "head size; copy: M N K floats. Needs a group (default: those of LLaMA 7B, 13B, "
+         "30B, 70B and Qwen2.5 7B)"},
     {.names = {"--variant"},
      .value = "NAME",
      .kind = CLI_STRING,
@@ -229,7 +231,8 @@ static const struct cli_option options[] = {
      .commands = CLI_MICROBENCH,
      .offset = AT(tune),
      .help = "in place of measuring: try the tile parameters of the kernels that the engine "
-             "chooses (gemv, gemm, attention, norm) and keep the best in the device's profile, "
+             "chooses (gemv, gemm, experts, attention, norm) and keep the best in the device's "
+             "profile, "
              "where the engine finds them"},
     {.names = {"--plot"},
      .value = "FILE.svg",
@@ -265,7 +268,14 @@ static const struct cli_option options[] = {
      .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO,
      .offset = AT(n_batch),
      .max = 4096,
-     .help = "tokens of a chunk of the prompt; 0: by device (default 0)"},
+     .help = "tokens of a chunk of the prompt at most; 0: by device, 64 or 2048 (default 0)"},
+    {.names = {"-ub", "--ubatch-size"},
+     .value = "N",
+     .kind = CLI_INT,
+     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO,
+     .offset = AT(n_ubatch),
+     .max = 4096,
+     .help = "the same; where both are given, the smaller one counts (default 0)"},
     {.names = {"-s", "--seed"},
      .value = "SEED",
      .kind = CLI_SEED,
@@ -471,7 +481,7 @@ static const struct cli_command commands[] = {
      "oracles, a stored reference, and each other. Exit code 1 on any failure.",
      cli_compat},
     {"microbench", CLI_MICROBENCH,
-     "[gemm|gemv|attention|norm|rope|copy|ceiling|dispatch|submit|exchange|all] [options]",
+     "[gemm|gemv|experts|attention|norm|rope|copy|ceiling|dispatch|submit|exchange|all] [options]",
      "Measures kernels by themselves: time, rates, and the share of this device's own ceilings, "
      "which are measured first; what a dispatch, a submission and a hop between devices cost. "
      "Every result is checked; a wrong one is marked and makes the exit code 1.",

@@ -12,16 +12,16 @@
 #define BENCH_NONE UINT32_MAX
 
 struct bench_row {
-    char group[16];   /* "gemm", "gemv", "attention", "norm", "rope", "copy", "ceiling", "dispatch",
-                         "submit", "exchange" */
-    char name[40];    /* what ran: an op, a ceiling's kernel, a way to submit */
-    char variant[24]; /* kernel variant of an op; path of an exchange: "imported", "staging" ... */
-    char type[16];    /* weight format or element type; "" */
-    char shape[64];   /* "4096x4096x512"; "" */
-    uint32_t device;  /* of dev_instance_info */
-    uint32_t peer;    /* second device of an exchange or a hand-over; BENCH_NONE */
-    uint32_t samples; /* 0: nothing was run */
-    double us, us_min;  /* median, minimum: of one run */
+    char group[16];    /* "gemm", "gemv", "experts", "attention", "norm", "rope", "copy", "ceiling",
+                          "dispatch",    "submit", "exchange" */
+    char name[40];     /* what ran: an op, a ceiling's kernel, a way to submit */
+    char variant[24];  /* kernel variant of an op; path of an exchange: "imported", "staging" ... */
+    char type[16];     /* weight format or element type; "" */
+    char shape[64];    /* "4096x4096x512"; "" */
+    uint32_t device;   /* of dev_instance_info */
+    uint32_t peer;     /* second device of an exchange or a hand-over; BENCH_NONE */
+    uint32_t samples;  /* 0: nothing was run */
+    double us, us_min; /* median, minimum: of one run */
     double flop, bytes; /* of one run; 0: does not apply */
     double gflops, gbs; /* by the median; 0: does not apply */
     double share;       /* of the device's own ceiling that bounds it, 0..1; below 0: unknown */
@@ -40,8 +40,9 @@ typedef void bench_note_fn(void *user, const char *line);
 
 /* ---- shapes, ceilings: pure functions (bench_shape.c) ---- */
 
-/* "MxNxK": rows M, tokens N, columns K. Attention: heads M (of KV heads G: "M/GxNxK"), tokens N, KV
- * entries K. Norm: 1 x tokens x columns. RoPE: heads x tokens x head size. Copy: M * N * K floats.
+/* "MxNxK": rows M, tokens N, columns K. Experts: M of each of E ("M/ExNxK"; 8). Attention: heads M
+ * (of KV heads G: "M/GxNxK"), tokens N, KV entries K. Norm: 1 x tokens x columns. RoPE: heads x
+ * tokens x head size. Copy: M * N * K floats.
  */
 struct bench_shape {
     uint32_t m, n, k;
@@ -79,7 +80,8 @@ enum bench_group {
     BENCH_DISPATCH = 1 << 7, /* bench_device.h, and the next two */
     BENCH_SUBMIT = 1 << 8,
     BENCH_EXCHANGE = 1 << 9,
-    BENCH_ALL = (1 << 10) - 1
+    BENCH_EXPERTS = 1 << 10, /* matmul_experts of any number of tokens */
+    BENCH_ALL = (1 << 11) - 1
 };
 #define BENCH_FEW_TOKENS 8
 

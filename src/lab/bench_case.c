@@ -221,7 +221,8 @@ static bool upload_inputs(struct bench_case *c)
             return false;
         }
         if (!c->tensors[id].made && tensor->elem == PLAN_U32 &&
-            !dev_upload(c->bd->dev, c->buf, c->tensors[id].at, c->step_words,
+            !dev_upload(c->bd->dev, c->buf, c->tensors[id].at,
+                        c->words[id] != NULL ? c->words[id] : c->step_words,
                         plan_tensor_bytes(tensor))) {
             return false;
         }

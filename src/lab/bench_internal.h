@@ -102,8 +102,8 @@ struct bench_kind {
                    double *bound);
     uint32_t most_rows, tail_cols, random_cols; /* that are checked */
 };
-extern const struct bench_kind bench_kind_matmul, bench_kind_attention, bench_kind_norm,
-    bench_kind_rope;
+extern const struct bench_kind bench_kind_matmul, bench_kind_experts, bench_kind_attention,
+    bench_kind_norm, bench_kind_rope;
 
 struct bench_tensor {
     bool made;           /* result of a node; else an input */
@@ -125,10 +125,11 @@ struct bench_case {
     bool serial; /* each run waits for the one before, as in a model; else they may overlap */
     /* by make() */
     struct plan plan;
-    uint32_t head_dim;    /* attention */
-    enum plan_elem cache; /* attention: type of the caches */
-    uint32_t *step_words; /* of the step buffer, in the arena */
-    double flop, bytes;   /* of a run; 0: what the ops say */
+    uint32_t head_dim;                  /* attention */
+    enum plan_elem cache;               /* attention: type of the caches */
+    uint32_t *step_words;               /* of the step buffer, in the arena */
+    uint32_t *words[BENCH_MAX_TENSORS]; /* of other inputs of that type, there too */
+    double flop, bytes;                 /* of a run; 0: what the ops say */
     const char *why;
     /* by bench_case_create */
     struct arena arena;

@@ -30,6 +30,11 @@ static const struct bench_shape attention_shapes[] = {
     {32, 1, 512, 32}, {32, 1, 4096, 32},  {64, 1, 4096, 8},   {28, 1, 4096, 4},
     {32, 8, 512, 32}, {32, 512, 512, 32}, {64, 512, 4096, 8}, {28, 512, 4096, 4},
 };
+/* Mixtral 8x7B. */
+static const struct bench_shape expert_shapes[] = {
+    {14336, 1, 4096, 0},    {14336, 8, 4096, 0}, {14336, 64, 4096, 0},  {14336, 512, 4096, 0},
+    {14336, 2048, 4096, 0}, {4096, 1, 14336, 0}, {4096, 512, 14336, 0},
+};
 static const uint32_t norm_cols[] = {4096, 5120, 6656, 8192, 3584};
 static const uint32_t rope_heads[] = {32, 40, 52, 64, 28};
 
@@ -108,6 +113,7 @@ static const struct {
     {BENCH_ATTENTION, "attention", &bench_kind_attention},
     {BENCH_GEMV, "gemv", &bench_kind_matmul},
     {BENCH_GEMM, "gemm", &bench_kind_matmul},
+    {BENCH_EXPERTS, "experts", &bench_kind_experts},
 };
 
 bool bench_variant_known(uint32_t asked, const char *name)
@@ -124,7 +130,7 @@ void bench_limits_of(const struct bench_device *bd, const char *op, enum quant_i
                      struct bench_limits *out)
 {
     const struct bench_ceilings *c = &bd->ceilings;
-    bool matrices_help = strcmp(op, "matmul") == 0 || strcmp(op, "attention") == 0;
+    bool matrices_help = strncmp(op, "matmul", 6) == 0 || strcmp(op, "attention") == 0;
     *out = (struct bench_limits){c->fma_f32, c->copy, "fma_f32", "copy"};
     if (matrices_help) {
         out->bandwidth = c->read;
@@ -229,13 +235,17 @@ static bool run_variants(struct bench_device *bd, const struct bench_case *templ
 static double least_flop(const struct bench_kind *kind, const struct bench_shape *s)
 {
     double all = 2.0 * s->m * s->n * s->k;
-    return kind == &bench_kind_attention ? 256 * all : kind == &bench_kind_matmul ? all : 0;
+    return kind == &bench_kind_attention ? 256 * all
+           : kind == &bench_kind_matmul  ? all
+           : kind == &bench_kind_experts ? 2 * all
+                                         : 0;
 }
 
 static double least_bytes(const struct bench_case *c)
 {
     const struct bench_shape *s = &c->shape;
-    return c->kind == &bench_kind_matmul ? (double)s->m * (double)quant_row_bytes(c->quant, s->k)
+    return c->kind == &bench_kind_matmul    ? (double)s->m * (double)quant_row_bytes(c->quant, s->k)
+           : c->kind == &bench_kind_experts ? 2.0 * s->m * (double)quant_row_bytes(c->quant, s->k)
            : c->kind == &bench_kind_attention ? 0
                                               : 8.0 * s->m * s->n * s->k;
 }
@@ -300,12 +310,15 @@ static bool run_shapes(struct bench_device *bd, struct bench_case *c, uint32_t g
     if (group == BENCH_GEMV || group == BENCH_GEMM) {
         return run_matrices(bd, c, group, name);
     }
-    if (group != BENCH_ATTENTION) {
+    if (group != BENCH_ATTENTION && group != BENCH_EXPERTS) {
         return run_small(bd, c, group, name);
     }
-    uint32_t n = sizeof attention_shapes / sizeof *attention_shapes;
+    bool experts = group == BENCH_EXPERTS;
+    const struct bench_shape *shapes = experts ? expert_shapes : attention_shapes;
+    uint32_t n = (uint32_t)(experts ? sizeof expert_shapes / sizeof *shapes
+                                    : sizeof attention_shapes / sizeof *shapes);
     for (uint32_t i = 0; i < n; i += bd->params->quick ? 3 : 1) {
-        c->shape = attention_shapes[i];
+        c->shape = shapes[i];
         if (!run_default(bd, c, name)) {
             return false;
         }
@@ -313,13 +326,14 @@ static bool run_shapes(struct bench_device *bd, struct bench_case *c, uint32_t g
     return true;
 }
 
-/* Formats of a group: matmul has all weight formats, attention those of caches, the rest f32. */
+/* Formats of a group: matmul and experts have all weight formats, attention those of caches, the
+ * rest f32. */
 bool bench_has_type(const struct bench_device *bd, const struct bench_kind *kind, uint32_t quant)
 {
     const char *asked = bd->params->type;
     bool cache_only = asked != NULL && find_type(asked) == QUANT_COUNT;
     uint32_t type = asked != NULL ? find_type(asked) : QUANT_COUNT;
-    if (kind == &bench_kind_matmul) {
+    if (kind == &bench_kind_matmul || kind == &bench_kind_experts) {
         bool quick = bd->params->quick && asked == NULL && bd->params->shape == NULL;
         return !cache_only && (type == QUANT_COUNT || type == quant) &&
                (!quick || quant == QUANT_F16 || quant == QUANT_Q4_K);

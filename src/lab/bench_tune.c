@@ -168,7 +168,7 @@ static bool keep(struct search *s)
 static void describe(struct search *s, uint32_t class, uint32_t n_shapes)
 {
     const struct bench_kind *kind = s->c.kind;
-    bool formats = kind == &bench_kind_matmul;
+    bool formats = kind == &bench_kind_matmul || kind == &bench_kind_experts;
     s->row.device = s->bd->index;
     s->best.class = class;
     s->best.quant = formats ? (uint32_t)s->c.quant : QUANT_COUNT;
@@ -216,6 +216,14 @@ static uint32_t shapes_of(const struct bench_device *bd, const struct bench_kind
             {1024, n, 2048, 0}, {2048, n, 1024, 0}, {1024, n, 1024, 0}};
         memcpy(out, bd->cpu ? cpu : gpu, sizeof gpu);
         return MAX_SHAPES;
+    }
+    if (kind == &bench_kind_experts) { /* as many that an expert has of them this class */
+        static const uint32_t pairs[OPS_TOKEN_CLASSES] = {1, 16, 128, 512};
+        out[0] = bd->cpu ? (struct bench_shape){512, pairs[class], 1024, 0}
+                         : (struct bench_shape){14336, pairs[class], 4096, 0};
+        out[1] = bd->cpu ? (struct bench_shape){1024, pairs[class], 512, 0}
+                         : (struct bench_shape){4096, pairs[class], 14336, 0};
+        return 2;
     }
     if (kind == &bench_kind_attention) {
         out[0] =
@@ -289,6 +297,9 @@ static bool tune_device(struct bench_device *bd, bench_tuned_fn *tuned)
     classes |= (groups & BENCH_GEMV) != 0 ? 3u : 0;
     classes |= (groups & BENCH_GEMM) != 0 ? 12u : 0;
     bool goes_on = tune_kind(bd, &bench_kind_matmul, classes, tuned, &ok);
+    if (goes_on && (groups & BENCH_EXPERTS) != 0) {
+        goes_on = tune_kind(bd, &bench_kind_experts, 15, tuned, &ok);
+    }
     if (goes_on && (groups & BENCH_ATTENTION) != 0) {
         goes_on = tune_kind(bd, &bench_kind_attention, 15, tuned, &ok);
     }

@@ -255,10 +255,10 @@ static enum run_status prefill_with_logits(struct generator *g)
     memset(want, 1, model->n_batch * sizeof *want);
     enum run_status status = RUN_OK;
     uint32_t n = (uint32_t)params->n_prompt;
-    uint32_t n_chunks = (uint32_t)size_div_up(n, model->max_out);
-    for (uint32_t c = 0; c < n_chunks && status == RUN_OK; c++) {
-        uint32_t first = (uint32_t)((uint64_t)n * c / n_chunks);
-        uint32_t end = (uint32_t)((uint64_t)n * (c + 1) / n_chunks);
+    for (uint32_t first = 0, end; first < n && status == RUN_OK; first = end) {
+        uint32_t most = run_batch_now(model, n, session->kv.length[0] + n - first);
+        most = most < model->max_out ? most : model->max_out;
+        end = first + pace_chunk_size(n - first, most);
         status = atomic_load(&session->cancel)
                      ? RUN_CANCELLED
                      : run_step(session, end - first, params->prompt + first, NULL, NULL, want);

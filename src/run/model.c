@@ -13,21 +13,10 @@
 
 enum {
     DEFAULT_CTX = 4096,  /* at most, where the model allows more */
-    GPU_BATCH = 512,     /* tokens of a prefill chunk */
-    CPU_BATCH = 64,      /* enough for full tiles, small enough to overlap devices */
     GPU_ATTN_SPLITS = 8, /* of decode attention */
     MAX_BATCH = 4096,
     MAX_SEQ = 1024,
 };
-
-/* What a submission is predicted from before anything was measured; deliberately slow. */
-static void set_rates(struct run_device *device)
-{
-    bool cpu = dev_get_info(device->dev)->type == DEV_CPU;
-    device->ns_per_flop = cpu ? 1.0 / 8.0 : 1.0 / 1000.0;
-    device->ns_per_byte = cpu ? 1.0 / 4.0 : 1.0 / 200.0;
-    device->scale = 1.0;
-}
 
 static uint32_t count_sharers(struct dev_instance *inst, const uint32_t *index, uint32_t n,
                               uint32_t i)
@@ -120,47 +109,9 @@ static enum run_status open_devices(struct run_model *model, const struct run_pa
             return RUN_OUT_OF_MEMORY;
         }
         device->lanes = ops_weight_lanes(dev_get_caps(device->dev), &device->prefs);
-        set_rates(device);
+        pace_init(&device->pace, dev_get_info(device->dev)->type == DEV_CPU);
     }
     return RUN_OK;
-}
-
-/* Tokens for which the largest matmul of layers (or of the head) stays below RUN_SUBMIT_NS on the
- * slowest device, by the rates assumed before anything was measured: the same for any number of
- * devices of one kind. At least 1. */
-static uint32_t tokens_in_time(const struct run_model *model, bool head)
-{
-    double largest = 1, slowest = 0;
-    for (size_t w = 0; w < model->arch.n_weights; w++) {
-        const struct arch_weight *weight = &model->arch.weights[w];
-        bool is_head = weight->layer == (int32_t)model->arch.hp.n_layers ||
-                       (weight->layer == PLAN_LAYER_INPUT && model->arch.hp.tied_embedding);
-        bool is_layer = weight->layer != PLAN_LAYER_INPUT && !is_head;
-        double flop = 2.0 * (double)weight->rows * (double)weight->cols;
-        if ((head ? is_head : is_layer) && weight->rows > 1 && flop > largest) {
-            largest = flop;
-        }
-    }
-    for (uint32_t d = 0; d < model->n_devices; d++) {
-        double ns = model->devices[d].ns_per_flop;
-        slowest = ns > slowest ? ns : slowest;
-    }
-    double tokens = RUN_SUBMIT_NS / (largest * slowest);
-    return tokens < 1 ? 1 : tokens < MAX_BATCH ? (uint32_t)tokens : MAX_BATCH;
-}
-
-static uint32_t choose_batch(const struct run_model *model, uint32_t asked)
-{
-    uint32_t batch = asked != 0 ? asked : GPU_BATCH, most = tokens_in_time(model, false);
-    for (uint32_t d = 0; d < model->n_devices && asked == 0; d++) {
-        batch = dev_get_info(model->devices[d].dev)->type == DEV_CPU ? CPU_BATCH : batch;
-    }
-    if (batch > most) {
-        log_info(model->log, "prefill chunks of %u tokens would take too long: %u", batch, most);
-        batch = most;
-    }
-    uint64_t slots = size_round(model->n_ctx, STEP_BLOCK);
-    return batch < slots ? batch : (uint32_t)slots;
 }
 
 /* Caches of global layers hold the whole context, those of local layers what their windows reach
@@ -221,13 +172,13 @@ static enum run_status size_context(struct run_model *model, const struct run_pa
     return RUN_OK;
 }
 
-/* What the devices decide. */
-static enum run_status size_steps(struct run_model *model, const struct run_params *params)
+/* What the devices decide, for this many tokens of a chunk. */
+static enum run_status size_steps(struct run_model *model, uint32_t n_batch)
 {
     if (!heads_fit(model, "-ctk", model->k_type) || !heads_fit(model, "-ctv", model->v_type)) {
         return RUN_BAD_ARGUMENT;
     }
-    model->n_batch = choose_batch(model, params->n_batch);
+    model->n_batch = n_batch;
     size_caches(model);
     model->attn_splits = 1;
     uint64_t room = UINT64_MAX;
@@ -244,7 +195,7 @@ static enum run_status size_steps(struct run_model *model, const struct run_para
                   model->arch.hp.n_vocab, room);
         return RUN_ERROR;
     }
-    uint64_t most = tokens_in_time(model, true);
+    uint64_t most = run_batch_head(model);
     rows = rows < most ? rows : most;
     model->max_out = rows < model->n_batch ? (uint32_t)rows : model->n_batch;
     return RUN_OK;
@@ -252,8 +203,9 @@ static enum run_status size_steps(struct run_model *model, const struct run_para
 
 /* Bytes of activations when the whole plan runs on one device: what placement sets aside. */
 static bool scratch_bytes(const struct run_model *model, const struct plan_map *map,
-                          uint64_t *bytes)
+                          uint64_t *bytes, bool *fits)
 {
+    *fits = true;
     memset(bytes, 0, sizeof *bytes * PLAN_MAX_DEVICES);
     uint32_t shape[3][2] = {{1, 1}, {model->n_batch, 1}, {model->n_batch, model->max_out}};
     for (uint32_t i = 0; i < 3; i++) {
@@ -264,6 +216,7 @@ static bool scratch_bytes(const struct run_model *model, const struct plan_map *
         for (uint32_t d = 0; d < PLAN_MAX_DEVICES; d++) {
             bytes[d] = plan.scratch[d] > bytes[d] ? plan.scratch[d] : bytes[d];
         }
+        *fits = *fits && run_batch_fits(model, &plan);
         plan_finish(&plan);
     }
     return true;
@@ -282,18 +235,21 @@ static uint32_t weight_layer_slot(const struct run_model *model, const struct ar
     return (uint32_t)((weight->layer < n ? weight->layer : n) + 1);
 }
 
-static bool place(struct run_model *model, enum plan_split split)
+/* `last`: says why it does not fit, and does not mind activations beyond a binding: some ops cut
+ * those. */
+static bool place(struct run_model *model, enum plan_split split, bool last)
 {
     uint32_t n_layers = model->arch.hp.n_layers;
     uint32_t *all = arena_alloc(&model->arena, n_layers + 2, sizeof *all);
     uint64_t *bytes = arena_alloc(&model->arena, n_layers + 2, sizeof *bytes);
     uint64_t scratch[PLAN_MAX_DEVICES];
+    bool fits;
     if (all == NULL || bytes == NULL) {
         log_error(model->log, "out of memory for %u layers", n_layers);
         return false;
     }
     struct plan_map one = {.n_devices = 1, .n_layers = n_layers, .device = all};
-    if (!scratch_bytes(model, &one, scratch)) {
+    if (!scratch_bytes(model, &one, scratch, &fits) || (!fits && !last)) {
         return false;
     }
     struct plan_place_params place = {
@@ -319,7 +275,24 @@ static bool place(struct run_model *model, enum plan_split split)
         .model = model, .place = &place, .n_slots = (uint32_t)size_round(model->n_ctx, STEP_BLOCK)};
     place.advise = run_fit_advise;
     place.advise_user = &fit;
-    return plan_map_init(&model->map, &place, model->log);
+    return plan_map_init(&model->map, &place, last ? model->log : NULL);
+}
+
+/* The longest chunks that fit. */
+static enum run_status size_and_place(struct run_model *model, const struct run_params *params)
+{
+    bool last = false;
+    for (uint32_t i = 0; !last; i++) {
+        uint32_t batch = run_batch_choose(model, params->n_batch, i, &last);
+        enum run_status status = size_steps(model, batch);
+        if (status != RUN_OK) {
+            return status;
+        }
+        if (place(model, params->split, last)) {
+            return RUN_OK;
+        }
+    }
+    return RUN_OUT_OF_MEMORY;
 }
 
 /* Which weights each device needs: those its nodes read. */
@@ -354,7 +327,8 @@ static bool find_used(struct run_model *model, bool **used)
 static bool account(struct run_model *model, bool *const *used)
 {
     uint64_t scratch[PLAN_MAX_DEVICES];
-    if (!scratch_bytes(model, &model->map, scratch)) {
+    bool fits; /* placement has cared */
+    if (!scratch_bytes(model, &model->map, scratch, &fits)) {
         return false;
     }
     for (uint32_t l = 0; l < model->arch.hp.n_layers; l++) {
@@ -448,7 +422,8 @@ static enum run_status init(struct run_model *model, const struct run_params *pa
     }
     status = size_context(model, params);
     if (status != RUN_OK || params->depth == RUN_DEPTH_FACTS) {
-        model->n_batch = choose_batch(model, params->n_batch);
+        bool last;
+        model->n_batch = run_batch_choose(model, params->n_batch, 0, &last);
         size_caches(model);
         return status;
     }
@@ -456,12 +431,12 @@ static enum run_status init(struct run_model *model, const struct run_params *pa
     if (status != RUN_OK) {
         return status;
     }
-    status = size_steps(model, params);
+    status = size_and_place(model, params);
     if (status != RUN_OK) {
         return status;
     }
     bool *used[DEV_MAX_OPEN];
-    if (!place(model, params->split) || !find_used(model, used) || !account(model, used)) {
+    if (!find_used(model, used) || !account(model, used)) {
         return RUN_OUT_OF_MEMORY;
     }
     if (!run_prefs_check(model) || !create_exchange(model)) {

@@ -1,7 +1,7 @@
-/* Prompts and single steps: assigns KV slots, all of a call before its first step runs, cuts a
- * prompt into chunks of equal size and keeps as many in flight as there are slots. With several
- * devices each chunk in flight has a carrier thread; with one, the next chunk is recorded and
- * submitted while the last one runs. */
+/* Prompts and single steps: assigns KV slots, cuts a prompt into chunks and keeps as many in flight
+ * as there are slots. With several devices each chunk in flight has a carrier thread; with one, the
+ * next chunk is recorded and submitted while the last one runs. A first chunk on devices that were
+ * not measured runs alone. */
 #include "run/run.h"
 
 #include "base/os.h"
@@ -69,10 +69,11 @@ static enum run_status append(struct run_session *session, struct arrays *arrays
     return RUN_OK;
 }
 
+/* Tokens [first, end) of the arrays in chunks of `size`, the last one shorter. */
 struct job {
     struct run_session *session;
     const struct arrays *arrays;
-    uint32_t n_chunks;
+    uint32_t first, end, size, n_chunks;
     bool want_last;
     atomic_bool failed;
 };
@@ -85,16 +86,15 @@ struct carrier {
 };
 
 /* The first token of a chunk. */
-static uint32_t chunk_begin(uint32_t n, uint32_t chunk, uint32_t n_chunks)
+static uint32_t chunk_begin(const struct job *job, uint32_t chunk)
 {
-    return (uint32_t)((uint64_t)n * chunk / n_chunks);
+    return chunk < job->n_chunks ? job->first + chunk * job->size : job->end;
 }
 
 static struct run_batch chunk_batch(const struct job *job, uint32_t chunk, uint32_t *last)
 {
     const struct arrays *a = job->arrays;
-    uint32_t begin = chunk_begin(a->n, chunk, job->n_chunks);
-    uint32_t end = chunk_begin(a->n, chunk + 1, job->n_chunks);
+    uint32_t begin = chunk_begin(job, chunk), end = chunk_begin(job, chunk + 1);
     *last = end - begin - 1;
     return (struct run_batch){.n_tokens = end - begin,
                               .n_out = chunk + 1 == job->n_chunks && job->want_last ? 1 : 0,
@@ -234,14 +234,14 @@ static void settle_all(struct run_session *session)
 /* Slots of all chunks. A chunk begins while those before it are still in flight, as many as there
  * are run slots; until then local layers keep what these see. */
 static enum run_status append_chunks(struct run_session *session, struct arrays *arrays,
-                                     const uint32_t *tokens, uint32_t seq, uint32_t n_chunks)
+                                     const uint32_t *tokens, uint32_t seq, const struct job *job)
 {
-    uint32_t n_flight = session->model->n_flight, n = arrays->n, i = 0;
-    uint32_t old = session->kv.length[seq];
-    for (uint32_t c = 0; c < n_chunks; c++) {
+    uint32_t n_flight = session->model->n_flight, i = job->first;
+    uint32_t old = session->kv.length[seq] - job->first; /* before the first of all tokens */
+    for (uint32_t c = 0; c < job->n_chunks; c++) {
         uint32_t oldest = c < n_flight ? 0 : c - n_flight + 1;
-        kv_settle(&session->kv, seq, old + chunk_begin(n, oldest, n_chunks));
-        for (; i < chunk_begin(n, c + 1, n_chunks); i++) {
+        kv_settle(&session->kv, seq, old + chunk_begin(job, oldest));
+        for (; i < chunk_begin(job, c + 1); i++) {
             enum run_status status = append(session, arrays, i, tokens[i], seq, NULL);
             if (status != RUN_OK) {
                 return status;
@@ -264,6 +264,34 @@ static enum run_status check_prompt(const struct run_session *session, uint32_t 
     return n > kv_group_room(&session->kv, KV_GLOBAL, seq) ? say_full(session, seq) : RUN_OK;
 }
 
+static bool is_measured(const struct run_model *model)
+{
+    bool known = true;
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        const struct run_pace *pace = &model->devices[d].pace;
+        known = known && (pace->cpu || pace_is_known(pace, PACE_CHUNK));
+    }
+    return known;
+}
+
+/* The chunks from token `first` on: all, or one to be measured. */
+static struct job next_job(struct run_session *session, const struct arrays *arrays, uint32_t first,
+                           uint32_t seq, bool want_last)
+{
+    uint32_t left = arrays->n - first, end = session->kv.length[seq] + left;
+    uint32_t most = run_batch_now(session->model, arrays->n, end);
+    uint32_t n = is_measured(session->model) || left < most ? left : most;
+    struct job job = {.session = session,
+                      .arrays = arrays,
+                      .first = first,
+                      .end = first + n,
+                      .size = pace_chunk_size(n, most),
+                      .want_last = want_last && n == left};
+    job.n_chunks = (uint32_t)size_div_up(n, job.size);
+    atomic_init(&job.failed, false);
+    return job;
+}
+
 enum run_status run_prefill(struct run_session *session, uint32_t seq, const uint32_t *tokens,
                             uint32_t n, bool want_last, uint32_t *id)
 {
@@ -274,16 +302,16 @@ enum run_status run_prefill(struct run_session *session, uint32_t seq, const uin
         return status != RUN_OK ? status : RUN_OUT_OF_MEMORY;
     }
     uint32_t old = session->kv.length[seq];
-    struct job job = {.session = session,
-                      .arrays = &arrays,
-                      .n_chunks = (uint32_t)size_div_up(n, session->model->n_batch),
-                      .want_last = want_last};
-    atomic_init(&job.failed, false);
-    settle_all(session);
-    status = append_chunks(session, &arrays, tokens, seq, job.n_chunks);
-    run_profile_end(session, IDLE_PREPARE, begin);
-    if (status == RUN_OK) {
-        status = run_job(session, &job, id);
+    for (uint32_t done = 0; done < n && status == RUN_OK;) {
+        uint64_t now = os_clock_ns();
+        struct job job = next_job(session, &arrays, done, seq, want_last);
+        settle_all(session);
+        status = append_chunks(session, &arrays, tokens, seq, &job);
+        run_profile_end(session, IDLE_PREPARE, now);
+        if (status == RUN_OK) {
+            status = run_job(session, &job, id);
+        }
+        done = job.end;
     }
     if (status != RUN_OK && kv_truncate(&session->kv, seq, old) != old) {
         log_info(session->log,

@@ -1,6 +1,6 @@
 /* A plan -> commands. Each device gets its nodes in order; a border is a copy into or out of the
- * exchange arena. A new command begins where the predicted time of the current one would pass
- * RUN_SUBMIT_NS. Which kernel runs a node is the op's decision. */
+ * exchange arena. A new command begins where the predicted time of the current one would be too
+ * long (pace.h). Which kernel runs a node is the op's decision. */
 #include "run/run.h"
 
 #include <stdio.h>
@@ -120,8 +120,8 @@ static bool record_border(struct run_session *session, const struct run_slot *sl
     return dev_cmd_copy(site->cmd, session->scratch[d], dst->offset, shared, offset, bytes);
 }
 
-static double predict_ns(const struct run_device *device, const struct plan *plan,
-                         const struct plan_node *node)
+static double assume_ns(const struct run_device *device, const struct plan *plan,
+                        const struct plan_node *node)
 {
     struct op_cost cost = {0};
     if (node->kind == PLAN_BORDER) {
@@ -129,8 +129,7 @@ static double predict_ns(const struct run_device *device, const struct plan *pla
     } else {
         node->op->cost(plan, node, &cost);
     }
-    double flop = cost.flop * device->ns_per_flop, bytes = cost.bytes * device->ns_per_byte;
-    return (flop > bytes ? flop : bytes) * device->scale;
+    return pace_assumed_ns(&device->pace, &cost);
 }
 
 static bool on_device(const struct plan *plan, const struct plan_node *node, uint32_t d)
@@ -270,13 +269,13 @@ static bool record_part(struct run_session *session, const struct run_slot *slot
         if (!on_device(plan, node, d)) {
             continue;
         }
-        double more = predict_ns(device, plan, node);
-        if ((at.site.cmd == NULL || at.ns + more > RUN_SUBMIT_NS) &&
+        double assumed = assume_ns(device, plan, node), more = assumed * rec->scale[d];
+        if ((at.site.cmd == NULL || pace_splits(&device->pace, at.ns, more)) &&
             !next_cmd(&at, rec->n_tokens)) {
             return false;
         }
         at.ns += more;
-        at.part->predicted_ns += more;
+        at.part->assumed_ns += assumed;
         if (!record_node(&at, node)) {
             return false;
         }
@@ -295,6 +294,7 @@ struct recorder {
     const struct run_slot *slot;
     struct run_recording *rec;
     uint32_t device;
+    bool kernels_only;
     bool started, ok;
     pthread_t thread;
 };
@@ -312,7 +312,7 @@ static void *record_device(void *arg)
     }
     r->ok = r->ok &&
             make_kernels(r->session->model, &r->rec->plan, r->device, &map, r->session->log) &&
-            record_part(r->session, r->slot, r->rec, r->device, &map);
+            (r->kernels_only || record_part(r->session, r->slot, r->rec, r->device, &map));
     if (r->ok && r->slot->number == 0) {
         const struct run_device *device = &r->session->model->devices[r->device];
         log_debug(r->session->log, "device %u (%s): kernels of a step of %u tokens:%s",
@@ -326,14 +326,18 @@ static void *record_device(void *arg)
 
 /* All devices at once: the first recording on a device has its kernels made. */
 static bool record_devices(struct run_session *session, const struct run_slot *slot,
-                           struct run_recording *rec)
+                           struct run_recording *rec, bool kernels_only)
 {
     struct recorder recorders[DEV_MAX_OPEN];
     uint32_t n = session->model->n_devices;
     bool ok = true;
     for (uint32_t d = 0; d < n; d++) {
-        rec->scale[d] = session->model->devices[d].scale;
-        recorders[d] = (struct recorder){.session = session, .slot = slot, .rec = rec, .device = d};
+        rec->scale[d] = pace_scale(&session->model->devices[d].pace, pace_kind_of(rec->n_tokens));
+        recorders[d] = (struct recorder){.session = session,
+                                         .slot = slot,
+                                         .rec = rec,
+                                         .device = d,
+                                         .kernels_only = kernels_only};
         recorders[d].started = d + 1 < n && pthread_create(&recorders[d].thread, NULL,
                                                            record_device, &recorders[d]) == 0;
     }
@@ -351,14 +355,39 @@ static bool record_devices(struct run_session *session, const struct run_slot *s
     return ok;
 }
 
+/* A part is cut anew only when its device turned out much slower than thought, or so much faster
+ * that most of its submissions are not needed. */
+static bool is_cut_well(const struct run_pace *pace, const struct run_recording *rec, uint32_t d)
+{
+    const struct run_part *part = &rec->part[d];
+    double scale = pace_scale(pace, pace_kind_of(rec->n_tokens));
+    double cuts = part->assumed_ns * scale / pace->cut_ns;
+    bool slower = scale > 1.5 * rec->scale[d] && cuts > (double)part->n_cmds;
+    bool faster =
+        scale < 0.5 * rec->scale[d] && part->n_cmds > 1 && 4 * (cuts + 1) < (double)part->n_cmds;
+    return !slower && !faster;
+}
+
+bool run_record_kernels(struct run_session *session, struct run_slot *slot, uint32_t n_tokens,
+                        uint32_t n_out)
+{
+    struct run_recording rec = {.n_tokens = n_tokens, .n_out = n_out};
+    if (!run_plan_init(session->model, &rec.plan, &session->model->map, n_tokens, n_out)) {
+        return false;
+    }
+    rec.ready = true;
+    bool ok = record_devices(session, slot, &rec, true);
+    run_recording_finish(&rec);
+    return ok;
+}
+
 bool run_record(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
                 uint32_t n_tokens, uint32_t n_out)
 {
     const struct run_model *model = session->model;
     bool same = rec->ready && rec->n_tokens == n_tokens && rec->n_out == n_out;
     for (uint32_t d = 0; d < model->n_devices && same; d++) {
-        /* Cut anew only when devices turned out much slower than thought. */
-        same = model->devices[d].scale < 2.0 * rec->scale[d];
+        same = is_cut_well(&model->devices[d].pace, rec, d);
     }
     if (same) {
         return true;
@@ -371,7 +400,7 @@ bool run_record(struct run_session *session, struct run_slot *slot, struct run_r
     rec->ready = true;
     rec->n_tokens = n_tokens;
     rec->n_out = n_out;
-    bool ok = record_devices(session, slot, rec);
+    bool ok = record_devices(session, slot, rec, false);
     if (!ok) {
         log_debug(session->log, "recording a step of %u tokens failed", n_tokens);
         run_recording_finish(rec);

@@ -6,6 +6,8 @@
  *     fit.c       what would fit, where a model does not
  *     plans.c     the passes, for a given number of tokens
  *     record.c    a plan -> commands per device, cut where a submission would take too long
+ *     pace.c      how fast a device is, and what follows for commands and chunks
+ *     batch.c     tokens of a chunk: how many there is room for, how many there may be now
  *     kv.c        which blocks of the KV caches belong to which sequence
  *     step.c      one step through the devices, border by border
  *     session.c   buffers, recordings and counters of a session
@@ -26,6 +28,7 @@
 #include "plan/op.h"
 #include "plan/plan.h"
 #include "run/kv.h"
+#include "run/pace.h"
 #include "run/profile.h"
 #include "run/sample.h"
 #include "text/text.h"
@@ -53,8 +56,6 @@ enum run_depth {
     RUN_DEPTH_DIRECTORY
 };
 
-/* No submission is predicted to take longer than this. */
-#define RUN_SUBMIT_NS 250e6
 /* Slots: steps that may be in flight at once. */
 #define RUN_MAX_SLOTS DEV_MAX_OPEN
 
@@ -90,8 +91,7 @@ struct run_device {
     uint64_t weight_bytes, kv_bytes, work_bytes; /* planned */
     uint64_t scratch_bytes;                      /* of them, activations of the largest step */
     uint32_t first_layer, n_layers;
-    double ns_per_flop, ns_per_byte; /* prediction by the kind of device ... */
-    _Atomic double scale;            /* ... times measured / predicted so far */
+    struct run_pace pace;
 };
 
 struct run_model {
@@ -105,6 +105,8 @@ struct run_model {
     uint32_t n_devices;
     struct run_device devices[DEV_MAX_OPEN];
     uint32_t n_ctx, n_batch, n_seq;
+    bool batch_asked;                /* n_batch is what somebody asked for */
+    double chunk_flop;               /* of a token in the largest matrix of a layer */
     uint32_t n_slots, n_slots_local; /* entries of the KV caches of global and of local layers; 0:
                                         there are no such layers */
     uint32_t attn_splits;
@@ -127,6 +129,17 @@ void run_model_finish(struct run_model *model);
 uint64_t run_kv_bytes(const struct run_model *model, uint32_t layer);
 /* Of all layers, whether or not they are on a device; 0 before FACTS. */
 uint64_t run_model_kv_bytes(const struct run_model *model);
+
+/* batch.c: tokens there may be room for in a chunk, the i-th try (0 first, the most); `last`: it
+ * was the last one. */
+uint32_t run_batch_choose(struct run_model *model, uint32_t asked, uint32_t i, bool *last);
+/* Tokens that a chunk of a prompt of n may have now, when its last token is entry `end`. */
+uint32_t run_batch_now(const struct run_model *model, uint32_t n, uint32_t end);
+/* Tokens for which the head's matrix stays below RUN_SUBMIT_NS, as assumed. */
+uint32_t run_batch_head(const struct run_model *model);
+/* Every activation of the plan, and its scratch, is within what the devices can bind. */
+bool run_batch_fits(const struct run_model *model, const struct plan *plan);
+
 /* Words of the step buffer of a step of n tokens. */
 uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens);
 /* Where border `from` -> `from + 1` of a slot lies in the arena. */
@@ -176,12 +189,12 @@ struct run_recording {
     bool ready;
     struct plan plan;
     uint32_t n_tokens, n_out;
-    uint32_t runs; /* the first one may include the driver's compiler: it is not measured */
-    double scale[DEV_MAX_OPEN]; /* prediction at the time of recording */
+    uint32_t runs; /* on a CPU the first one may include the compiler: it is not measured */
+    double scale[DEV_MAX_OPEN]; /* pace_scale at the time of recording */
     struct run_part {
         struct dev_cmd **cmds;
         size_t n_cmds, cap_cmds;
-        double predicted_ns;    /* of all */
+        double assumed_ns;      /* of all: pace.h */
         struct run_mark *marks; /* where there is a profile */
         size_t n_marks, cap_marks;
         bool has_in, has_out; /* a border comes in, goes out */
@@ -240,6 +253,9 @@ void run_session_cancel(struct run_session *session); /* any thread, signal hand
 bool run_record(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
                 uint32_t n_tokens, uint32_t n_out);
 void run_recording_finish(struct run_recording *rec);
+/* Only makes the kernels that a step of this shape needs. */
+bool run_record_kernels(struct run_session *session, struct run_slot *slot, uint32_t n_tokens,
+                        uint32_t n_out);
 /* Room for this many rows of logits in every slot. Only while nothing is in flight. */
 bool run_session_reserve_logits(struct run_session *session, uint32_t rows);
 

@@ -167,15 +167,18 @@ bool run_session_reserve_logits(struct run_session *session, uint32_t rows)
     return true;
 }
 
-/* Records a decode step and a full prefill chunk, so that drivers which compile when a pipeline is
- * made have done so before the first prompt comes. (Software drivers compile at the first
- * dispatch.) */
+/* Records a decode step and a first prefill chunk, and makes the kernels of a full one, so that
+ * drivers which compile when a pipeline is made have done so before the first prompt comes.
+ * (Software drivers compile at the first dispatch.) */
 static bool warm_up(struct run_session *session)
 {
     struct run_slot *slot = &session->slots[0];
+    const struct run_model *model = session->model;
+    uint32_t full = model->n_batch, first = run_batch_now(model, full, full);
+    first = first < full ? first : full;
     return run_record(session, slot, &slot->decode, 1, 1) &&
-           run_record(session, slot, &slot->chunk, session->model->n_batch,
-                      session->model->n_batch > 1 ? 1 : 0);
+           (first == full || run_record_kernels(session, slot, full, 1)) &&
+           run_record(session, slot, &slot->chunk, first, first > 1 ? 1 : 0);
 }
 
 enum run_status run_session_init(struct run_session *session, struct run_model *model)

@@ -144,7 +144,7 @@ bool run_step_begin(struct run_session *session, struct run_slot *slot, struct r
     return ok;
 }
 
-/* Device time of a part: by timestamps where there are, else the prediction is left alone. */
+/* Device time of a part by timestamps; 0 where there are none. */
 static uint64_t busy_ns(const struct run_part *part)
 {
     uint64_t sum = 0;
@@ -178,10 +178,10 @@ static void count(struct run_session *session, const struct run_slot *slot,
             stats->decode_exchanges += rec == &slot->decode;
             stats->decode_exchanged_bytes += rec == &slot->decode ? border : 0;
         }
-        if (ns != 0 && part->predicted_ns > 0 && rec->runs != 0) {
-            double seen = (double)ns / part->predicted_ns * rec->scale[d];
-            double old = atomic_load(&model->devices[d].scale); /* read by those who record */
-            atomic_store(&model->devices[d].scale, old + 0.25 * (seen - old));
+        struct run_pace *pace = &model->devices[d].pace;
+        if (pace->cpu ? ns != 0 && rec->runs != 0 : part->n_cmds != 0) {
+            pace_add(pace, pace_kind_of(rec->n_tokens), part->assumed_ns,
+                     (double)(ns != 0 ? ns : wall));
         }
     }
     rec->runs++;

@@ -43,6 +43,11 @@ for format in md csv json; do
     expect 0 bench --dummy classics-13m:f16 -p 4 -n 2 -r 1 -o $format
     has "$out" DUMMY
 done
+for batch in '-b 5' '-ub 5' '-b 9 -ub 5' '-ub 5 -b 9' '-b 5 -ub 9'; do
+    # shellcheck disable=SC2086
+    expect 0 bench -m "$q4" -p 8 -n 0 -r 1 -o json --device 0 $batch
+    has "$out" '"n_batch": 5'
+done
 expect 1 bench --dummy nonsense:f16
 grep -q '^quadriga: .*nonsense' "$err" || fail "the error does not name the shape"
 

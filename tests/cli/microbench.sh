@@ -77,6 +77,8 @@ formats=$(grep -c '^QUANT(' "$source/src/quant/quants.def")
 [ "$(grep -c '"group": "gemv"' "$folder/rows")" -eq "$formats" ] || fail "not all formats"
 good gemm '"shape": "96x20x512"' --shape 96x20x512 --type Q4_K --variant all
 grep -q '"variant": "plain_gemm"' "$folder/rows" || fail "not all variants"
+good experts '"shape": "96x40x512"' --shape 96x40x512 --type q4_k --variant all
+good experts '"shape": "40/3x1x256"' --shape 40/3x1x256 --type f16
 good attention '"shape": "8/4x3x100"' --shape 8/4x3x100
 good attention '"type": "f32"' --shape 8x1x64 --type f32 --variant plain
 good norm '"name": "rmsnorm"' --shape 1x7x512
@@ -91,6 +93,8 @@ expect 0 microbench gemv --shape 64x1x100 --quick -r 1 --type q4_k
 has "$out" "skipped: K is no multiple"
 expect 0 microbench gemv --shape 16777216x1x65536 --quick -r 1 --type f32
 has "$out" "skipped: does not fit the device's memory"
+expect 0 microbench experts --shape 8/1x9x256 --quick -r 1 --type f16
+has "$out" "skipped: experts: 2 to 512"
 expect 0 microbench attention --shape 8x9x8 --quick -r 1
 has "$out" "skipped: more tokens than KV entries"
 
@@ -107,5 +111,7 @@ head -n 1 "$out" | grep -q '^group,name,variant,type,shape,device,' || fail "fie
 # Tuning saves a profile, which is the engine's.
 expect 0 microbench norm --tune -o json
 has "$out" '"tuned": ['
+expect 0 microbench experts --tune --type q4_k --time-limit 0.5 -o json
+has "$out" '"matmul_experts"'
 ls "$QUADRIGA_CACHE" | grep -q profile || fail "no profile in the folder of the caches"
 finish
