@@ -19,6 +19,10 @@ layout(constant_id = 16) const uint K = 16;
 layout(constant_id = 17) const uint STRIPS = 1;  // of M rows, of a subgroup
 layout(constant_id = 18) const uint BLOCK = 64;  // entries at a time
 layout(constant_id = 19) const uint STAGES = 2;  // 2: the next block is loaded meanwhile
+// M, N and K again, for types alone: validation layers (1.4.309) misread those that are calculated with.
+layout(constant_id = 20) const uint TYPE_M = 16;
+layout(constant_id = 21) const uint TYPE_N = 16;
+layout(constant_id = 22) const uint TYPE_K = 16;
 
 layout(binding = 0) readonly buffer Q { vec4 q4[]; };  // [tokens][heads][HEAD_DIM]
 layout(binding = 1) readonly buffer K_cache { uvec4 k4[]; }; // [kv_n][slots][HEAD_DIM]: kv_types.h
@@ -57,10 +61,10 @@ const uint QUADS = N / 4 / LANES;
 const float UNSEEN = -3e38, LOWEST = -1e30; // a hidden score; the maximum of none
 const float SLACK = 8.0;
 
-#define LEFT  coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA>
-#define RIGHT coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB>
-#define SUMS  coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>
-#define HALVES coopmat<float16_t, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>
+#define LEFT  coopmat<float16_t, gl_ScopeSubgroup, TYPE_M, TYPE_K, gl_MatrixUseA>
+#define RIGHT coopmat<float16_t, gl_ScopeSubgroup, TYPE_K, TYPE_N, gl_MatrixUseB>
+#define SUMS  coopmat<float, gl_ScopeSubgroup, TYPE_M, TYPE_N, gl_MatrixUseAccumulator>
+#define HALVES coopmat<float16_t, gl_ScopeSubgroup, TYPE_M, TYPE_N, gl_MatrixUseAccumulator>
 #define ROW gl_CooperativeMatrixLayoutRowMajor
 #define COLUMN gl_CooperativeMatrixLayoutColumnMajor
 

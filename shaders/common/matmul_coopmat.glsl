@@ -17,6 +17,10 @@ layout(constant_id = 6) const uint M = 16;       // of the device's matrices: M 
 layout(constant_id = 7) const uint N = 16;
 layout(constant_id = 8) const uint K = 16; // a multiple of 8
 layout(constant_id = 9) const uint ROW_SUBGROUPS = 2;
+// M, N and K again, for types alone: validation layers (1.4.309) misread those that are calculated with.
+layout(constant_id = 10) const uint TYPE_M = 16;
+layout(constant_id = 11) const uint TYPE_N = 16;
+layout(constant_id = 12) const uint TYPE_K = 16;
 
 layout(binding = 1) readonly buffer x_block
 {
@@ -58,9 +62,9 @@ quant_head w_head[W_ITEMS];
 #endif
 uvec4 x_words[X_ITEMS];
 
-#define LEFT  coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA>
-#define RIGHT coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB>
-#define SUMS  coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>
+#define LEFT  coopmat<float16_t, gl_ScopeSubgroup, TYPE_M, TYPE_K, gl_MatrixUseA>
+#define RIGHT coopmat<float16_t, gl_ScopeSubgroup, TYPE_K, TYPE_N, gl_MatrixUseB>
+#define SUMS  coopmat<float, gl_ScopeSubgroup, TYPE_M, TYPE_N, gl_MatrixUseAccumulator>
 SUMS sums[BY_ROWS * BY_TOKENS];
 
 // Row and token as in W_ROW and X_ROW. `store` checks whether they are within bounds; `store_whole`

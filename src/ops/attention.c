@@ -254,6 +254,9 @@ static void set_matrix_kernel(const struct op_site *site, const struct plan_node
     add_spec(&params, ATTENTION_SPEC_M, caps->coopmat_m);
     add_spec(&params, ATTENTION_SPEC_N, caps->coopmat_n);
     add_spec(&params, ATTENTION_SPEC_K, caps->coopmat_k);
+    add_spec(&params, ATTENTION_SPEC_TYPE_M, caps->coopmat_m);
+    add_spec(&params, ATTENTION_SPEC_TYPE_N, caps->coopmat_n);
+    add_spec(&params, ATTENTION_SPEC_TYPE_K, caps->coopmat_k);
     add_spec(&params, ATTENTION_SPEC_STRIPS, tile.strips);
     add_spec(&params, ATTENTION_SPEC_BLOCK, tile.block);
     add_spec(&params, ATTENTION_SPEC_STAGES, tile.stages);

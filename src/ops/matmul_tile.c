@@ -15,11 +15,17 @@ enum {
     SPEC_N,
     SPEC_K,
     SPEC_ROW_SUBGROUPS,
+    SPEC_TYPE_M,
+    SPEC_TYPE_N,
+    SPEC_TYPE_K,
 };
 #if HAVE_SHADER_MATMUL_COOPMAT
 _Static_assert((int)SPEC_COLUMNS == (int)MATMUL_SPEC_COLUMNS && (int)SPEC_M == (int)MATMUL_SPEC_M &&
                    (int)SPEC_N == (int)MATMUL_SPEC_N && (int)SPEC_K == (int)MATMUL_SPEC_K &&
-                   (int)SPEC_ROW_SUBGROUPS == (int)MATMUL_SPEC_ROW_SUBGROUPS,
+                   (int)SPEC_ROW_SUBGROUPS == (int)MATMUL_SPEC_ROW_SUBGROUPS &&
+                   (int)SPEC_TYPE_M == (int)MATMUL_SPEC_TYPE_M &&
+                   (int)SPEC_TYPE_N == (int)MATMUL_SPEC_TYPE_N &&
+                   (int)SPEC_TYPE_K == (int)MATMUL_SPEC_TYPE_K,
                "spec constants as in matmul_coopmat.comp");
 #endif
 
@@ -236,6 +242,9 @@ struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,
         add_spec(&params, SPEC_N, caps->coopmat_n);
         add_spec(&params, SPEC_K, caps->coopmat_k);
         add_spec(&params, SPEC_ROW_SUBGROUPS, tile->row_subgroups);
+        add_spec(&params, SPEC_TYPE_M, caps->coopmat_m);
+        add_spec(&params, SPEC_TYPE_N, caps->coopmat_n);
+        add_spec(&params, SPEC_TYPE_K, caps->coopmat_k);
     }
     if (kernel != MATMUL_GEMM) {
         add_spec(&params, MATMUL_SPEC_TOKENS, tile->tokens);
