@@ -32,17 +32,16 @@ static const struct ops_variant VARIANTS[] = {
                .max_subgroup = 16,
                .shader = &shader_attention_lanes,
                .tunables = TUNABLES},
-    [COOPMAT] =
-        {.name = "coopmat",
-         .needs = DEV_CAP_COOPMAT | DEV_CAP_FP16 | DEV_CAP_SHUFFLE,
-         /* with fewer lanes than rows of a matrix Mesa 26.1 loses rows, and compiles long */
-         .min_subgroup = 16,
-         .min_tokens = FEW_TOKENS + 1,
-         .halves = true,
+    [COOPMAT] = {.name = "coopmat",
+                 .needs = DEV_CAP_COOPMAT | DEV_CAP_FP16 | DEV_CAP_SHUFFLE,
+                 /* with 8 lanes, fewer than a matrix has rows, Mesa 26.1 loses rows of results */
+                 .min_subgroup = 16,
+                 .min_tokens = FEW_TOKENS + 1,
+                 .halves = true,
 #if HAVE_SHADER_ATTENTION_COOPMAT
-         .shader = &shader_attention_coopmat,
+                 .shader = &shader_attention_coopmat,
 #endif
-         .tunables = ATTENTION_MATRIX_TUNABLES},
+                 .tunables = ATTENTION_MATRIX_TUNABLES},
     [SUBGROUP] =
         {.name = "subgroup",
          .needs = DEV_CAP_SHUFFLE,
