@@ -58,8 +58,8 @@ grep -q 'id="evil"' "$out" && fail "the data became markup"
 has "$out" '\u003c/script>\u003cb id=evil>.gguf'
 has "$out" 'quirks'
 has "$out" 'llvmpipe'
-equal 'cells of device 0' "$(shown cell 'data-device="0" data-op="matmul"')" 4
-equal 'cells of device 1' "$(shown cell 'data-device="1" data-op="matmul"')" 4
+equal 'cells of device 0' "$(shown cell 'data-device="0" data-op="matmul"')" 5
+equal 'cells of device 1' "$(shown cell 'data-device="1" data-op="matmul"')" 5
 
 show 'status=fail'
 equal fail "$(total fail)" "$(in_report fail)"
@@ -72,7 +72,7 @@ equal 'cells' "$(shown cell 'data-op="model"')" 3
 
 show 'device=1&op=matmul'
 equal 'cells' "$(shown cell 'data-device="1" data-op="matmul"')" "$(shown cell '')"
-equal 'cells of all variants' "$(shown cell '')" 4
+equal 'cells of all variants' "$(shown cell '')" 5
 [ "$(total pass)" -gt 40 ] || fail "few rows"
 equal 'cells of the other device' "$(shown cell 'data-device="0"')" 0
 
