@@ -34,7 +34,7 @@ static const struct ops_variant VARIANTS[] = {
                .tunables = TUNABLES},
     [COOPMAT] = {.name = "coopmat",
                  .needs = DEV_CAP_COOPMAT | DEV_CAP_FP16 | DEV_CAP_SHUFFLE,
-                 /* with 8 lanes, fewer than a matrix has rows, Mesa 26.1 loses rows of results */
+                 /* with 8, Mesa 26.1 on the CPU loses the rows of all subgroups but the first */
                  .min_subgroup = 16,
                  .min_tokens = FEW_TOKENS + 1,
                  .halves = true,
