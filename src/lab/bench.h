@@ -13,7 +13,7 @@
 
 struct bench_row {
     char group[16];    /* "gemm", "gemv", "experts", "attention", "norm", "rope", "copy", "ceiling",
-                          "dispatch",    "submit", "exchange" */
+                          "dispatch", "submit", "exchange" */
     char name[40];     /* what ran: an op, a ceiling's kernel, a way to submit */
     char variant[24];  /* kernel variant of an op; path of an exchange: "imported", "staging" ... */
     char type[16];     /* weight format or element type; "" */

@@ -2,11 +2,10 @@
  * two of eight experts for each token (M/E: of E), chosen at random. The lists of who is whose are
  * inputs: what is timed is the product. */
 #include "lab/bench_internal.h"
+#include "lab/internal.h"
 
 #include "base/hash.h"
 #include "ops/ops.h"
-
-#include <math.h>
 
 _Static_assert(OP_MAX_EXPERTS == 512, "what is said of experts");
 
@@ -97,14 +96,11 @@ static bool expect(struct bench_case *c, const struct bench_picks *picks, double
         uint64_t first = (uint64_t)ids[picks->rows[r] % USED] * c->shape.m;
         ok = bench_case_row(c, X, picks->rows[r] / USED, x);
         for (uint32_t i = 0; ok && i < picks->n_cols; i++) {
-            double sum = 0, size = 0;
             ok = bench_case_row(c, W, first + picks->cols[i], w);
-            for (size_t k = 0; k < cols; k++) {
-                sum += (double)w[k] * (double)x[k];
-                size += fabs((double)w[k] * (double)x[k]);
-            }
-            value[r * picks->n_cols + i] = sum;
-            bound[r * picks->n_cols + i] = LAB_DOT(cols) * LAB_U * size;
+            struct lab_product p = lab_product(
+                &(struct lab_factors){.w = w, .x = x, .cols = cols, .quant = c->quant}, 0);
+            value[r * picks->n_cols + i] = p.value;
+            bound[r * picks->n_cols + i] = p.bound;
         }
     }
     mem_free(w);

@@ -1,9 +1,8 @@
 /* Matmul in the microbenchmarks: M rows of the weight, N tokens, K columns. */
 #include "lab/bench_internal.h"
+#include "lab/internal.h"
 
 #include "ops/ops.h"
-
-#include <math.h>
 
 enum { W, X }; /* tensors, in the order they are made */
 
@@ -20,7 +19,7 @@ static bool make(struct bench_case *c)
     return op_matmul(&c->plan, "y", w, x) != PLAN_NONE;
 }
 
-/* The bound is that of the oracle (matmul.c): LAB_DOT(cols) u sum |w x|. */
+/* The bound is that of the oracle. */
 static bool expect(struct bench_case *c, const struct bench_picks *picks, double *value,
                    double *bound)
 {
@@ -33,14 +32,11 @@ static bool expect(struct bench_case *c, const struct bench_picks *picks, double
     for (uint32_t i = 0; ok && i < picks->n_cols; i++) {
         ok = bench_case_row(c, W, picks->cols[i], w);
         for (uint32_t r = 0; ok && r < picks->n_rows; r++) {
-            double sum = 0, size = 0;
-            for (size_t k = 0; k < cols; k++) {
-                double product = (double)w[k] * (double)x[r * cols + k];
-                sum += product;
-                size += fabs(product);
-            }
-            value[r * picks->n_cols + i] = sum;
-            bound[r * picks->n_cols + i] = LAB_DOT(cols) * LAB_U * size;
+            struct lab_product p = lab_product(
+                &(struct lab_factors){.w = w, .x = x + r * cols, .cols = cols, .quant = c->quant},
+                0);
+            value[r * picks->n_cols + i] = p.value;
+            bound[r * picks->n_cols + i] = p.bound;
         }
     }
     mem_free(w);
