@@ -158,8 +158,8 @@ static struct ops_need get_need(const struct op_site *site, const struct plan_no
     if (attr->head_dim % 8 != 0 || caps->subgroup_size < 4 ||
         (caps->subgroup_size & (caps->subgroup_size - 1)) != 0 ||
         caps->subgroup_size / lanes_per_position(caps, attr) > STEP_BLOCK) {
-        need.unfit = 1u << LANES | 1u << SUBGROUP;
-        need.why = "heads are no multiple of 8, or too many positions for a subgroup";
+        need.unfit[LANES] = need.unfit[SUBGROUP] =
+            "heads are no multiple of 8, or too many positions for a subgroup";
     }
     uint64_t largest = ops_bind(site, node->src[0], DEV_READ).bytes;
     for (uint32_t i = 1; i <= 2; i++) {
@@ -169,17 +169,10 @@ static struct ops_need get_need(const struct op_site *site, const struct plan_no
             largest = bytes > largest ? bytes : largest;
         }
     }
-    if (largest / 16 > caps->max_texel_elements) {
-        need.unfit |= 1u << LANES;
-        need.why = need.why != NULL ? need.why : "the cache is too large for a texel buffer";
+    if (need.unfit[LANES] == NULL && largest / 16 > caps->max_texel_elements) {
+        need.unfit[LANES] = "the cache is too large for a texel buffer";
     }
-    const char *matrix = ops_attention_matrix_unfit(caps, attr);
-    if (matrix != NULL) {
-        bool forced = site->prefs != NULL && site->prefs->forced != NULL &&
-                      strcmp(site->prefs->forced, VARIANTS[COOPMAT].name) == 0;
-        need.unfit |= 1u << COOPMAT;
-        need.why = forced || need.why == NULL ? matrix : need.why;
-    }
+    need.unfit[COOPMAT] = ops_attention_matrix_unfit(caps, attr);
     return need;
 }
 
@@ -209,31 +202,24 @@ static struct dev_kernel_params get_params(const struct op_site *site, const str
     return params;
 }
 
-static void add_spec(struct dev_kernel_params *params, uint32_t id, uint32_t value)
-{
-    params->specs[params->n_specs].id = id;
-    params->specs[params->n_specs++].value = value;
-}
-
 /* Kernel and groups of one cache segment. */
 static void set_rows_kernel(const struct op_site *site, const struct plan_node *node,
                             const struct op_attention_attr *attr, const struct ops_need *need,
                             const struct ops_variant *variant, struct dev_dispatch *dispatch)
 {
     bool plain = variant == &VARIANTS[PLAIN];
-    struct attention_push push;
-    memcpy(&push, dispatch->push, sizeof push);
+    const struct attention_push *push = dispatch->push;
     struct tile tile =
-        plain ? plain_tile(attr) : subgroup_tile(site, need, variant, attr, push.kv_n);
+        plain ? plain_tile(attr) : subgroup_tile(site, need, variant, attr, push->kv_n);
     struct dev_kernel_params params = get_params(site, node, attr, variant, tile.wg, tile.s);
-    add_spec(&params, ATTENTION_SPEC_TILE_HEADS, tile.heads);
-    add_spec(&params, ATTENTION_SPEC_TILE_TOKENS, tile.tokens);
-    add_spec(&params, ATTENTION_SPEC_P, tile.p);
-    add_spec(&params, ATTENTION_SPEC_UNROLL, tile.unroll);
-    uint64_t items = (uint64_t)push.kv_n * (attr->heads / attr->kv_heads / tile.heads);
+    ops_add_spec(&params, ATTENTION_SPEC_TILE_HEADS, tile.heads);
+    ops_add_spec(&params, ATTENTION_SPEC_TILE_TOKENS, tile.tokens);
+    ops_add_spec(&params, ATTENTION_SPEC_P, tile.p);
+    ops_add_spec(&params, ATTENTION_SPEC_UNROLL, tile.unroll);
+    uint64_t items = (uint64_t)push->kv_n * (attr->heads / attr->kv_heads / tile.heads);
     dispatch->groups[0] = (uint32_t)(plain ? items : size_div_up(items, tile.wg / tile.s));
     dispatch->groups[1] = attr->splits;
-    dispatch->groups[2] = (uint32_t)size_div_up(push.tokens, tile.tokens);
+    dispatch->groups[2] = (uint32_t)size_div_up(push->tokens, tile.tokens);
     dispatch->kernel = dev_kernel_get(site->dev, &params);
 }
 
@@ -243,25 +229,24 @@ static void set_matrix_kernel(const struct op_site *site, const struct plan_node
                               const struct ops_variant *variant, struct dev_dispatch *dispatch)
 {
     const struct dev_caps *caps = dev_get_caps(site->dev);
-    struct attention_push push;
-    memcpy(&push, dispatch->push, sizeof push);
-    struct attention_matrix tile = ops_attention_matrix(site, need, variant, attr, push.kv_n);
+    const struct attention_push *push = dispatch->push;
+    struct attention_matrix tile = ops_attention_matrix(site, need, variant, attr, push->kv_n);
     struct dev_kernel_params params = get_params(
         site, node, attr, variant, tile.subgroups * caps->subgroup_size, caps->subgroup_size);
-    add_spec(&params, ATTENTION_SPEC_TILE_HEADS, tile.heads);
-    add_spec(&params, ATTENTION_SPEC_TILE_TOKENS, tile.tokens);
-    add_spec(&params, ATTENTION_SPEC_M, caps->coopmat_m);
-    add_spec(&params, ATTENTION_SPEC_N, caps->coopmat_n);
-    add_spec(&params, ATTENTION_SPEC_K, caps->coopmat_k);
-    add_spec(&params, ATTENTION_SPEC_TYPE_M, caps->coopmat_m);
-    add_spec(&params, ATTENTION_SPEC_TYPE_N, caps->coopmat_n);
-    add_spec(&params, ATTENTION_SPEC_TYPE_K, caps->coopmat_k);
-    add_spec(&params, ATTENTION_SPEC_STRIPS, tile.strips);
-    add_spec(&params, ATTENTION_SPEC_BLOCK, tile.block);
-    add_spec(&params, ATTENTION_SPEC_STAGES, tile.stages);
-    dispatch->groups[0] = push.kv_n * (attr->heads / attr->kv_heads / tile.heads);
+    ops_add_spec(&params, ATTENTION_SPEC_TILE_HEADS, tile.heads);
+    ops_add_spec(&params, ATTENTION_SPEC_TILE_TOKENS, tile.tokens);
+    ops_add_spec(&params, ATTENTION_SPEC_M, caps->coopmat_m);
+    ops_add_spec(&params, ATTENTION_SPEC_N, caps->coopmat_n);
+    ops_add_spec(&params, ATTENTION_SPEC_K, caps->coopmat_k);
+    ops_add_spec(&params, ATTENTION_SPEC_TYPE_M, caps->coopmat_m);
+    ops_add_spec(&params, ATTENTION_SPEC_TYPE_N, caps->coopmat_n);
+    ops_add_spec(&params, ATTENTION_SPEC_TYPE_K, caps->coopmat_k);
+    ops_add_spec(&params, ATTENTION_SPEC_STRIPS, tile.strips);
+    ops_add_spec(&params, ATTENTION_SPEC_BLOCK, tile.block);
+    ops_add_spec(&params, ATTENTION_SPEC_STAGES, tile.stages);
+    dispatch->groups[0] = push->kv_n * (attr->heads / attr->kv_heads / tile.heads);
     dispatch->groups[1] = 1;
-    dispatch->groups[2] = (uint32_t)size_div_up(push.tokens, tile.tokens);
+    dispatch->groups[2] = (uint32_t)size_div_up(push->tokens, tile.tokens);
     dispatch->kernel = dev_kernel_get(site->dev, &params);
 }
 #else

@@ -12,8 +12,6 @@
 
 static const struct ops_variant variants[MATMUL_KERNELS] = MATMUL_VARIANTS(shaders_matmul);
 
-/* The scales of staged activations; not every build has shaders that read them. */
-enum { MATMUL_BIND_SCALES = 4 };
 #if HAVE_SHADER_MATMUL_COOPMAT
 _Static_assert((int)MATMUL_BIND_SCALES == (int)MATMUL_BIND_SCALE, "as in matmul_coopmat.comp");
 #endif
@@ -27,8 +25,7 @@ struct call {
     uint64_t tokens;
     bool has_residual;
     enum plan_elem elem; /* of x */
-    struct dev_bind x, y, residual, scale;
-    uint64_t batch; /* tokens of one dispatch */
+    uint64_t batch;      /* tokens of one dispatch */
 };
 
 static struct ops_need get_need(const struct call *call, const struct plan_node *node,
@@ -54,15 +51,6 @@ static struct matmul_push get_push(const struct call *call, const struct op_segm
                                .residual = call->has_residual};
     ops_weight_planes(layout, push.base, push.units);
     return push;
-}
-
-/* Rows `token0`.. of an activation. */
-static struct dev_bind tokens_of(struct dev_bind bind, uint64_t token0, uint64_t tokens,
-                                 uint64_t row_bytes)
-{
-    bind.offset += token0 * row_bytes;
-    bind.bytes = tokens * row_bytes;
-    return bind;
 }
 
 static bool record_segment(const struct call *call, const struct plan_node *node,
@@ -91,12 +79,14 @@ static bool record_segment(const struct call *call, const struct plan_node *node
     dispatch.groups[0] = (uint32_t)size_div_up(n, tile.tokens);
     ops_fold(caps, 1, size_div_up(segment->rows, tile.rows), dispatch.groups);
     dispatch.binds[MATMUL_BIND_WEIGHTS] = ops_weight_bind(segment);
-    dispatch.binds[MATMUL_BIND_X] =
-        tokens_of(call->x, token0, n, call->w->cols * (call->elem == PLAN_F16 ? 2 : 4));
-    dispatch.binds[MATMUL_BIND_Y] = tokens_of(call->y, token0, n, call->w->rows * 4);
-    dispatch.binds[MATMUL_BIND_RESIDUAL] = tokens_of(call->residual, token0, n, call->w->rows * 4);
+    dispatch.binds[MATMUL_BIND_X] = ops_bind_rows(call->site, node->src[1], DEV_READ, token0, n);
+    dispatch.binds[MATMUL_BIND_Y] = ops_bind_rows(call->site, node->dst[0], DEV_WRITE, token0, n);
+    dispatch.binds[MATMUL_BIND_RESIDUAL] =
+        call->has_residual ? ops_bind_rows(call->site, node->src[2], DEV_READ, token0, n)
+                           : dispatch.binds[MATMUL_BIND_Y];
     if (call->elem == PLAN_F16) {
-        dispatch.binds[MATMUL_BIND_SCALES] = tokens_of(call->scale, token0, n, 4);
+        dispatch.binds[MATMUL_BIND_SCALES] =
+            ops_bind_rows(call->site, node->src[3], DEV_READ, token0, n);
     }
     return dispatch.kernel != NULL && dev_cmd_dispatch(call->site->cmd, &dispatch);
 }
@@ -128,13 +118,7 @@ static bool record(const struct op_site *site, const struct plan_node *node)
                         .w = plan_get_tensor(site->plan, node->src[0]),
                         .tokens = x->rows,
                         .elem = x->elem,
-                        .has_residual = node->n_src > 2 && node->src[2] != PLAN_NONE,
-                        .x = ops_bind(site, node->src[1], DEV_READ),
-                        .y = ops_bind(site, node->dst[0], DEV_WRITE)};
-    call.residual = call.has_residual ? ops_bind(site, node->src[2], DEV_READ) : call.y;
-    if (call.elem == PLAN_F16) {
-        call.scale = ops_bind(site, node->src[3], DEV_READ);
-    }
+                        .has_residual = node->n_src > 2 && node->src[2] != PLAN_NONE};
     if (!set_batch(&call)) {
         return false;
     }

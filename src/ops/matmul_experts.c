@@ -30,11 +30,10 @@ enum {
     SRC_X,
     SRC_IDS,
     SRC_LISTS, /* PLAN_NONE: pair by pair */
-    SRC_SCALE, /* where x is staged */
-    BIND_SCALES = 4
+    SRC_SCALE  /* where x is staged */
 };
 #if HAVE_SHADER_MATMUL_EXPERTS_COOPMAT
-_Static_assert((int)BIND_SCALES == (int)MATMUL_EXPERTS_BIND_SCALE, "not every build has it");
+_Static_assert((int)MATMUL_BIND_SCALES == (int)MATMUL_EXPERTS_BIND_SCALE, "not every build has it");
 #endif
 
 /* A call of the op on one device. */
@@ -98,18 +97,6 @@ get_push(const struct call *call, const struct op_segment *segment, uint64_t pai
     return push;
 }
 
-/* Rows `row0`.. of an activation. */
-static struct dev_bind rows_of(const struct call *call, uint32_t tensor, enum dev_access access,
-                               uint64_t row0, uint64_t rows)
-{
-    const struct plan_tensor *t = plan_get_tensor(call->site->plan, tensor);
-    uint64_t row_bytes = t->cols * (t->elem == PLAN_F16 ? 2 : 4);
-    struct dev_bind bind = ops_bind(call->site, tensor, access);
-    bind.offset += row0 * row_bytes;
-    bind.bytes = rows * row_bytes;
-    return bind;
-}
-
 static bool record_segment(const struct call *call, const struct op_segment *segment,
                            uint64_t pair0)
 {
@@ -141,13 +128,14 @@ static bool record_segment(const struct call *call, const struct op_segment *seg
     ops_fold(dev_get_caps(dev), 1, size_div_up(rows, tile.rows), dispatch.groups);
     dispatch.binds[MATMUL_EXPERTS_BIND_WEIGHTS] = ops_weight_bind(segment);
     dispatch.binds[MATMUL_EXPERTS_BIND_X] =
-        rows_of(call, node->src[SRC_X], DEV_READ, pair0 / call->share, n / call->share);
-    dispatch.binds[MATMUL_EXPERTS_BIND_Y] = rows_of(call, node->dst[0], DEV_WRITE, pair0, n);
+        ops_bind_rows(call->site, node->src[SRC_X], DEV_READ, pair0 / call->share, n / call->share);
+    dispatch.binds[MATMUL_EXPERTS_BIND_Y] =
+        ops_bind_rows(call->site, node->dst[0], DEV_WRITE, pair0, n);
     dispatch.binds[MATMUL_EXPERTS_BIND_PAIRS] =
         ops_bind(call->site, node->src[call->grouped ? SRC_LISTS : SRC_IDS], DEV_READ);
     if (call->x->elem == PLAN_F16) {
-        dispatch.binds[BIND_SCALES] =
-            rows_of(call, node->src[SRC_SCALE], DEV_READ, pair0 / call->share, n / call->share);
+        dispatch.binds[MATMUL_BIND_SCALES] = ops_bind_rows(
+            call->site, node->src[SRC_SCALE], DEV_READ, pair0 / call->share, n / call->share);
     }
     return dispatch.kernel != NULL && dev_cmd_dispatch(call->site->cmd, &dispatch);
 }

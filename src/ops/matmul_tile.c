@@ -5,6 +5,7 @@
 #include "gen/features.h"
 #include "gen/matmul.h"
 #include "ops/ops.h"
+#include "ops/site.h"
 
 #include <string.h>
 
@@ -213,12 +214,6 @@ struct matmul_tile ops_matmul_tile(const struct op_site *site, const struct ops_
     return make_tile(kernel, caps, size->cols, values);
 }
 
-static void add_spec(struct dev_kernel_params *params, uint32_t id, uint32_t value)
-{
-    params->specs[params->n_specs].id = id;
-    params->specs[params->n_specs++].value = value;
-}
-
 struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,
                                      const struct matmul_tile *tile,
                                      const struct dev_shader *shader)
@@ -228,26 +223,26 @@ struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,
     struct dev_kernel_params params = {.shader = shader};
     if (kernel == MATMUL_LANES || kernel == MATMUL_SUBGROUP || kernel == MATMUL_COOPMAT) {
         params.subgroup_size = size;
-        add_spec(&params, MATMUL_SPEC_LOCAL_SIZE, tile->local);
-        add_spec(&params, MATMUL_SPEC_ROWS, tile->spec_rows);
+        ops_add_spec(&params, MATMUL_SPEC_LOCAL_SIZE, tile->local);
+        ops_add_spec(&params, MATMUL_SPEC_ROWS, tile->spec_rows);
     }
     if (kernel == MATMUL_LANES) {
-        add_spec(&params, MATMUL_SPEC_S, size);
-        add_spec(&params, MATMUL_SPEC_QUADS, tile->quads);
+        ops_add_spec(&params, MATMUL_SPEC_S, size);
+        ops_add_spec(&params, MATMUL_SPEC_QUADS, tile->quads);
     }
     if (kernel == MATMUL_COOPMAT) {
-        add_spec(&params, MATMUL_SPEC_S, size);
-        add_spec(&params, SPEC_COLUMNS, tile->columns);
-        add_spec(&params, SPEC_M, caps->coopmat_m);
-        add_spec(&params, SPEC_N, caps->coopmat_n);
-        add_spec(&params, SPEC_K, caps->coopmat_k);
-        add_spec(&params, SPEC_ROW_SUBGROUPS, tile->row_subgroups);
-        add_spec(&params, SPEC_TYPE_M, caps->coopmat_m);
-        add_spec(&params, SPEC_TYPE_N, caps->coopmat_n);
-        add_spec(&params, SPEC_TYPE_K, caps->coopmat_k);
+        ops_add_spec(&params, MATMUL_SPEC_S, size);
+        ops_add_spec(&params, SPEC_COLUMNS, tile->columns);
+        ops_add_spec(&params, SPEC_M, caps->coopmat_m);
+        ops_add_spec(&params, SPEC_N, caps->coopmat_n);
+        ops_add_spec(&params, SPEC_K, caps->coopmat_k);
+        ops_add_spec(&params, SPEC_ROW_SUBGROUPS, tile->row_subgroups);
+        ops_add_spec(&params, SPEC_TYPE_M, caps->coopmat_m);
+        ops_add_spec(&params, SPEC_TYPE_N, caps->coopmat_n);
+        ops_add_spec(&params, SPEC_TYPE_K, caps->coopmat_k);
     }
     if (kernel != MATMUL_GEMM) {
-        add_spec(&params, MATMUL_SPEC_TOKENS, tile->tokens);
+        ops_add_spec(&params, MATMUL_SPEC_TOKENS, tile->tokens);
     }
     return dev_kernel_get(dev, &params);
 }
@@ -264,21 +259,17 @@ static bool has_coopmat_tile(const struct dev_caps *caps, uint64_t cols)
 void ops_matmul_unfit(const struct dev_caps *caps, const struct quant_layout *layout,
                       uint64_t x_texels, struct ops_need *need)
 {
-    static const char *const whys[MATMUL_KERNELS] = {
-        [MATMUL_LANES] = "weights are not interleaved for it, or beyond texel buffers",
-        [MATMUL_COOPMAT] = "columns are no multiple of 32, or no tile fits the device's limits",
-        [MATMUL_GEMM] = "the device allows no workgroup of 256",
-    };
     bool lanes = layout->lanes == caps->subgroup_size &&
                  layout->bytes / 16 <= caps->max_texel_elements &&
                  x_texels <= caps->max_texel_elements;
     bool coopmat = has_coopmat_tile(caps, layout->cols);
     bool gemm = caps->max_workgroup_invocations >= MATMUL_GEMM_LOCAL &&
                 caps->max_workgroup_size[0] >= MATMUL_GEMM_LOCAL;
-    need->unfit = (lanes ? 0 : 1u << MATMUL_LANES) | (coopmat ? 0 : 1u << MATMUL_COOPMAT) |
-                  (gemm ? 0 : 1u << MATMUL_GEMM);
-    need->why = whys[gemm ? MATMUL_LANES : MATMUL_GEMM];
-    need->whys = whys;
+    need->unfit[MATMUL_LANES] =
+        lanes ? NULL : "weights are not interleaved for it, or beyond texel buffers";
+    need->unfit[MATMUL_COOPMAT] =
+        coopmat ? NULL : "columns are no multiple of 32, or no tile fits the device's limits";
+    need->unfit[MATMUL_GEMM] = gemm ? NULL : "the device allows no workgroup of 256";
 }
 
 uint64_t ops_matmul_tokens(const struct plan *plan, const struct plan_node *node)

@@ -50,6 +50,8 @@ enum matmul_kernel {
     }
 
 enum { MATMUL_GEMM_LOCAL = 256 }; /* fixed in the shader; a device may allow as few as 128 */
+/* The scales of staged activations, in both ops; not every build has shaders that read them. */
+enum { MATMUL_BIND_SCALES = 4 };
 
 /* What one work group makes. */
 struct matmul_tile {
@@ -74,7 +76,7 @@ struct matmul_tile ops_matmul_tile(const struct op_site *site, const struct ops_
 struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,
                                      const struct matmul_tile *tile,
                                      const struct dev_shader *shader);
-/* Notes in need->unfit and need->whys which rows of the table cannot run this: for what the device
+/* Notes in need->unfit which rows of the table cannot run this: for what the device
  * is, how the weight lies there, and as many texels of x. */
 void ops_matmul_unfit(const struct dev_caps *caps, const struct quant_layout *layout,
                       uint64_t x_texels, struct ops_need *need);

@@ -60,9 +60,10 @@ const struct ops_variant *ops_pick_texel(const struct op_site *site, const struc
     struct ops_need need = {.op = node->op, .tokens = x->rows, .quant = QUANT_COUNT};
     if (!ops_is_texel(x, dev_get_caps(site->dev))) {
         for (uint32_t i = 0; i < node->op->n_variants; i++) {
-            need.unfit |= strcmp(node->op->variants[i].name, "lanes") == 0 ? 1u << i : 0u;
+            if (strcmp(node->op->variants[i].name, "lanes") == 0) {
+                need.unfit[i] = "the tensor cannot be read as texels of four columns";
+            }
         }
-        need.why = "the tensor cannot be read as texels of four columns";
     }
     return ops_variant_pick(site, &need);
 }
@@ -72,6 +73,12 @@ const struct ops_variant *ops_pick_any(const struct op_site *site, const struct 
     const struct ops_need need = {
         .op = node->op, .tokens = site->plan->n_tokens, .quant = QUANT_COUNT};
     return ops_variant_pick(site, &need);
+}
+
+void ops_add_spec(struct dev_kernel_params *params, uint32_t id, uint32_t value)
+{
+    params->specs[params->n_specs].id = id;
+    params->specs[params->n_specs++].value = value;
 }
 
 struct dev_kernel *ops_fixed_kernel(struct dev *dev, const struct dev_shader *shader)

@@ -19,6 +19,8 @@ struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *sh
 struct dev_kernel *ops_loop_kernel(const struct op_site *site, const struct plan_node *node,
                                    const struct ops_variant *variant, uint64_t tokens,
                                    uint64_t items);
+/* One more specialization constant. */
+void ops_add_spec(struct dev_kernel_params *params, uint32_t id, uint32_t value);
 /* Nothing to choose. */
 struct dev_kernel *ops_fixed_kernel(struct dev *dev, const struct dev_shader *shader);
 

@@ -46,11 +46,17 @@ static const char *refusal(const struct ops_variant *v, uint32_t row, const stru
     if (!has_kernel(v, need->quant)) {
         return "there is no kernel for this format";
     }
-    if ((need->unfit >> row & 1u) != 0) {
-        const char *why = need->whys != NULL ? need->whys[row] : need->why;
-        return why != NULL ? why : "the shape does not fit";
+    return need->unfit[row];
+}
+
+/* Why no row is left: of those that cannot run the shape, what the last says, the most general. */
+static const char *why_none(const struct ops_need *need)
+{
+    const char *why = "no kernel is left";
+    for (uint32_t i = 0; i < need->op->n_variants; i++) {
+        why = need->unfit[i] != NULL ? need->unfit[i] : why;
     }
-    return NULL;
+    return why;
 }
 
 static const struct ops_variant *find_row(const struct ops_need *need, const struct dev_caps *caps,
@@ -83,7 +89,7 @@ const struct ops_variant *ops_variant_choose(const struct ops_need *need,
     if (v == NULL && need->x != PLAN_F32) {
         *why = "no kernel is left that reads staged activations";
     } else if (v == NULL) {
-        *why = need->unfit != 0 && need->why != NULL ? need->why : "no kernel is left";
+        *why = why_none(need);
     }
     return v;
 }
@@ -168,6 +174,17 @@ struct dev_bind ops_bind(const struct op_site *site, uint32_t tensor, enum dev_a
     const struct op_segment *segment = &site->places[tensor].segments[0];
     return (struct dev_bind){
         .buf = segment->buf, .offset = segment->offset, .bytes = segment->bytes, .access = access};
+}
+
+struct dev_bind ops_bind_rows(const struct op_site *site, uint32_t tensor, enum dev_access access,
+                              uint64_t row0, uint64_t rows)
+{
+    const struct plan_tensor *t = plan_get_tensor(site->plan, tensor);
+    uint64_t row_bytes = plan_tensor_bytes(t) / t->rows;
+    struct dev_bind bind = ops_bind(site, tensor, access);
+    bind.offset += row0 * row_bytes;
+    bind.bytes = rows * row_bytes;
+    return bind;
 }
 
 const struct op *ops_find(const char *name)

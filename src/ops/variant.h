@@ -9,6 +9,7 @@
 
 #define OPS_NAME         24 /* bytes of a name of an op, variant or tile parameter, with the end */
 #define OPS_MAX_TUNABLES 4
+#define OPS_MAX_VARIANTS 8 /* rows of an op's table */
 #define OPS_MAX_VALUES   6
 #define OPS_WHY          128 /* bytes of the reason why a variant is off, with the end */
 
@@ -102,12 +103,11 @@ const char *ops_token_class_name(uint32_t class);
 struct ops_need {
     const struct op *op;
     uint64_t tokens;
-    uint32_t quant;          /* enum quant_id; QUANT_COUNT: the op has no formats */
-    enum plan_elem x;        /* that of the node's activations: ops_node_x */
-    bool any_x;              /* they may still be brought into another form */
-    uint32_t unfit;          /* bit i: row i of the op's table cannot run this shape ... */
-    const char *why;         /* ... and why: "columns are no multiple of 4" */
-    const char *const *whys; /* in place of `why`, by row of the table; NULL: `why` is for all */
+    uint32_t quant;   /* enum quant_id; QUANT_COUNT: the op has no formats */
+    enum plan_elem x; /* that of the node's activations: ops_node_x */
+    bool any_x;       /* they may still be brought into another form */
+    /* By row of the op's table: why it cannot run this shape ("columns are no multiple of 4"). */
+    const char *unfit[OPS_MAX_VARIANTS];
 };
 
 /* First row of the op's table that capabilities, preferences and the need allow; where only rows
@@ -139,6 +139,9 @@ uint32_t ops_weight_lanes(const struct dev_caps *caps, const struct ops_prefs *p
 
 /* The bind of a one-segment tensor. */
 struct dev_bind ops_bind(const struct op_site *site, uint32_t tensor, enum dev_access access);
+/* The same for rows [row0, row0 + rows) of it. */
+struct dev_bind ops_bind_rows(const struct op_site *site, uint32_t tensor, enum dev_access access,
+                              uint64_t row0, uint64_t rows);
 
 /* Of the words of every shader in this build: what the cache of pipelines is keyed by. */
 uint64_t ops_shader_hash(void);

@@ -236,8 +236,7 @@ static void test_pick(void **state)
     assert_ptr_equal(ops_variant_choose(&need, &caps, NULL, &why), &table[0]);
     prefs.forced = "c"; /* runs outside its best numbers of tokens too */
     assert_ptr_equal(ops_variant_choose(&need, &caps, &prefs, &why), &table[2]);
-    need.unfit = 1u << 2;
-    need.why = "too odd";
+    need.unfit[2] = "too odd";
     assert_null(ops_variant_choose(&need, &caps, &prefs, &why));
     assert_string_equal(why, "too odd");
     prefs.forced = "z";
@@ -245,7 +244,7 @@ static void test_pick(void **state)
     assert_string_equal(why, "the op has no such variant");
     prefs.forced = NULL;
     assert_ptr_equal(ops_variant_choose(&need, &caps, &prefs, &why), &table[0]);
-    need.unfit = 0;
+    need.unfit[2] = NULL;
     caps.subgroup_size = 32;
     need.tokens = 4;
     assert_ptr_equal(ops_variant_choose(&need, &caps, NULL, &why), &table[1]);
@@ -266,7 +265,7 @@ static void test_pick(void **state)
     assert_string_equal(text, "cpu, texel");
     assert_true(ops_variant_supported(&table[2], &caps, text, sizeof text));
     need.tokens = 1;
-    need.unfit = 1u << 2;
+    need.unfit[2] = "too odd";
     assert_null(ops_variant_choose(&need, &caps, NULL, &why));
 }
 
