@@ -114,6 +114,17 @@ static void devices_and_chunks_agree(void **state)
     }
 }
 
+static bool has_matrix_units(void)
+{
+    qd_context *context;
+    char error[512];
+    struct qd_device_info info;
+    assert_int_equal(qd_context_create(NULL, &context, error, sizeof error), QD_OK);
+    assert_int_equal(qd_device_get(context, 0, &info), QD_OK);
+    qd_context_destroy(&context);
+    return info.cooperative_matrix;
+}
+
 /* Rows of an expert that end inside a group of interleaved rows, with kernels of all kinds. */
 static void odd_experts_on_lesser_devices(void **state)
 {
@@ -134,7 +145,9 @@ static void odd_experts_on_lesser_devices(void **state)
             float *mine = run("moe_odd.gguf", 1, chunk, &model, params.vocab);
             double worst = difference(mine, base, (size_t)N * params.vocab);
             printf("without %#x, chunks of %u: largest difference %.2g\n", masks[i], chunk, worst);
-            assert_true(worst < 1e-4);
+            /* Matrix units round activations to float16. */
+            bool rounds = masks[i] == DEV_CAP_CPU && has_matrix_units() && chunk == N;
+            assert_true(worst < (rounds ? 1e-2 : 1e-4));
             free_numbers(mine);
         }
     }
