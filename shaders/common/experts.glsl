@@ -20,6 +20,7 @@ layout(push_constant) uniform push_block
     uint pairs;  // of the batch
     uint all;    // pairs of all batches
     uint grouped;
+    uint w_exponent; // kernels on matrix units: see matmul_coopmat.glsl
 }
 p;
 

@@ -4,6 +4,9 @@
 // tile, each with a matrix of sums in f32 for every M x N of its part. The next columns are on their
 // way into registers, as they lie in memory, while the present ones are multiplied.
 //
+// Weights with more exponents than f16 are multiplied by a power of two on the way, 2^(p.w_exponent - 127),
+// which brings the largest of them into [2^13, 2^14), and sums by its inverse.
+//
 // The including shader has p.cols, a multiple of COLUMNS, the weights and "format.glsl", says which
 // row of the weight and of x are row and token i, within bounds (W_ROW(i), X_ROW(i)), and takes each
 // sum.
@@ -67,6 +70,16 @@ uvec4 x_words[X_ITEMS];
 #define SUMS  coopmat<float, gl_ScopeSubgroup, TYPE_M, TYPE_N, gl_MatrixUseAccumulator>
 SUMS sums[BY_ROWS * BY_TOKENS];
 
+// What sums are multiplied by, beside the scale of the token.
+float sum_factor()
+{
+#ifdef QUANT_WIDE
+    return uintBitsToFloat(254u - p.w_exponent << 23);
+#else
+    return 1.0;
+#endif
+}
+
 // Row and token as in W_ROW and X_ROW. `store` checks whether they are within bounds; `store_whole`
 // takes sums of M rows and N tokens that all are, and is called where may_store_whole says so.
 void store(uint row, uint token, float sum);
@@ -119,6 +132,9 @@ uvec2 w_quad(uint n, uint q, vec2 by, vec2 offset, uint half_chunk)
 #endif
 #if QUANT_OFFSET != 0
     v += offset[half_chunk];
+#endif
+#ifdef QUANT_WIDE
+    v *= uintBitsToFloat(p.w_exponent << 23);
 #endif
     return uvec2(packFloat2x16(f16vec2(v.xy)), packFloat2x16(f16vec2(v.zw)));
 }

@@ -13,6 +13,7 @@ layout(push_constant) uniform push_block
     uint stride;     // of y and residual: rows of the weight
     uint tokens;
     uint residual;
+    uint w_exponent; // kernels on matrix units: see matmul_coopmat.glsl
 }
 p;
 

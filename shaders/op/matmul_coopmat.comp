@@ -31,7 +31,7 @@ void store(uint row, uint token, float sum)
 {
     if (row < p.rows && token < p.tokens) {
         uint at = token * p.stride + p.row0 + row;
-        sum *= scale.at[token];
+        sum = sum * sum_factor() * scale.at[token];
         y.at[at] = p.residual != 0 ? sum + residual.at[at] : sum;
     }
 }
@@ -45,7 +45,7 @@ void store_whole(uint row, uint token, SUMS sum)
 {
     SUMS other;
     coopMatLoad(other, scale.at, token, 0, gl_CooperativeMatrixLayoutRowMajor); // one for all rows
-    sum = sum * other;
+    sum = sum * sum_factor() * other;
     uint at = token * p.stride + p.row0 + row;
     if (p.residual != 0) {
         coopMatLoad(other, residual.at, at, p.stride, gl_CooperativeMatrixLayoutColumnMajor);

@@ -29,7 +29,7 @@ void store(uint row, uint entry, float sum)
 {
     if (row < part.rows && entry < part.end) {
         uint pair = expert_pair(entry);
-        y.at[pair * p.rows + part.out_row + row] = sum * scale.at[pair / p.share];
+        y.at[pair * p.rows + part.out_row + row] = sum * sum_factor() * scale.at[pair / p.share];
     }
 }
 

@@ -282,7 +282,7 @@ static void move_to(const struct bench_case *c, uint32_t copy, struct placement 
             p->segments[id][i].buf = c->buf;
             p->segments[id][i].offset += base;
         }
-        p->places[id] = (struct op_place){t->n_segments, p->segments[id]};
+        p->places[id] = (struct op_place){.n_segments = t->n_segments, .segments = p->segments[id]};
     }
 }
 

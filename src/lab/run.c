@@ -219,6 +219,12 @@ static bool create_home(struct bench *b, uint32_t id)
         };
     }
     b->places[id] = (struct op_place){.n_segments = home->n_parts, .segments = home->segments};
+    const struct lab_data *data = &b->lab->data[id];
+    if (data->blocks != NULL) {
+        b->places[id].top =
+            quant_top_exponent(tensor->quant, data->blocks,
+                               tensor->rows * quant_row_bytes(tensor->quant, tensor->cols));
+    }
     return true;
 }
 

@@ -26,6 +26,7 @@ struct call {
     bool has_residual;
     enum plan_elem elem; /* of x */
     uint64_t batch;      /* tokens of one dispatch */
+    uint32_t w_exponent; /* ops_weight_exponent */
 };
 
 static struct ops_need get_need(const struct call *call, const struct plan_node *node,
@@ -48,7 +49,8 @@ static struct matmul_push get_push(const struct call *call, const struct op_segm
                                .row0 = (uint32_t)segment->row0,
                                .stride = (uint32_t)call->w->rows,
                                .tokens = (uint32_t)tokens,
-                               .residual = call->has_residual};
+                               .residual = call->has_residual,
+                               .w_exponent = call->w_exponent};
     ops_weight_planes(layout, push.base, push.units);
     return push;
 }
@@ -118,6 +120,7 @@ static bool record(const struct op_site *site, const struct plan_node *node)
                         .w = plan_get_tensor(site->plan, node->src[0]),
                         .tokens = x->rows,
                         .elem = x->elem,
+                        .w_exponent = ops_weight_exponent(place),
                         .has_residual = node->n_src > 2 && node->src[2] != PLAN_NONE};
     if (!set_batch(&call)) {
         return false;

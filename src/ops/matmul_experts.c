@@ -82,17 +82,19 @@ static struct matmul_experts_push
 get_push(const struct call *call, const struct op_segment *segment, uint64_t pair0, uint64_t pairs)
 {
     const struct quant_layout *layout = segment->layout;
-    struct matmul_experts_push push = {.lanes_log2 = ops_log2(layout->lanes),
-                                       .cols = (uint32_t)layout->cols,
-                                       .rows = (uint32_t)call->rows,
-                                       .row0 = (uint32_t)segment->row0,
-                                       .n_rows = (uint32_t)segment->rows,
-                                       .experts = call->experts,
-                                       .share = (uint32_t)call->share,
-                                       .pair0 = (uint32_t)pair0,
-                                       .pairs = (uint32_t)pairs,
-                                       .all = (uint32_t)call->pairs,
-                                       .grouped = call->grouped};
+    struct matmul_experts_push push = {
+        .lanes_log2 = ops_log2(layout->lanes),
+        .cols = (uint32_t)layout->cols,
+        .rows = (uint32_t)call->rows,
+        .row0 = (uint32_t)segment->row0,
+        .n_rows = (uint32_t)segment->rows,
+        .experts = call->experts,
+        .share = (uint32_t)call->share,
+        .pair0 = (uint32_t)pair0,
+        .pairs = (uint32_t)pairs,
+        .all = (uint32_t)call->pairs,
+        .grouped = call->grouped,
+        .w_exponent = ops_weight_exponent(&call->site->places[call->node->src[SRC_W]])};
     ops_weight_planes(layout, push.base, push.units);
     return push;
 }

@@ -21,6 +21,16 @@ struct dev_bind ops_weight_bind(const struct op_segment *segment)
                              .access = DEV_READ};
 }
 
+uint32_t ops_weight_exponent(const struct op_place *place)
+{
+    enum { BIAS = 127, AIM = BIAS + 13, MOST = 2 * BIAS - 1 };
+    if (place->top == 0) {
+        return BIAS;
+    }
+    uint32_t exponent = BIAS + AIM - place->top; /* top is at most 254 */
+    return exponent < MOST ? exponent : MOST;
+}
+
 uint32_t ops_log2(uint32_t n)
 {
     uint32_t log2 = 0;

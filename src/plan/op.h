@@ -24,6 +24,7 @@ struct op_segment {
 struct op_place {
     uint32_t n_segments;
     const struct op_segment *segments;
+    uint32_t top; /* of a weight: quant_top_exponent of all its rows; 0: nobody has looked */
 };
 
 /* Which kernel the last recorded node got, for those who ask (lab). */

@@ -44,6 +44,20 @@ bool quant_type_block(uint32_t ggml_type, uint32_t *block_cols, uint32_t *block_
     return ggml_types_block(ggml_type, block_cols, block_bytes);
 }
 
+uint32_t quant_top_exponent(enum quant_id id, const uint8_t *rows, uint64_t bytes)
+{
+    uint32_t top = 1;
+    if (id != QUANT_F32 && id != QUANT_BF16) {
+        return 0;
+    }
+    uint32_t step = id == QUANT_F32 ? 4 : 2;
+    for (uint64_t i = step - 2; i + 1 < bytes; i += step) { /* upper halves */
+        uint32_t exponent = (load_u16(rows + i) >> 7) & 0xff;
+        top = exponent > top && exponent < 255 ? exponent : top;
+    }
+    return top;
+}
+
 uint64_t quant_row_bytes(enum quant_id id, uint64_t cols)
 {
     return cols / FORMATS[id]->block_cols * FORMATS[id]->block_bytes;

@@ -63,6 +63,11 @@ bool quant_type_block(uint32_t ggml_type, uint32_t *block_cols, uint32_t *block_
 /* Bytes of one row in the file; cols must be a multiple of block_cols. */
 uint64_t quant_row_bytes(enum quant_id id, uint64_t cols);
 
+/* Of `bytes` of rows of F32 or BF16, the two formats with more exponents than f16: the biased
+ * exponent (as in a float's bits, 1 to 254) of the largest finite value, 1 where all are zero or
+ * subnormal. 0 of other formats. */
+uint32_t quant_top_exponent(enum quant_id id, const uint8_t *rows, uint64_t bytes);
+
 /* Where `rows` x `cols` lie on a device with interleave `lanes`. */
 struct quant_layout {
     enum quant_id id;

@@ -218,6 +218,11 @@ static bool upload_tensor(struct run_model *model, uint32_t w, bool *const *used
         if (!upload_slice(model, w, used, row, n, data + row * row_bytes, row_bytes, staging)) {
             return false;
         }
+        uint32_t top = quant_top_exponent(weight->quant, data + row * row_bytes, n * row_bytes);
+        for (uint32_t d = 0; d < model->n_devices; d++) {
+            struct op_place *place = &model->devices[d].weights[w];
+            place->top = top > place->top ? top : place->top;
+        }
         gguf_drop(model->file, weight->tensor, offset + row * row_bytes, n * row_bytes);
     }
     return true;

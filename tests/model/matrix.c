@@ -249,6 +249,20 @@ static void activations_beyond_float16(void **state)
     assert_true(compare(&params, "matrix_large.gguf", "matmul") < 5e-3);
 }
 
+/* What F32 and BF16 files may hold: the attention's output is as good as lost in what is added. */
+static void weights_beyond_float16(void **state)
+{
+    (void)state;
+    static const struct gguf_make_tensor tensors[] = {
+        {.name = "blk.0.ffn_down.weight", .fill = 3e5F}, {.name = NULL}};
+    struct gguf_make_params params = gguf_make_defaults();
+    params.dim = params.ffn = 256;
+    params.heads = 8;
+    params.quant = QUANT_F32;
+    params.tensors = tensors;
+    assert_true(compare(&params, "matrix_weights.gguf", "matmul") < 5e-3);
+}
+
 int main(void)
 {
     if (!rig_has_device()) {
@@ -261,7 +275,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_tokens_and_logits),   cmocka_unit_test(perplexity_stays),
         cmocka_unit_test(devices_agree_bit_by_bit),   cmocka_unit_test(experts),
-        cmocka_unit_test(activations_beyond_float16),
+        cmocka_unit_test(activations_beyond_float16), cmocka_unit_test(weights_beyond_float16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "ops/ops.h"
 
 #include "ops/site.h"
+#include "ops/weight.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -327,6 +328,19 @@ static void test_lanes_and_fold(void **state)
     }
 }
 
+/* The largest weight times the factor lies in [2^13, 2^14) where factor and inverse are normal. */
+static void test_weight_exponent(void **state)
+{
+    (void)state;
+    assert_int_equal(ops_weight_exponent(&(struct op_place){.top = 0}), 127);
+    for (uint32_t top = 1; top < 255; top++) {
+        uint32_t exponent = ops_weight_exponent(&(struct op_place){.top = top});
+        assert_in_range(exponent, 1, 253);
+        double scaled = ldexp(1, (int)top - 127 + (int)exponent - 127);
+        assert_true(top < 14 ? scaled < 0x1p13 : scaled == 0x1p13);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_pick),
         cmocka_unit_test(test_tuned),
         cmocka_unit_test(test_lanes_and_fold),
+        cmocka_unit_test(test_weight_exponent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -258,12 +258,39 @@ static void units_divide_runs(void **state)
     }
 }
 
+static void top_exponents(void **state)
+{
+    (void)state;
+    static const struct {
+        float values[4];
+        uint32_t top;
+    } cases[] = {{{0, 0, 0, 0}, 1},
+                 {{1, -0.5F, 0.25F, 0}, 127},
+                 {{1, -3e5F, 2, 0}, 127 + 18},
+                 {{INFINITY, -NAN, 0x1p-140F, 4}, 129},
+                 {{0x1.8p127F, 0, 0, 0}, 254}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t blocks[16];
+        memcpy(blocks, cases[i].values, sizeof blocks);
+        assert_int_equal(quant_top_exponent(QUANT_F32, blocks, 16), cases[i].top);
+        for (size_t k = 0; k < 4; k++) { /* the upper half of each, which ends in zeros here */
+            memmove(blocks + 2 * k, blocks + 4 * k + 2, 2);
+        }
+        assert_int_equal(quant_top_exponent(QUANT_BF16, blocks, 8), cases[i].top);
+        assert_int_equal(quant_top_exponent(QUANT_F16, blocks, 8), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(packed_rows_come_back),         cmocka_unit_test(units_lie_where_stated),
-        cmocka_unit_test(k_planes_hold_the_stated_bits), cmocka_unit_test(bad_sizes_are_refused),
-        cmocka_unit_test(dummies_have_plausible_values), cmocka_unit_test(units_divide_runs),
+        cmocka_unit_test(packed_rows_come_back),
+        cmocka_unit_test(units_lie_where_stated),
+        cmocka_unit_test(k_planes_hold_the_stated_bits),
+        cmocka_unit_test(bad_sizes_are_refused),
+        cmocka_unit_test(dummies_have_plausible_values),
+        cmocka_unit_test(units_divide_runs),
+        cmocka_unit_test(top_exponents),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
