@@ -53,9 +53,9 @@ void compat_journal_close(struct compat_journal *journal);
 struct compat_case {
     uint32_t n, n_greedy;
     uint32_t *tokens, *greedy;
-    double *sums; /* [n] logsumexp of each position; NULL without a reference */
-    double *last; /* [n_last] logits of the last position; NULL without a reference */
-    uint32_t n_last;
+    double *sums; /* [n_sums] logsumexp of the first positions; NULL without a reference */
+    double *last; /* [n_last] logits of the last position; NULL where they are not known */
+    uint32_t n_sums, n_last;
 };
 
 struct compat_reference {
@@ -63,7 +63,8 @@ struct compat_reference {
     uint32_t n_cases;
 };
 
-/* At most `max_cases` and `max_greedy` of the file. False: said, naming file and field. */
+/* At most `max_cases` entries of the file, each one case or two, and `max_greedy` tokens of each
+ * case. False: said, naming file and field. */
 bool compat_reference_open(struct compat_reference *reference, const char *path, uint32_t max_cases,
                            uint32_t max_greedy);
 void compat_reference_close(struct compat_reference *reference);

@@ -1,5 +1,7 @@
 /* The stored reference: prompts with the tokens, logits and sums that another implementation found.
- * An array of objects: tokens, greedy, logsumexp (of each position), last_logits. */
+ * An array of objects: tokens, greedy, logsumexp (of each position), last_logits. Prompts are often
+ * shorter than what kernels for many tokens are for, so each is run once more with the beginning of
+ * its greedy tokens added. */
 #include "cli/compat.h"
 #include "cli/memory.h"
 
@@ -50,17 +52,43 @@ static bool read_ids(const char *path, const json_t *entry, size_t i, const char
     return ok && *out != NULL;
 }
 
-static bool read_case(const char *path, const json_t *entry, size_t i, uint32_t max_greedy,
-                      struct compat_case *out)
+enum { GIVEN = 32 }; /* greedy tokens that are added */
+
+static bool read_case(const char *path, const json_t *entry, size_t i, struct compat_case *out)
 {
     uint32_t n_sums;
     if (!read_ids(path, entry, i, "tokens", 1 << 16, &out->tokens, &out->n) ||
-        !read_ids(path, entry, i, "greedy", max_greedy, &out->greedy, &out->n_greedy) ||
+        !read_ids(path, entry, i, "greedy", 1 << 16, &out->greedy, &out->n_greedy) ||
         !read_field(path, entry, i, "logsumexp", 1 << 16, &out->sums, &n_sums) ||
         !read_field(path, entry, i, "last_logits", 1 << 24, &out->last, &out->n_last)) {
         return false;
     }
+    out->n_sums = n_sums;
     return n_sums == out->n || refuse(path, i, "logsumexp", "has not one number for each token");
+}
+
+/* The case with the first of its greedy tokens in the prompt; it has more than that. */
+static bool extend_case(const struct compat_case *one, struct compat_case *out)
+{
+    out->n = one->n + GIVEN;
+    out->n_greedy = one->n_greedy - GIVEN;
+    out->n_sums = one->n_sums;
+    out->tokens = cli_alloc(out->n, sizeof *out->tokens);
+    out->greedy = cli_alloc(out->n_greedy, sizeof *out->greedy);
+    out->sums = cli_alloc(out->n_sums, sizeof *out->sums);
+    if (out->tokens == NULL || out->greedy == NULL || out->sums == NULL) {
+        return false;
+    }
+    memcpy(out->tokens, one->tokens, one->n * sizeof *one->tokens);
+    memcpy(out->tokens + one->n, one->greedy, GIVEN * sizeof *one->greedy);
+    memcpy(out->greedy, one->greedy + GIVEN, out->n_greedy * sizeof *out->greedy);
+    memcpy(out->sums, one->sums, out->n_sums * sizeof *out->sums);
+    return true;
+}
+
+static void shorten(struct compat_case *one, uint32_t max_greedy)
+{
+    one->n_greedy = one->n_greedy < max_greedy ? one->n_greedy : max_greedy;
 }
 
 bool compat_reference_open(struct compat_reference *reference, const char *path, uint32_t max_cases,
@@ -78,11 +106,17 @@ bool compat_reference_open(struct compat_reference *reference, const char *path,
         cli_error("%s: is no array with entries", path);
     }
     n = n < max_cases ? n : max_cases;
-    reference->cases = ok ? cli_alloc(n, sizeof *reference->cases) : NULL;
+    reference->cases = ok ? cli_alloc(2 * n, sizeof *reference->cases) : NULL;
     ok = reference->cases != NULL;
     for (size_t i = 0; ok && i < n; i++) {
-        reference->n_cases++;
-        ok = read_case(path, json_array_get(root, i), i, max_greedy, &reference->cases[i]);
+        struct compat_case *one = &reference->cases[reference->n_cases++];
+        ok = read_case(path, json_array_get(root, i), i, one);
+        if (ok && one->n_greedy > GIVEN) {
+            struct compat_case *longer = &reference->cases[reference->n_cases++];
+            ok = extend_case(one, longer);
+            shorten(longer, max_greedy);
+        }
+        shorten(one, max_greedy);
     }
     json_decref(root);
     return ok;
