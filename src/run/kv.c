@@ -389,3 +389,8 @@ void kv_restore(struct kv *kv)
         kv->group[g].n_free = kv->saved_free[g];
     }
 }
+
+uint32_t kv_saved_length(const struct kv *kv, uint32_t seq)
+{
+    return kv->saved[kv->length - kv->words + seq];
+}

@@ -87,5 +87,6 @@ void kv_copied(struct kv *kv);
 /* Keeps the state, without pairs not copied; goes back to it, any number of times. */
 void kv_save(struct kv *kv);
 void kv_restore(struct kv *kv);
+uint32_t kv_saved_length(const struct kv *kv, uint32_t seq); /* at kv_save */
 
 #endif
