@@ -72,6 +72,16 @@ static void set_speed(struct rig *r, double scale)
     }
 }
 
+/* Of the recording that was asked for last. */
+static uint32_t last_tokens(const struct run_slot *slot)
+{
+    const struct run_recording *last = &slot->decode;
+    for (uint32_t i = 0; i < RUN_OTHERS; i++) {
+        last = slot->others[i].used > last->used ? &slot->others[i] : last;
+    }
+    return last->shape.n_tokens;
+}
+
 static void long_on_gpus(void **state)
 {
     (void)state;
@@ -85,8 +95,8 @@ static void long_on_gpus(void **state)
     assert_true(pace_is_known(&r.model.devices[0].pace, PACE_CHUNK)); /* by the host's clock */
     set_speed(&r, 1e-3);
     assert_int_equal(count_steps(&r), 2);
-    assert_int_equal(r.session.slots[0].chunk.n_tokens, 1536);
-    assert_int_equal(r.session.slots[1].chunk.n_tokens, TOKENS - 1536);
+    assert_int_equal(last_tokens(&r.session.slots[0]), 1536);
+    assert_int_equal(last_tokens(&r.session.slots[1]), TOKENS - 1536);
     close_model(&r);
 }
 
@@ -108,13 +118,51 @@ static void short_where_slow(void **state)
                                                                 : 4 * 4.0 * 1024 * TOKENS;
         assert_true(longest <= 100e6);
         assert_int_equal(most, slow ? 40 : 2048);
-        struct run_recording *rec = &r.session.slots[0].chunk;
-        assert_true(run_record(&r.session, &r.session.slots[0], rec, 1024, 1));
+        struct run_recording *rec = run_record(&r.session, &r.session.slots[0],
+                                               &(struct run_shape){.n_tokens = 1024, .n_out = 1});
+        assert_non_null(rec);
         if (slow) {
             assert_true(rec->part[0].n_cmds > 10 * few);
         }
         few = rec->part[0].n_cmds;
     }
+    close_model(&r);
+}
+
+static struct run_recording *record(struct rig *r, uint32_t n_tokens, uint32_t copies, bool scores)
+{
+    struct run_shape shape = {.n_tokens = n_tokens, .n_out = 1, .copies = copies, .scores = scores};
+    struct run_recording *rec = run_record(&r->session, &r->session.slots[0], &shape);
+    assert_non_null(rec);
+    assert_true(rec->ready && rec->shape.n_tokens == n_tokens && rec->shape.copies == copies &&
+                rec->shape.scores == scores);
+    return rec;
+}
+
+/* A slot keeps the recordings of some shapes; the one that was asked for longest ago goes. */
+static void shapes_are_kept(void **state)
+{
+    (void)state;
+    static struct rig r;
+    prepare(&r, 1);
+    open_model(&r, 0);
+    assert_true(run_session_reserve_scores(&r.session, 1));
+    struct run_recording *first = record(&r, 64, 0, false), *rec[3];
+    rec[0] = record(&r, 64, 0, true);
+    rec[1] = record(&r, 64, 256, true);
+    rec[2] = record(&r, 64, 512, true);
+    assert_true(first != rec[0] && rec[0] != rec[1] && rec[1] != rec[2]);
+    const struct dev_cmd *cmd = first->part[0].cmds[0];
+    assert_ptr_equal(record(&r, 64, 0, false), first);
+    assert_ptr_equal(first->part[0].cmds[0], cmd); /* not recorded again */
+    for (uint32_t i = 0; i + 1 < RUN_OTHERS; i++) {
+        assert_ptr_not_equal(record(&r, 65 + i, 0, false), first);
+    }
+    assert_ptr_equal(record(&r, 64, 0, false), first);
+    assert_ptr_equal(first->part[0].cmds[0], cmd);
+    assert_ptr_equal(record(&r, 1, 0, false), &r.session.slots[0].decode);
+    assert_ptr_not_equal(record(&r, 1, 0, true), &r.session.slots[0].decode);
+    assert_ptr_not_equal(record(&r, 99, 0, true), first);
     close_model(&r);
 }
 
@@ -180,7 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_on_gpus),     cmocka_unit_test(short_where_slow),
         cmocka_unit_test(as_asked),         cmocka_unit_test(short_on_cpus),
-        cmocka_unit_test(as_memory_allows),
+        cmocka_unit_test(as_memory_allows), cmocka_unit_test(shapes_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
