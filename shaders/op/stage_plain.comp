@@ -27,9 +27,7 @@ layout(binding = 2) writeonly buffer scale_block
 }
 scale;
 
-#include "common/staged.glsl"
-
-shared uint keys[WG];
+#include "common/staged_row.glsl"
 
 void main()
 {
@@ -40,15 +38,7 @@ void main()
     for (uint i = lane; i < p.quads; i += WG) {
         key = max(key, staged_key(x.at[base + i]));
     }
-    keys[lane] = key;
-    barrier();
-    for (uint step = WG / 2u; step > 0u; step /= 2u) {
-        if (lane < step) {
-            keys[lane] = max(keys[lane], keys[lane + step]);
-        }
-        barrier();
-    }
-    uint exponent = staged_exponent(keys[0]);
+    uint exponent = row_exponent(lane, key);
     float factor = staged_factor(exponent);
     if (row < p.rows) {
         for (uint i = lane; i < p.quads; i += WG) {

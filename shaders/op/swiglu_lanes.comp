@@ -1,5 +1,7 @@
 #version 450
+#extension GL_GOOGLE_include_directive : require
 // For CPU devices: four values an invocation, read through texel buffers.
+#include "common/silu.glsl"
 layout(local_size_x = 16) in;
 layout(push_constant) uniform push_block
 {
@@ -16,8 +18,7 @@ void main()
     for (uint k = 0u; k < 4u; k++) {
         uint i = group * 64u + k * 16u + gl_LocalInvocationID.x;
         if (i < n) {
-            vec4 g = texelFetch(gate, int(i));
-            y.v[i] = g / (1.0 + exp(-g)) * texelFetch(up, int(i));
+            y.v[i] = silu_gate(texelFetch(gate, int(i))) * texelFetch(up, int(i));
         }
     }
 }

@@ -1,5 +1,7 @@
 #version 450
+#extension GL_GOOGLE_include_directive : require
 // y = silu(gate) * up; each invocation writes what it alone reads, so y may be gate or up.
+#include "common/silu.glsl"
 layout(local_size_x = 64) in;
 layout(push_constant) uniform push_block
 {
@@ -19,8 +21,7 @@ void main()
         if (i < p.count)
 #endif
         {
-            float g = gate.v[i];
-            y.v[i] = g / (1.0 + exp(-g)) * up.v[i];
+            y.v[i] = silu_gate(vec4(gate.v[i])).x * up.v[i];
         }
     }
 }

@@ -31,8 +31,8 @@ bool cli_disable_parse(const struct cli_command *command, const char *option, co
         }
         if (!known) {
             const char *nearest = cli_nearest(name, list);
-            cli_error("%s: %s '%s': neither a capability nor a kernel%s%s%s", command->name, option,
-                      name, nearest != NULL ? ": did you mean " : "",
+            cli_error("%s: %s '%s': neither a capability nor a kernel nor a fusion%s%s%s",
+                      command->name, option, name, nearest != NULL ? ": did you mean " : "",
                       nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
             return false;
         }

@@ -356,8 +356,10 @@ static const struct cli_option options[] = {
      .value = "LIST",
      .kind = CLI_DISABLE,
      .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_COMPAT | CLI_MICROBENCH | CLI_DEVICES,
-     .help = "do without these, on every device: capabilities (fp16, int_dot, coopmat, subgroup), "
-             "kernels of all ops (lanes) or of one (matmul/lanes), with commas between them"},
+     .help =
+         "do without these, on every device: capabilities (fp16, int_dot, coopmat, subgroup), "
+         "kernels of all ops (lanes) or of one (matmul/lanes), all fusions of ops (fuse) or one "
+         "(fuse/residual), with commas between them"},
     {.names = {"-dev", "--device"},
      .value = "LIST",
      .kind = CLI_DEVICE_LIST,

@@ -8,7 +8,7 @@
 static const uint32_t shapes[][LAB_DIMS] = LAB_GATE_SHAPES;
 
 /* z is 2 sqrt(2 / pi) (x + 0.044715 x^3), the argument of exp. */
-static double gelu(double x, double *bound)
+double lab_gelu(double x, double *bound)
 {
     double z = 2 * 0.79788456080286536 * (x + 0.044715 * x * x * x);
     *bound = 16 + 8 * fabs(z);
@@ -20,7 +20,7 @@ static double gelu(double x, double *bound)
 
 static bool make(struct lab *lab)
 {
-    return lab_gate_make(lab, op_geglu, gelu);
+    return lab_gate_make(lab, op_geglu, lab_gelu);
 }
 
 const struct lab_op lab_op_geglu = {

@@ -46,6 +46,39 @@ struct lab_data *lab_data_get(struct lab *lab, uint32_t id);
 bool lab_gate_make(struct lab *lab, uint32_t (*op)(struct plan *plan, uint32_t gate, uint32_t up),
                    double (*gate)(double x, double *bound));
 
+double lab_silu(double x, double *bound); /* swiglu.c */
+double lab_gelu(double x, double *bound); /* geglu.c */
+
+/* rope.c: one head x, turned. `bound` of values that pass through stays as it is. */
+struct op_rope_attr;
+struct lab_turn {
+    const struct op_rope_attr *attr;
+    const float *factors; /* or NULL */
+    uint32_t pos;
+};
+void lab_rope_turn(const struct lab_turn *turn, const float *x, double *y, double *bound);
+/* far: 0 small positions, 1 up to 4096, 2 up to 2^20 and above, some of them corners. */
+uint32_t lab_rope_position(uint64_t *rng, uint32_t far, uint32_t t);
+
+/* kv_append.c: values of an activation that are hard to store in a cache of this type; and what a
+ * cache holds behind an append of rows [tokens][kv_heads][head_dim], exactly. */
+struct op_kv_append_attr;
+void lab_kv_corners(struct lab *lab, uint32_t id, enum plan_elem elem);
+void lab_kv_expect(struct lab *lab, uint32_t cache, uint32_t from,
+                   const struct op_kv_append_attr *attr);
+
+/* staged_row.c: the staged form of a row whose values come with an error. */
+struct lab_staged_row {
+    const double *value, *error;
+    size_t cols;
+};
+/* The largest value, number *at, is so close to a power of two that its error may move the scale:
+ * the caller makes it smaller. */
+bool lab_staged_unclear(const double *row, size_t cols, size_t *at);
+/* Fills row t of values and scales. */
+void lab_staged_expect(const struct lab_staged_row *row, struct lab_expect x,
+                       struct lab_expect scale, size_t t);
+
 /* staged.c: products of weights and activations. */
 /* Inputs [rows][cols] in the staged form, with scales that differ. */
 struct op_staged lab_staged(struct lab *lab, const char *name, uint64_t rows, uint64_t cols);

@@ -78,7 +78,7 @@ static void set_blocks(struct lab *lab, float *values, uint64_t n)
     }
 }
 
-static void set_corners(struct lab *lab, uint32_t id, enum plan_elem elem)
+void lab_kv_corners(struct lab *lab, uint32_t id, enum plan_elem elem)
 {
     const struct plan_tensor *tensor = plan_get_tensor(lab_plan(lab), id);
     if (plan_elem_block(elem) > 1) {
@@ -88,8 +88,8 @@ static void set_corners(struct lab *lab, uint32_t id, enum plan_elem elem)
     }
 }
 
-static void expect(struct lab *lab, uint32_t cache, uint32_t from, enum plan_elem elem,
-                   uint32_t slots)
+void lab_kv_expect(struct lab *lab, uint32_t cache, uint32_t from,
+                   const struct op_kv_append_attr *attr)
 {
     struct lab_expect out = lab_expect(lab, cache);
     const float *rows = lab_values(lab, from);
@@ -97,14 +97,15 @@ static void expect(struct lab *lab, uint32_t cache, uint32_t from, enum plan_ele
     if (out.value == NULL || rows == NULL || slot == NULL) {
         return;
     }
-    size_t heads = lab_dim(lab, KV_HEADS), dims = lab_dim(lab, HEAD_DIM);
+    size_t heads = attr->kv_heads, dims = attr->head_dim, slots = attr->slots;
+    const struct plan_tensor *tensor = plan_get_tensor(lab_plan(lab), cache);
     float head[OP_MAX_HEAD_DIM];
-    for (size_t t = 0; t < lab_dim(lab, TOKENS); t++) {
+    for (size_t t = 0; t < plan_get_tensor(lab_plan(lab), from)->rows; t++) {
         for (size_t h = 0; h < heads && slot[t] < slots; h++) {
             for (size_t d = 0; d < dims; d++) {
                 head[d] = rows[(t * heads + h) * dims + d];
             }
-            lab_kv_round(elem, head, dims);
+            lab_kv_round(tensor->elem, head, dims);
             for (size_t d = 0; d < dims; d++) {
                 out.value[(h * slots + slot[t]) * dims + d] = (double)head[d];
             }
@@ -136,8 +137,8 @@ static bool make(struct lab *lab)
         return false;
     }
     if ((mode & CORNERS) != 0) {
-        set_corners(lab, k, k_elem);
-        set_corners(lab, v, v_elem);
+        lab_kv_corners(lab, k, k_elem);
+        lab_kv_corners(lab, v, v_elem);
     }
     for (uint32_t t = 0; t < tokens; t++) {
         seq[t] = t % n_seq;
@@ -146,13 +147,11 @@ static bool make(struct lab *lab)
     if ((mode & NO_SLOT) != 0) {
         slot[0] = slots;
     }
-    op_kv_append(lab_plan(lab), k, v, k_cache, v_cache, step,
-                 &(struct op_kv_append_attr){.kv_heads = heads,
-                                             .head_dim = dims,
-                                             .slots = slots,
-                                             .group = (mode & LOCAL) != 0 ? 1 : 0});
-    expect(lab, k_cache, k, k_elem, slots);
-    expect(lab, v_cache, v, v_elem, slots);
+    const struct op_kv_append_attr attr = {
+        .kv_heads = heads, .head_dim = dims, .slots = slots, .group = (mode & LOCAL) != 0 ? 1 : 0};
+    op_kv_append(lab_plan(lab), k, v, k_cache, v_cache, step, &attr);
+    lab_kv_expect(lab, k_cache, k, &attr);
+    lab_kv_expect(lab, v_cache, v, &attr);
     return !lab_plan(lab)->failed;
 }
 

@@ -2,13 +2,13 @@
  * bound of an element is (|a| + |b|) times 4 u and the magnitude (one more rounding where that is
  * not 1), for positions up to 2^21. */
 #include "base/hash.h"
-#include "lab/lab.h"
+#include "lab/internal.h"
 #include "ops/ops.h"
 #include "shaders/common/step.h"
 
 #include <math.h>
 
-/* far: 0 small positions, 1 up to 4096, 2 up to 2^20 and above. base is in thousands. */
+/* far: see lab_rope_position. base is in thousands. */
 static const uint32_t shapes[][LAB_DIMS] = {
     /* tokens heads head_dim dims half factors far base */
     {1, 1, 2, 2, 0, 0, 0, 10},       {3, 2, 32, 32, 0, 0, 0, 10},     {5, 3, 64, 64, 1, 0, 1, 10},
@@ -19,7 +19,7 @@ static const uint32_t shapes[][LAB_DIMS] = {
 static const float scales[] = {1.0f, 0.25f, 1.0f / 3.0f};
 static const float magnitudes[] = {1.0f, 1.1902381f}; /* of all; of those with factors */
 
-static uint32_t position(uint64_t *rng, uint32_t far, uint32_t t)
+uint32_t lab_rope_position(uint64_t *rng, uint32_t far, uint32_t t)
 {
     static const uint32_t special[] = {0, 1, 65535, 65536, 1000000, 1048575, 2097151};
     if (far == 2 && t < sizeof special / sizeof *special) {
@@ -29,13 +29,7 @@ static uint32_t position(uint64_t *rng, uint32_t far, uint32_t t)
     return (uint32_t)(hash_next(rng) % most);
 }
 
-struct turn {
-    const struct op_rope_attr *attr;
-    const float *factors; /* or NULL */
-    uint32_t pos;
-};
-
-static void rotate(const struct turn *turn, const float *x, double *y, double *bound)
+void lab_rope_turn(const struct lab_turn *turn, const float *x, double *y, double *bound)
 {
     const struct op_rope_attr *a = turn->attr;
     for (uint32_t i = 0; i < a->dims / 2; i++) {
@@ -76,12 +70,12 @@ static bool make(struct lab *lab)
     }
     uint32_t *pos = lab_step_array(lab, STEP_POS);
     for (uint32_t t = 0; t < n; t++) {
-        pos[t] = position(lab_rng(lab), lab_dim(lab, 6), t);
-        const struct turn turn = {&attr, factors != PLAN_NONE ? lab_values(lab, factors) : NULL,
-                                  pos[t]};
+        pos[t] = lab_rope_position(lab_rng(lab), lab_dim(lab, 6), t);
+        const struct lab_turn turn = {&attr, factors != PLAN_NONE ? lab_values(lab, factors) : NULL,
+                                      pos[t]};
         for (uint32_t h = 0; h < attr.heads; h++) {
             size_t at = (size_t)t * cols + h * attr.head_dim;
-            rotate(&turn, lab_values(lab, x) + at, e.value + at, e.bound + at);
+            lab_rope_turn(&turn, lab_values(lab, x) + at, e.value + at, e.bound + at);
         }
     }
     return true;

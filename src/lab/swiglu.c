@@ -6,7 +6,7 @@
 
 static const uint32_t shapes[][LAB_DIMS] = LAB_GATE_SHAPES;
 
-static double silu(double x, double *bound)
+double lab_silu(double x, double *bound)
 {
     *bound = 16 + 4 * fabs(x);
     return x / (1.0 + exp(-x));
@@ -14,7 +14,7 @@ static double silu(double x, double *bound)
 
 static bool make(struct lab *lab)
 {
-    return lab_gate_make(lab, op_swiglu, silu);
+    return lab_gate_make(lab, op_swiglu, lab_silu);
 }
 
 const struct lab_op lab_op_swiglu = {

@@ -290,24 +290,11 @@ static bool record(const struct op_site *site, const struct plan_node *node)
 {
     struct op_attention_attr attr;
     memcpy(&attr, node->attr, sizeof attr);
-    const struct op_place *k = &site->places[node->src[1]], *v = &site->places[node->src[2]];
-    if (k->n_segments == 0 || k->n_segments != v->n_segments) {
-        log_error(site->log, "attention: layer %d: K cache in %u segments, V cache in %u",
-                  (int)node->layer, k->n_segments, v->n_segments);
-        return false;
+    bool ok = ops_same_segments(site, node, node->src[1], node->src[2]);
+    for (uint32_t s = 0; ok && s < site->places[node->src[1]].n_segments; s++) {
+        ok = record_segment(site, node, &attr, s);
     }
-    for (uint32_t s = 0; s < k->n_segments; s++) {
-        if (k->segments[s].row0 != v->segments[s].row0 ||
-            k->segments[s].rows != v->segments[s].rows) {
-            log_error(site->log, "attention: layer %d: segment %u holds other heads of K than of V",
-                      (int)node->layer, s);
-            return false;
-        }
-        if (!record_segment(site, node, &attr, s)) {
-            return false;
-        }
-    }
-    return true;
+    return ok;
 }
 
 /* How many entries each token sees is not known to the plan: half of the cache is taken, and no

@@ -1,6 +1,7 @@
-/* Lists of what is to be done without, by name: "coopmat,int_dot,matmul/lanes". Names are those of
- * capabilities and of kernels; what they then mean is decided where kernels are chosen. */
-#include "ops/variant.h"
+/* Lists of what is to be done without, by name: "coopmat,int_dot,matmul/lanes,fuse". Names are
+ * those of capabilities, of kernels and of fusions; what they then mean is decided where kernels
+ * are chosen and plans are fused. */
+#include "ops/fuse.h"
 
 #include "base/str.h"
 
@@ -48,7 +49,13 @@ bool ops_disable_name(uint32_t index, char *out, size_t out_bytes)
             }
         }
     }
-    return false;
+    const struct ops_fusion *fusion = index != 0 ? ops_fusion_get(index - 1) : NULL;
+    if (index != 0 && fusion == NULL) {
+        return false;
+    }
+    snprintf(out, out_bytes, "%s%s%s", OPS_FUSE, index != 0 ? "/" : "",
+             index != 0 ? fusion->name : "");
+    return true;
 }
 
 static bool is_variant(const char *name)
@@ -63,10 +70,31 @@ static bool is_variant(const char *name)
     return false;
 }
 
+/* Fusion `name`, or all of them where it is NULL. */
+static bool add_fusions(struct ops_prefs *prefs, const char *name, bool *known)
+{
+    const struct ops_fusion *fusion;
+    bool ok = true;
+    *known = false;
+    for (uint32_t i = 0; (fusion = ops_fusion_get(i)) != NULL && ok; i++) {
+        if (name == NULL || strcmp(fusion->name, name) == 0) {
+            *known = true;
+            ok = ops_prefs_add_off(prefs, OPS_FUSE, fusion->name);
+        }
+    }
+    return ok;
+}
+
 /* *known: there is something of that name. False only when memory is out. */
 static bool add_name(char *name, uint32_t *caps_off, struct ops_prefs *prefs, bool *known)
 {
     char *slash = strchr(name, '/');
+    if (strcmp(name, OPS_FUSE) == 0) {
+        return add_fusions(prefs, NULL, known);
+    }
+    if (slash != NULL && strncmp(name, OPS_FUSE "/", sizeof OPS_FUSE) == 0) {
+        return add_fusions(prefs, slash + 1, known);
+    }
     if (slash != NULL) {
         *slash = '\0';
         *known = ops_find_variant(ops_find(name), slash + 1) != NULL;
@@ -95,7 +123,8 @@ bool ops_disable_parse(const char *list, uint32_t *caps_off, struct ops_prefs *p
             return false;
         }
         if (!known) {
-            snprintf(error, error_bytes, "'%s' is neither a capability nor a kernel", name);
+            snprintf(error, error_bytes, "'%s' is neither a capability nor a kernel nor a fusion",
+                     name);
             return false;
         }
         at = comma != NULL ? comma + 1 : NULL;

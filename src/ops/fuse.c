@@ -1,19 +1,41 @@
-/* Rewrites of a placed plan that save passes over memory. Nodes only become dead or gain operands:
- * their order stays. Whether operand and result may share memory is left to plan/memory.c. */
-#include "ops/ops.h"
-
-#include "plan/op.h"
+/* The table of fusions and the pass over a plan. What each of them looks for is in a file of its
+ * own. Nodes only become dead or change: their order stays. Whether operand and result may share
+ * memory is left to plan/memory.c. */
+#include "ops/fuse_internal.h"
 
 #include <string.h>
 
-/* Who writes a tensor and how often it is read. */
-struct use {
-    uint32_t writer, n_readers;
+struct entry {
+    struct ops_fusion fusion;
+    bool (*apply)(struct fuse *f, uint32_t node);
+    const char *op; /* that it makes; NULL: one that is there */
 };
 
-static struct use *count_uses(const struct plan *plan)
+static const struct entry TABLE[] = {
+    {{"residual", "the residual sum in the matmul before it", OPS_FUSE_PLACED},
+     fuse_residual,
+     NULL},
+    {{"rope_append", "rotary embedding of q and k with the KV append", OPS_FUSE_PLACED},
+     fuse_rope_append,
+     "rope_append"},
+    {{"norm_stage", "the norm and the staged form of its result", OPS_FUSE_LOWERED},
+     fuse_norm_stage,
+     "norm_stage"},
+    {{"gate_stage", "the gated activation and the staged form of its result", OPS_FUSE_LOWERED},
+     fuse_gate_stage,
+     "gate_stage"},
+};
+
+enum { N_FUSIONS = sizeof TABLE / sizeof *TABLE };
+
+const struct ops_fusion *ops_fusion_get(uint32_t index)
 {
-    struct use *uses = mem_alloc(plan->n_tensors, sizeof *uses);
+    return index < N_FUSIONS ? &TABLE[index].fusion : NULL;
+}
+
+static struct fuse_use *count_uses(const struct plan *plan)
+{
+    struct fuse_use *uses = mem_alloc(plan->n_tensors, sizeof *uses);
     if (uses == NULL) {
         return NULL;
     }
@@ -34,72 +56,70 @@ static struct use *count_uses(const struct plan *plan)
     return uses;
 }
 
-static bool is_op(const struct plan_node *node, const char *name)
+bool fuse_is_op(const struct plan_node *node, const char *name)
 {
     return node->kind == PLAN_OP && !node->dead && strcmp(node->op->name, name) == 0;
 }
 
-/* The matmul whose result is operand `side` of the add node, if it may take the other operand as
- * its residual: one device, one layer, no other reader, and the residual is written before it. */
-static uint32_t find_matmul(const struct plan *plan, const struct use *uses, uint32_t add,
-                            uint32_t side)
+uint32_t fuse_find_writer(const struct fuse *f, uint32_t tensor, const struct plan_node *reader)
 {
-    const struct plan_node *node = &plan->nodes[add];
-    uint32_t product = node->src[side], residual = node->src[1 - side];
-    uint32_t n = uses[product].writer, before = uses[residual].writer;
-    if (n == PLAN_NONE || uses[product].n_readers != 1) {
+    if (tensor == PLAN_NONE || f->uses[tensor].writer == PLAN_NONE ||
+        f->uses[tensor].n_readers != 1 || f->plan->tensors[tensor].role != PLAN_ACT) {
         return PLAN_NONE;
     }
-    const struct plan_node *matmul = &plan->nodes[n];
-    const struct plan_tensor *p = &plan->tensors[product], *r = &plan->tensors[residual];
-    bool plain = is_op(matmul, "matmul") &&
-                 (matmul->n_src == 2 || (matmul->n_src == 3 && matmul->src[2] == PLAN_NONE));
-    bool same_place = matmul->device == node->device && matmul->layer == node->layer;
-    bool same_shape = p->role == PLAN_ACT && r->role == PLAN_ACT && r->elem == p->elem &&
-                      r->rows == p->rows && r->cols == p->cols;
-    return plain && same_place && same_shape && before != PLAN_NONE && before < n ? n : PLAN_NONE;
+    const struct plan_node *writer = &f->plan->nodes[f->uses[tensor].writer];
+    bool same_place = writer->device == reader->device && writer->layer == reader->layer;
+    return same_place ? f->uses[tensor].writer : PLAN_NONE;
 }
 
-static bool fuse_residual(struct plan *plan, struct use *uses, uint32_t add)
+/* A kernel of `op` runs there; all that these ops bind may be storage buffers. */
+static bool has_kernel(const struct plan *plan, const struct op *op,
+                       const struct ops_target *target)
 {
-    struct plan_node *node = &plan->nodes[add];
-    if (!is_op(node, "add") || node->n_src != 2 || node->n_dst != 1 || node->src[0] == PLAN_NONE ||
-        node->src[1] == PLAN_NONE) {
-        return false;
-    }
-    uint32_t side = 0, n = find_matmul(plan, uses, add, 0);
-    if (n == PLAN_NONE) {
-        side = 1;
-        n = find_matmul(plan, uses, add, 1);
-    }
-    if (n == PLAN_NONE) {
-        return false;
-    }
-    struct plan_node *matmul = &plan->nodes[n];
-    uses[node->src[side]] = (struct use){.writer = PLAN_NONE};
-    uses[node->dst[0]].writer = n;
-    matmul->n_src = 3;
-    matmul->src[2] = node->src[1 - side];
-    matmul->dst[0] = node->dst[0];
-    matmul->in_place = 2;
-    node->dead = true;
-    return true;
+    const struct ops_need need = {.op = op, .tokens = plan->n_tokens, .quant = QUANT_COUNT};
+    const char *why;
+    const struct ops_variant *v = ops_variant_choose(&need, target->caps, target->prefs, &why);
+    return v != NULL && v->shader->n_bindings <= target->caps->max_storage_buffers;
 }
 
-uint32_t ops_fuse(struct plan *plan, uint32_t allowed)
+static bool is_allowed(const struct plan *plan, const struct entry *entry, const struct op *op,
+                       const struct ops_target *target)
 {
-    if (plan->failed || (allowed & OP_FUSE_RESIDUAL) == 0) {
-        return 0;
+    return !ops_prefs_is_off(target->prefs, OPS_FUSE, entry->fusion.name) &&
+           (op == NULL || has_kernel(plan, op, target));
+}
+
+static uint32_t apply(struct plan *plan, const struct entry *entry,
+                      const struct ops_target *targets)
+{
+    bool allowed[PLAN_MAX_DEVICES];
+    struct fuse f = {
+        .plan = plan, .op = entry->op != NULL ? ops_find(entry->op) : NULL, .targets = targets};
+    uint32_t fused = 0;
+    for (uint32_t d = 0; d < PLAN_MAX_DEVICES; d++) {
+        allowed[d] =
+            targets == NULL || (d < plan->n_devices && is_allowed(plan, entry, f.op, &targets[d]));
     }
-    struct use *uses = count_uses(plan);
-    if (uses == NULL) {
+    f.uses = count_uses(plan);
+    if (f.uses == NULL) {
         log_warn(plan->log, "fuse: out of memory, the plan stays as it is");
         return 0;
     }
-    uint32_t fused = 0;
     for (uint32_t n = 0; n < plan->n_nodes; n++) {
-        fused += fuse_residual(plan, uses, n) ? 1 : 0;
+        const struct plan_node *node = &plan->nodes[n];
+        if (!node->dead && node->device < PLAN_MAX_DEVICES && allowed[node->device]) {
+            fused += entry->apply(&f, n) ? 1 : 0;
+        }
     }
-    mem_free(uses);
+    mem_free(f.uses);
+    return fused;
+}
+
+uint32_t ops_fuse(struct plan *plan, const struct ops_target *targets, enum ops_fuse_when when)
+{
+    uint32_t fused = 0;
+    for (uint32_t i = 0; i < N_FUSIONS && !plan->failed; i++) {
+        fused += TABLE[i].fusion.when == when ? apply(plan, &TABLE[i], targets) : 0;
+    }
     return fused;
 }

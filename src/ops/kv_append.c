@@ -1,6 +1,6 @@
 /* KV append: the K and V rows of every token to their slots in the caches. One dispatch per cache
  * segment. Which slots exist and who uses them is the step's business (src/run/kv.c). */
-#include "ops/ops.h"
+#include "ops/rope.h"
 
 #include "gen/kv_append.h"
 #include "ops/site.h"
@@ -25,18 +25,11 @@ static void cost(const struct plan *plan, const struct plan_node *node, struct o
 
 static const struct ops_variant variants[] = {{.name = "plain", .shader = &shader_kv_append}};
 
-/* Two scales share a word, which is changed by atomic operations. */
-static enum dev_access cache_access(enum plan_elem elem)
-{
-    return plan_elem_block(elem) > 1 ? DEV_READ_WRITE : DEV_WRITE;
-}
-
 static bool record_segment(const struct op_site *site, const struct plan_node *node,
                            const struct op_kv_append_attr *attr, uint32_t s)
 {
     const struct plan *plan = site->plan;
     const struct op_segment *k = &site->places[node->dst[0]].segments[s];
-    const struct op_segment *v = &site->places[node->dst[1]].segments[s];
     const struct ops_variant *variant = ops_pick_any(site, node);
     if (variant == NULL) {
         return false;
@@ -69,10 +62,8 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
     dispatch.binds[KV_APPEND_BIND_K] = ops_bind(site, node->src[0], DEV_READ);
     dispatch.binds[KV_APPEND_BIND_V] = ops_bind(site, node->src[1], DEV_READ);
     dispatch.binds[KV_APPEND_BIND_STEPS] = ops_bind(site, node->src[2], DEV_READ);
-    dispatch.binds[KV_APPEND_BIND_K_CACHE] =
-        (struct dev_bind){k->buf, k->offset, k->bytes, cache_access(k_elem)};
-    dispatch.binds[KV_APPEND_BIND_V_CACHE] =
-        (struct dev_bind){v->buf, v->offset, v->bytes, cache_access(v_elem)};
+    dispatch.binds[KV_APPEND_BIND_K_CACHE] = ops_bind_cache(site, node->dst[0], s);
+    dispatch.binds[KV_APPEND_BIND_V_CACHE] = ops_bind_cache(site, node->dst[1], s);
     return dispatch.kernel != NULL && dev_cmd_dispatch(site->cmd, &dispatch);
 }
 
@@ -80,24 +71,11 @@ static bool record(const struct op_site *site, const struct plan_node *node)
 {
     struct op_kv_append_attr attr;
     memcpy(&attr, node->attr, sizeof attr);
-    const struct op_place *k = &site->places[node->dst[0]], *v = &site->places[node->dst[1]];
-    if (k->n_segments == 0 || k->n_segments != v->n_segments) {
-        log_error(site->log, "kv_append: layer %d: K cache in %u segments, V cache in %u",
-                  (int)node->layer, k->n_segments, v->n_segments);
-        return false;
+    bool ok = ops_same_segments(site, node, node->dst[0], node->dst[1]);
+    for (uint32_t s = 0; ok && s < site->places[node->dst[0]].n_segments; s++) {
+        ok = record_segment(site, node, &attr, s);
     }
-    for (uint32_t s = 0; s < k->n_segments; s++) {
-        if (k->segments[s].row0 != v->segments[s].row0 ||
-            k->segments[s].rows != v->segments[s].rows) {
-            log_error(site->log, "kv_append: layer %d: segment %u holds other heads of K than of V",
-                      (int)node->layer, s);
-            return false;
-        }
-        if (!record_segment(site, node, &attr, s)) {
-            return false;
-        }
-    }
-    return true;
+    return ok;
 }
 
 const struct op op_def_kv_append = {
@@ -115,35 +93,44 @@ static bool cache_fits(const struct plan_tensor *cache, const struct op_kv_appen
            ops_is_cache(cache, attr->head_dim);
 }
 
-void op_kv_append(struct plan *plan, uint32_t k, uint32_t v, uint32_t k_cache, uint32_t v_cache,
-                  uint32_t step, const struct op_kv_append_attr *attr)
+bool ops_append_check(struct plan *plan, const char *op, const uint32_t kv[2],
+                      const uint32_t caches[2], uint32_t step, const struct op_kv_append_attr *attr)
 {
-    const struct plan_tensor *kt = ops_operand(plan, "kv_append", "k", k, PLAN_F32);
-    const struct plan_tensor *vt = ops_operand(plan, "kv_append", "v", v, PLAN_F32);
-    if (kt == NULL || vt == NULL ||
-        ops_operand(plan, "kv_append", "step", step, PLAN_U32) == NULL) {
-        return;
+    const struct plan_tensor *kt = ops_operand(plan, op, "k", kv[0], PLAN_F32);
+    const struct plan_tensor *vt = ops_operand(plan, op, "v", kv[1], PLAN_F32);
+    if (kt == NULL || vt == NULL || ops_operand(plan, op, "step", step, PLAN_U32) == NULL) {
+        return false;
     }
-    const struct plan_tensor *kc = plan_get_tensor(plan, k_cache);
-    const struct plan_tensor *vc = plan_get_tensor(plan, v_cache);
+    const struct plan_tensor *kc = plan_get_tensor(plan, caches[0]);
+    const struct plan_tensor *vc = plan_get_tensor(plan, caches[1]);
     uint64_t cols = (uint64_t)attr->kv_heads * attr->head_dim;
     if (attr->head_dim == 0 || attr->head_dim % 2 != 0 || attr->head_dim > OP_MAX_HEAD_DIM) {
-        ops_refuse(plan, "kv_append", "%s: head_dim %u is not an even number up to %u", kt->name,
+        ops_refuse(plan, op, "%s: head_dim %u is not an even number up to %u", kt->name,
                    attr->head_dim, OP_MAX_HEAD_DIM);
-        return;
+        return false;
     }
     if (attr->group > 1) {
-        ops_refuse(plan, "kv_append", "%s: cache group %u, must be 0 or 1", kt->name, attr->group);
-        return;
+        ops_refuse(plan, op, "%s: cache group %u, must be 0 or 1", kt->name, attr->group);
+        return false;
     }
     if (cols == 0 || kt->cols != cols || vt->cols != cols || kt->rows != vt->rows ||
         !cache_fits(kc, attr) || !cache_fits(vc, attr)) {
         ops_refuse(
-            plan, "kv_append",
+            plan, op,
             "%s %llu x %llu, %s %llu x %llu, %s and %s are not %u heads of %u dims, %u slots",
             kt->name, (unsigned long long)kt->rows, (unsigned long long)kt->cols, vt->name,
             (unsigned long long)vt->rows, (unsigned long long)vt->cols, kc->name, vc->name,
             attr->kv_heads, attr->head_dim, attr->slots);
+        return false;
+    }
+    return true;
+}
+
+void op_kv_append(struct plan *plan, uint32_t k, uint32_t v, uint32_t k_cache, uint32_t v_cache,
+                  uint32_t step, const struct op_kv_append_attr *attr)
+{
+    const uint32_t kv[] = {k, v}, caches[] = {k_cache, v_cache};
+    if (!ops_append_check(plan, "kv_append", kv, caches, step, attr)) {
         return;
     }
     struct plan_node node = {.kind = PLAN_OP,

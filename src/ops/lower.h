@@ -5,12 +5,6 @@
 
 #include "ops/variant.h"
 
-/* What a device is, and what it is known for (NULL: nothing). */
-struct ops_target {
-    const struct dev_caps *caps;
-    const struct ops_prefs *prefs;
-};
-
 /* targets: [plan->n_devices]. For each matmul whose best variant on its device reads staged
  * activations, adds a `stage` node (one per activation and device, right before its first such
  * reader) and makes the matmul read that. Nodes that want f32 stay as they are. False: logged, the

@@ -16,6 +16,9 @@ uint32_t op_embed(struct plan *plan, uint32_t weight, uint32_t step, uint32_t id
 /* y = x / sqrt(mean(x^2) + eps) * w, each row by itself (Zhang & Sennrich 2019). w: F32 [1][cols];
  * where it has fewer columns than x, which it must divide, each group of as many is normalised
  * alone (the heads of q and k). */
+struct op_rmsnorm_attr {
+    float eps;
+};
 uint32_t op_rmsnorm(struct plan *plan, uint32_t x, uint32_t w, float eps);
 
 /* The staged form of activations [tokens][cols]: x[t][k] = values[t][k] * scale[t], values f16
@@ -27,6 +30,16 @@ struct op_staged {
     uint32_t x, scale;
 };
 struct op_staged op_stage(struct plan *plan, uint32_t x);
+
+/* op_stage of what op_rmsnorm makes of whole rows: cols is a multiple of 4 and that of w. fuse
+ * makes it of the two. */
+struct op_staged op_norm_stage(struct plan *plan, uint32_t x, uint32_t w, float eps);
+
+/* op_stage of what op_swiglu, or with `gelu` op_geglu, makes. fuse makes it of the two. */
+struct op_gate_stage_attr {
+    uint32_t gelu;
+};
+struct op_staged op_gate_stage(struct plan *plan, uint32_t gate, uint32_t up, bool gelu);
 
 /* y[t][r] = sum_k w[r][k] * x[t][k] (+ residual[t][r], PLAN_NONE: none). f32 accumulation.
  * GEMV for few tokens, GEMM for many. src: w, x, residual, scale; the scale where x is staged,
@@ -86,6 +99,16 @@ struct op_kv_copy_attr {
 };
 void op_kv_copy(struct plan *plan, uint32_t k_cache, uint32_t v_cache, uint32_t step,
                 const struct op_kv_copy_attr *attr);
+
+/* op_rope of q and of k, which differ in `heads` alone, and op_kv_append of that k and v in one;
+ * the result is the turned q, its bits and those of the caches are what the three make. src: q, k,
+ * v, step, factors. fuse makes it of the three. */
+struct op_rope_append_attr {
+    struct op_rope_attr rope; /* heads: those of q */
+    struct op_kv_append_attr append;
+};
+uint32_t op_rope_append(struct plan *plan, const uint32_t qkv[3], const uint32_t caches[2],
+                        uint32_t step, uint32_t factors, const struct op_rope_append_attr *attr);
 
 /* o[t] = softmax(scale * q[t] K^T) V over the first step.len[t] entries of sequence step.seq[t];
  * entry i lies in slot table[seq][i / STEP_BLOCK] * STEP_BLOCK + i % STEP_BLOCK. Online softmax
@@ -156,14 +179,5 @@ uint32_t op_experts_sum(struct plan *plan, uint32_t y, uint32_t weights);
 
 /* Marks a matmul's result as the logits of the plan (role PLAN_LOGITS). */
 void op_logits(struct plan *plan, uint32_t x);
-
-/* ---- fuse.c ---- */
-
-/* Bits of the rewrites that fuse may make, for tests that compare fused with plain. */
-enum op_fuse { OP_FUSE_RESIDUAL = 1 << 0, OP_FUSE_ALL = (1 << 1) - 1 };
-
-/* Rewrites nodes after place: add(matmul, r) becomes a matmul with residual, when both are on one
- * device, in one layer, and the matmul's result has no other reader. Returns how many. */
-uint32_t ops_fuse(struct plan *plan, uint32_t allowed);
 
 #endif

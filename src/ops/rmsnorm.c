@@ -5,10 +5,6 @@
 #include "gen/rmsnorm.h"
 #include "ops/site.h"
 
-struct attr {
-    float eps;
-};
-
 static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
 {
     const struct plan_tensor *x = plan_get_tensor(plan, node->src[0]);
@@ -30,7 +26,7 @@ static const struct ops_variant variants[] = {
 static bool record(const struct op_site *site, const struct plan_node *node)
 {
     const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
-    const struct attr *attr = (const void *)node->attr;
+    const struct op_rmsnorm_attr *attr = (const void *)node->attr;
     uint64_t cols = plan_get_tensor(site->plan, node->src[1])->cols;
     const struct plan_tensor groups = {.rows = x->rows * (x->cols / cols), .cols = cols};
     const struct ops_variant *v = ops_pick_texel(site, node, &groups);
@@ -79,6 +75,6 @@ uint32_t op_rmsnorm(struct plan *plan, uint32_t x, uint32_t w, float eps)
     }
     struct plan_node node = {
         .op = &op_def_rmsnorm, .n_src = 2, .src = {x, w}, .in_place = PLAN_NONE};
-    ((struct attr *)(void *)node.attr)->eps = eps;
+    ((struct op_rmsnorm_attr *)(void *)node.attr)->eps = eps;
     return ops_add_result(plan, &node, "norm", in->rows, in->cols);
 }

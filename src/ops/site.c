@@ -38,9 +38,9 @@ static uint32_t loop_size(const struct dev_caps *caps, uint64_t items)
     return size;
 }
 
-struct dev_kernel *ops_loop_kernel(const struct op_site *site, const struct plan_node *node,
-                                   const struct ops_variant *variant, uint64_t tokens,
-                                   uint64_t items)
+struct dev_kernel_params ops_loop_params(const struct op_site *site, const struct plan_node *node,
+                                         const struct ops_variant *variant, uint64_t tokens,
+                                         uint64_t items)
 {
     const struct dev_caps *caps = dev_get_caps(site->dev);
     const struct ops_need need = {.op = node->op, .tokens = tokens, .quant = QUANT_COUNT};
@@ -49,9 +49,16 @@ struct dev_kernel *ops_loop_kernel(const struct op_site *site, const struct plan
         tuned[0] <= caps->max_workgroup_size[0]) {
         size = tuned[0];
     }
-    return dev_kernel_get(site->dev, &(struct dev_kernel_params){.shader = variant->shader,
-                                                                 .n_specs = 2,
-                                                                 .specs = {{0, size}, {1, size}}});
+    return (struct dev_kernel_params){
+        .shader = variant->shader, .n_specs = 2, .specs = {{0, size}, {1, size}}};
+}
+
+struct dev_kernel *ops_loop_kernel(const struct op_site *site, const struct plan_node *node,
+                                   const struct ops_variant *variant, uint64_t tokens,
+                                   uint64_t items)
+{
+    const struct dev_kernel_params params = ops_loop_params(site, node, variant, tokens, items);
+    return dev_kernel_get(site->dev, &params);
 }
 
 const struct ops_variant *ops_pick_texel(const struct op_site *site, const struct plan_node *node,
@@ -182,6 +189,33 @@ uint32_t ops_cache_type(enum plan_elem elem)
            : elem == PLAN_Q8_0 ? KV_Q8_0
            : elem == PLAN_Q4_0 ? KV_Q4_0
                                : KV_F16;
+}
+
+bool ops_same_segments(const struct op_site *site, const struct plan_node *node, uint32_t k_cache,
+                       uint32_t v_cache)
+{
+    const struct op_place *k = &site->places[k_cache], *v = &site->places[v_cache];
+    if (k->n_segments == 0 || k->n_segments != v->n_segments) {
+        log_error(site->log, "%s: layer %d: K cache in %u segments, V cache in %u", node->op->name,
+                  (int)node->layer, k->n_segments, v->n_segments);
+        return false;
+    }
+    for (uint32_t s = 0; s < k->n_segments; s++) {
+        if (k->segments[s].row0 != v->segments[s].row0 ||
+            k->segments[s].rows != v->segments[s].rows) {
+            log_error(site->log, "%s: layer %d: segment %u holds other heads of K than of V",
+                      node->op->name, (int)node->layer, s);
+            return false;
+        }
+    }
+    return true;
+}
+
+struct dev_bind ops_bind_cache(const struct op_site *site, uint32_t cache, uint32_t segment)
+{
+    const struct op_segment *s = &site->places[cache].segments[segment];
+    bool blocks = plan_elem_block(site->plan->tensors[cache].elem) > 1;
+    return (struct dev_bind){s->buf, s->offset, s->bytes, blocks ? DEV_READ_WRITE : DEV_WRITE};
 }
 
 uint32_t ops_add_pair(struct plan *plan, const struct op *op, const char *name, uint32_t a,

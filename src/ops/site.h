@@ -19,6 +19,10 @@ struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *sh
 struct dev_kernel *ops_loop_kernel(const struct op_site *site, const struct plan_node *node,
                                    const struct ops_variant *variant, uint64_t tokens,
                                    uint64_t items);
+/* The same before it is made, for one with more constants. */
+struct dev_kernel_params ops_loop_params(const struct op_site *site, const struct plan_node *node,
+                                         const struct ops_variant *variant, uint64_t tokens,
+                                         uint64_t items);
 /* One more specialization constant. */
 void ops_add_spec(struct dev_kernel_params *params, uint32_t id, uint32_t value);
 /* Nothing to choose. */
@@ -46,6 +50,13 @@ uint32_t ops_refuse(struct plan *plan, const char *op, const char *fmt, ...) LOG
 /* A KV cache of a type that kernels read, its heads whole blocks; and what they call the type. */
 bool ops_is_cache(const struct plan_tensor *tensor, uint32_t head_dim);
 uint32_t ops_cache_type(enum plan_elem elem);
+
+/* Both caches of a node (tensor ids) lie in segments of the same heads; false: logged. */
+bool ops_same_segments(const struct op_site *site, const struct plan_node *node, uint32_t k_cache,
+                       uint32_t v_cache);
+/* The segment of a cache that a node writes: two scales of a quantized one share a word, which is
+ * changed by atomic operations. */
+struct dev_bind ops_bind_cache(const struct op_site *site, uint32_t cache, uint32_t segment);
 
 /* The variant for a node whose rows are those of `x`; "lanes" rows read x as a texel buffer. */
 const struct ops_variant *ops_pick_texel(const struct op_site *site, const struct plan_node *node,

@@ -1,6 +1,6 @@
 /* The staged form of activations, which matmul kernels on matrix units read: builder, cost,
  * recording. Which plans need it is lower.c's matter. */
-#include "ops/ops.h"
+#include "ops/stage.h"
 
 #include "gen/stage.h"
 #include "ops/site.h"
@@ -52,38 +52,43 @@ const struct op op_def_stage = {.name = "stage",
                                 .variants = variants,
                                 .n_variants = sizeof variants / sizeof *variants};
 
-static uint32_t add_part(struct plan *plan, const struct plan_tensor *like, const char *what,
-                         enum plan_elem elem, uint64_t cols)
+static uint32_t add_part(struct plan *plan, const char *name, const char *what, enum plan_elem elem,
+                         uint64_t rows, uint64_t cols)
 {
-    struct plan_tensor part = {.role = PLAN_ACT, .elem = elem, .rows = like->rows, .cols = cols};
-    snprintf(part.name, sizeof part.name, "%.40s:%s", like->name, what);
+    struct plan_tensor part = {.role = PLAN_ACT, .elem = elem, .rows = rows, .cols = cols};
+    snprintf(part.name, sizeof part.name, "%.40s:%s", name, what);
     return plan_add_tensor(plan, &part);
+}
+
+struct op_staged ops_add_staged(struct plan *plan, struct plan_node *node, const char *name,
+                                uint64_t rows, uint64_t cols)
+{
+    struct op_staged staged = {PLAN_NONE, PLAN_NONE};
+    if (cols % 4 != 0) {
+        ops_refuse(plan, node->op->name, "%s [%llu][%llu]: columns must be a multiple of 4", name,
+                   (unsigned long long)rows, (unsigned long long)cols);
+        return staged;
+    }
+    staged.x = add_part(plan, name, "f16", PLAN_F16, rows, cols);
+    staged.scale = add_part(plan, name, "scale", PLAN_F32, rows, 1);
+    node->kind = PLAN_OP;
+    node->n_dst = 2;
+    node->dst[0] = staged.x;
+    node->dst[1] = staged.scale;
+    node->in_place = PLAN_NONE;
+    if (plan_add_node(plan, node) == PLAN_NONE) {
+        return (struct op_staged){PLAN_NONE, PLAN_NONE};
+    }
+    return staged;
 }
 
 struct op_staged op_stage(struct plan *plan, uint32_t x)
 {
-    struct op_staged staged = {PLAN_NONE, PLAN_NONE};
     const struct plan_tensor *in = ops_operand(plan, "stage", "x", x, PLAN_F32);
     if (in == NULL) {
-        return staged;
-    }
-    const struct plan_tensor like = *in;
-    if (like.cols % 4 != 0) {
-        ops_refuse(plan, "stage", "%s [%llu][%llu]: columns must be a multiple of 4", like.name,
-                   (unsigned long long)like.rows, (unsigned long long)like.cols);
-        return staged;
-    }
-    staged.x = add_part(plan, &like, "f16", PLAN_F16, like.cols);
-    staged.scale = add_part(plan, &like, "scale", PLAN_F32, 1);
-    const struct plan_node node = {.kind = PLAN_OP,
-                                   .op = &op_def_stage,
-                                   .n_src = 1,
-                                   .n_dst = 2,
-                                   .src = {x},
-                                   .dst = {staged.x, staged.scale},
-                                   .in_place = PLAN_NONE};
-    if (plan_add_node(plan, &node) == PLAN_NONE) {
         return (struct op_staged){PLAN_NONE, PLAN_NONE};
     }
-    return staged;
+    const struct plan_tensor like = *in;
+    struct plan_node node = {.op = &op_def_stage, .n_src = 1, .src = {x}};
+    return ops_add_staged(plan, &node, like.name, like.rows, like.cols);
 }

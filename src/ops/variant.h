@@ -38,6 +38,8 @@ struct ops_variant {
 
 /* ---- preferences: what a device is known for ---- */
 
+#define OPS_FUSE "fuse" /* in the place of an op's name: fusions */
+
 struct ops_off {
     char op[OPS_NAME], variant[OPS_NAME]; /* op "": every op */
     char why[OPS_WHY]; /* the first fault of its self-test; "": somebody asked for it */
@@ -82,9 +84,16 @@ bool ops_prefs_is_off(const struct ops_prefs *prefs, const char *op, const char 
 /* Value is one of the tunable's candidates. */
 bool ops_tunable_has(const struct ops_tunable *tunable, uint32_t value);
 
+/* What a device is, and what it is known for (NULL: nothing). */
+struct ops_target {
+    const struct dev_caps *caps;
+    const struct ops_prefs *prefs;
+};
+
 /* What to do without: names with commas between them. A capability ("fp16", dev_cap_name) is added
  * to *caps_off; a variant ("lanes") is off in all ops that have it, "matmul/lanes" in one op; a
- * name that is both is both. NULL: nothing. False: `error` says why, in one line without names of
+ * name that is both is both. "fuse" are all fusions, "fuse/residual" is one (ops/fuse.h), kept as a
+ * variant of OPS_FUSE. NULL: nothing. False: `error` says why, in one line without names of
  * options; what was added before stays. */
 bool ops_disable_parse(const char *list, uint32_t *caps_off, struct ops_prefs *prefs, char *error,
                        size_t error_bytes);

@@ -24,7 +24,7 @@
 
 #define PLAN_NONE        UINT32_MAX
 #define PLAN_MAX_SRC     8
-#define PLAN_MAX_DST     2
+#define PLAN_MAX_DST     3
 #define PLAN_ATTR_BYTES  64
 #define PLAN_MAX_DEVICES 4
 #define PLAN_ALIGN       256 /* of every activation's offset: the largest alignment Vulkan allows */

@@ -1,8 +1,8 @@
 /* The passes of a plan in their order, up to memory. Recording is record.c's. */
 #include "run/run.h"
 
+#include "ops/fuse.h"
 #include "ops/lower.h"
-#include "ops/ops.h"
 #include "shaders/common/step.h"
 
 /* Room for pairs comes in few sizes, so that steps have few shapes. */
@@ -38,14 +38,20 @@ uint64_t run_kv_bytes(const struct run_model *model, uint32_t layer)
     return arch_kv_bytes(&model->arch, layer, &params);
 }
 
-static bool lower(const struct run_model *model, struct plan *plan)
+/* What depends on the devices' kernels. */
+static bool fit(const struct run_model *model, struct plan *plan)
 {
     struct ops_target targets[DEV_MAX_OPEN];
     for (uint32_t d = 0; d < model->n_devices; d++) {
         targets[d] =
             (struct ops_target){dev_get_caps(model->devices[d].dev), &model->devices[d].prefs};
     }
-    return ops_lower(plan, targets);
+    ops_fuse(plan, targets, OPS_FUSE_PLACED);
+    if (!ops_lower(plan, targets)) {
+        return false;
+    }
+    ops_fuse(plan, targets, OPS_FUSE_LOWERED);
+    return true;
 }
 
 bool run_plan_init(const struct run_model *model, struct plan *plan, const struct plan_map *map,
@@ -72,8 +78,7 @@ bool run_plan_init(const struct run_model *model, struct plan *plan, const struc
     if (!plan_place(plan, map)) {
         goto fail;
     }
-    ops_fuse(plan, OP_FUSE_ALL);
-    if (!lower(model, plan) || !plan_check(plan) || !plan_memory(plan)) {
+    if (!fit(model, plan) || !plan_check(plan) || !plan_memory(plan)) {
         goto fail;
     }
     return true;

@@ -147,7 +147,9 @@ void run_prefs_describe(const struct run_model *model, uint32_t d, struct str *o
     }
     for (size_t i = 0; i < prefs->n_off; i++) {
         const struct ops_off *off = &prefs->off[i];
-        str_printf(out, "%skernel %s/%s%s", joint, off->op[0] != '\0' ? off->op : "*", off->variant,
+        bool fusion = strcmp(off->op, OPS_FUSE) == 0;
+        str_printf(out, "%s%s %s/%s%s", joint, fusion ? "fusion" : "kernel",
+                   off->op[0] != '\0' ? off->op : "*", off->variant,
                    off->why[0] != '\0' ? " (failed the self-test)" : "");
         joint = ", ";
     }

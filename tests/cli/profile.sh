@@ -46,10 +46,10 @@ for name in $list; do
 done
 generate --disable plain_gemm,budget
 expect 2 run -m "$f16" -p a --disable subgruop
-one_line "--disable 'subgruop': neither a capability nor a kernel: did you mean subgroup?"
+one_line "--disable 'subgruop': neither a capability nor a kernel nor a fusion: did you mean subgroup?"
 for wrong in '' , 'lanes,' matmul matmul/nonsense; do
     expect 2 run -m "$f16" -p a --disable "$wrong"
-    one_line 'neither a capability nor a kernel'
+    one_line 'neither a capability nor a kernel nor a fusion'
 done
 expect 1 run -m "$f16" -p a --device 0 --disable plain
 last_line 'every kernel that this device could run is switched off'

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "gguf_make.h"
+#include "ops/fuse.h"
 #include "ops/ops.h"
 #include "plan/op.h"
 #include "shaders/common/step.h"
@@ -162,7 +163,8 @@ static void test_nodes(void **state)
                                   "matmul_experts swiglu matmul_experts experts_sum add");
         uint32_t device[] = {0, 0, 1, 1, 1};
         assert_true(plan_place(&plan, &(struct plan_map){2, 3, device}));
-        assert_int_equal(ops_fuse(&plan, OP_FUSE_ALL), 3); /* attention's residuals */
+        /* attention's residuals and KV appends */
+        assert_int_equal(ops_fuse(&plan, NULL, OPS_FUSE_PLACED), 6);
         assert_true(plan_memory(&plan) && plan_memory_check(&plan));
         for (size_t n = 0; n < plan.n_nodes; n++) {
             struct op_cost cost = {0, 0};

@@ -1,6 +1,6 @@
 /* Lists of what to do without: names of capabilities, of kernels, of both; names that are nothing;
  * and that the choice of kernels follows. */
-#include "ops/variant.h"
+#include "ops/fuse.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,6 +51,22 @@ static void test_names(void **state)
     assert_true(ops_prefs_is_off(&prefs, "matmul", "subgroup"));
 }
 
+static void test_fusions(void **state)
+{
+    (void)state;
+    assert_true(parse("fuse/residual,fuse/residual"));
+    assert_int_equal(prefs.n_off, 1);
+    assert_true(ops_prefs_is_off(&prefs, OPS_FUSE, "residual"));
+    assert_false(ops_prefs_is_off(&prefs, OPS_FUSE, "rope_append"));
+    assert_true(parse("fuse"));
+    for (uint32_t i = 0; ops_fusion_get(i) != NULL; i++) {
+        assert_true(ops_prefs_is_off(&prefs, OPS_FUSE, ops_fusion_get(i)->name));
+        assert_int_equal(prefs.n_off > i, 1);
+    }
+    assert_true(parse("lanes"));
+    assert_false(ops_prefs_is_off(&prefs, OPS_FUSE, "residual"));
+}
+
 static void test_unknown(void **state)
 {
     (void)state;
@@ -70,12 +86,17 @@ static void test_unknown(void **state)
                                       "rope/lanes",
                                       "matmul/lanes/x",
                                       "matmul/fp16",
+                                      "fuse/",
+                                      "fuse/lanes",
+                                      "fuse/residual/x",
+                                      "residual",
+                                      "matmul/residual",
                                       "matmul/lanesssssssssssssssssssssssssssssssssssssssssssssss"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         if (parse(bad[i])) {
             fail_msg("'%s' was taken", bad[i]);
         }
-        assert_non_null(strstr(error, "neither a capability nor a kernel"));
+        assert_non_null(strstr(error, "neither a capability nor a kernel nor a fusion"));
     }
     assert_false(parse("fp16,matmul/nonsense"));
     assert_non_null(strstr(error, "'matmul/nonsense'"));
@@ -133,9 +154,8 @@ static void test_choice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_names),   cmocka_unit_test(test_fusions),
+        cmocka_unit_test(test_unknown), cmocka_unit_test(test_list),
         cmocka_unit_test(test_choice),
     };
     return cmocka_run_group_tests(tests, NULL, finish);

@@ -2,7 +2,7 @@
 /* with: ops */
 #include "plan_fake.h"
 
-#include "ops/ops.h"
+#include "ops/fuse.h"
 
 static struct log test_log;
 
@@ -29,6 +29,23 @@ static uint32_t count_op(const struct plan *plan, const struct op *op)
     return count;
 }
 
+/* The residual fusion alone. */
+static uint32_t fuse(struct plan *plan)
+{
+    const struct dev_caps caps = {.max_storage_buffers = 8};
+    struct ops_prefs prefs = {0};
+    struct ops_target targets[PLAN_MAX_DEVICES];
+    uint32_t off = 0;
+    char error[128];
+    assert_true(ops_disable_parse("fuse/rope_append", &off, &prefs, error, sizeof error));
+    for (uint32_t d = 0; d < PLAN_MAX_DEVICES; d++) {
+        targets[d] = (struct ops_target){&caps, &prefs};
+    }
+    uint32_t fused = ops_fuse(plan, targets, OPS_FUSE_PLACED);
+    ops_prefs_finish(&prefs);
+    return fused;
+}
+
 static void place_all(struct plan *plan, uint32_t n_devices, const uint32_t *layers)
 {
     struct plan_map map;
@@ -53,9 +70,8 @@ static void test_llama(void **state)
         struct plan plan;
         fake_llama(&plan, &test_log, 2, 3);
         place_all(&plan, d + 1, LAYERS[d]);
-        assert_int_equal(ops_fuse(&plan, 0), 0);
         assert_int_equal(count_op(&plan, &FAKE_ADD), 6);
-        assert_int_equal(ops_fuse(&plan, OP_FUSE_ALL), 6);
+        assert_int_equal(fuse(&plan), 6);
         assert_int_equal(count_op(&plan, &FAKE_ADD), 0);
         assert_int_equal(count_op(&plan, &FAKE_MATMUL), 3 * 7 + 1);
         for (size_t n = 0; n < plan.n_nodes; n++) {
@@ -65,7 +81,7 @@ static void test_llama(void **state)
                 assert_int_equal(plan.tensors[node->src[2]].device, node->device);
             }
         }
-        assert_int_equal(ops_fuse(&plan, OP_FUSE_ALL), 0);
+        assert_int_equal(fuse(&plan), 0);
         finish(&plan);
     }
 }
@@ -79,7 +95,9 @@ static void test_residual_in_place(void **state)
         struct plan plan;
         fake_llama(&plan, &test_log, 4, 2);
         place_all(&plan, 1, (const uint32_t[]){2});
-        ops_fuse(&plan, fused ? OP_FUSE_ALL : 0);
+        if (fused != 0) {
+            fuse(&plan);
+        }
         assert_true(plan_memory(&plan));
         scratch[fused] = plan.scratch[0];
         uint32_t x = plan.nodes[0].dst[0];
@@ -132,7 +150,7 @@ static bool fuses(enum variation variation)
         FAKE_NODE(&plan, &FAKE_NORM, "z", 32, PLAN_NONE, m);
     }
     place_all(&plan, 1, &plan.n_layers);
-    bool fused = ops_fuse(&plan, OP_FUSE_ALL) == 1;
+    bool fused = fuse(&plan) == 1;
     assert_int_equal(count_op(&plan, &FAKE_ADD), fused ? 0 : 1);
     for (size_t n = 0; n < plan.n_nodes && fused; n++) {
         if (!plan.nodes[n].dead && plan.nodes[n].op == &FAKE_MATMUL) {
@@ -170,7 +188,7 @@ static void test_two_matmuls(void **state)
         uint32_t a = fake_matmul(&plan, 0, "a", x, 32), b = fake_matmul(&plan, 1, "b", x, 32);
         FAKE_NODE(&plan, &FAKE_ADD, "y", 32, 0, swap ? b : a, swap ? a : b);
         place_all(&plan, 1, (const uint32_t[]){1});
-        assert_int_equal(ops_fuse(&plan, OP_FUSE_ALL), 1);
+        assert_int_equal(fuse(&plan), 1);
         assert_int_equal(plan.nodes[2].src[2], a);
         assert_int_equal(plan.nodes[1].n_src, 2);
         finish(&plan);
@@ -190,7 +208,7 @@ static void test_border(void **state)
     FAKE_NODE(&plan, &FAKE_ADD, "y", 32, 0, m, x);
     place_all(&plan, 2, (const uint32_t[]){1, 1});
     assert_int_equal(plan.n_nodes, 5);
-    assert_int_equal(ops_fuse(&plan, OP_FUSE_ALL), 0);
+    assert_int_equal(fuse(&plan), 0);
     finish(&plan);
 }
 

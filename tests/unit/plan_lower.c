@@ -1,28 +1,12 @@
 /* Lowering: which nodes get staged activations, on which device, in which order. The kernels are
  * made up, so that it does not matter what this build's shader compiler knows. */
 /* with: ops */
-#include "plan_fake.h"
+#include "plan_matrix.h"
 
+#include "ops/fuse.h"
 #include "ops/lower.h"
-#include "ops/matmul_tile.h"
-#include "ops/ops.h"
 
 enum { TOKENS = 20, LAYERS = 3 };
-
-static const struct dev_shader a_shader = {.name = "toy"};
-static const struct ops_variant kernels[MATMUL_KERNELS] = {
-    [MATMUL_LANES] = {.name = "lanes", .needs = DEV_CAP_CPU | DEV_CAP_TEXEL, .shader = &a_shader},
-    [MATMUL_COOPMAT] = {.name = "coopmat",
-                        .needs = DEV_CAP_COOPMAT,
-                        .min_tokens = 17,
-                        .x = PLAN_F16,
-                        .shader = &a_shader},
-    [MATMUL_SUBGROUP] = {.name = "subgroup", .max_tokens = 16, .shader = &a_shader},
-    [MATMUL_GEMV] = {.name = "plain_gemv", .max_tokens = 4, .shader = &a_shader},
-    [MATMUL_GEMM] = {.name = "plain_gemm", .shader = &a_shader},
-};
-static const struct op TOY_MATMUL = {
-    .name = "matmul", .variants = kernels, .n_variants = MATMUL_KERNELS};
 
 static struct log test_log;
 
@@ -40,31 +24,11 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct dev_caps matrix_caps(void)
-{
-    return (struct dev_caps){.has = DEV_CAP_SUBGROUP | DEV_CAP_FP16 | DEV_CAP_COOPMAT,
-                             .subgroup_size = 32,
-                             .max_workgroup_invocations = 1024,
-                             .max_workgroup_size = {1024, 1024, 64},
-                             .max_shared_bytes = 49152,
-                             .max_texel_elements = 1 << 24,
-                             .coopmat_m = 16,
-                             .coopmat_n = 16,
-                             .coopmat_k = 16};
-}
-
 static void make_plan(struct plan *plan, uint32_t n_tokens, uint32_t n_devices)
 {
     static const uint32_t layers[][4] = {{3}, {1, 2}, {1, 1, 1}};
-    struct plan_map map;
-    fake_llama(plan, &test_log, n_tokens, LAYERS);
-    for (size_t n = 0; n < plan->n_nodes; n++) {
-        plan->nodes[n].op = plan->nodes[n].op == &FAKE_MATMUL ? &TOY_MATMUL : plan->nodes[n].op;
-    }
-    fake_map(&map, n_devices, layers[n_devices - 1]);
-    assert_true(plan_place(plan, &map));
-    plan_map_finish(&map);
-    ops_fuse(plan, OP_FUSE_ALL);
+    matrix_plan(plan, &test_log, n_tokens, n_devices, layers[n_devices - 1]);
+    ops_fuse(plan, NULL, OPS_FUSE_PLACED);
 }
 
 static bool is_stage(const struct plan_node *node)
