@@ -20,6 +20,11 @@
 //   quant_raw4(words, i)         raw columns 4i..4i+3 of a fetch; i is a constant
 //   quant_scale(head, c)         scales of columns 0..15 and 16..31 of chunk c of the head
 //   quant_offset(head, c)        their offsets
+//
+// and, where shaders that multiply integers name it in their list of formats:
+//
+//   QUANT_INT     1: value = scale * int; 2: value = scale * int + offset, the same offset in a chunk
+//   quant_int4(words, i)         ints of columns 4i..4i+3 as signed bytes; i is a constant
 #ifndef QUADRIGA_WEIGHTS_GLSL
 #define QUADRIGA_WEIGHTS_GLSL
 
