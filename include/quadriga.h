@@ -123,9 +123,9 @@ enum qd_type { QD_TYPE_DEFAULT = 0, QD_TYPE_F16, QD_TYPE_F32, QD_TYPE_Q8_0, QD_T
 /* What matrix products of prompts, 17 tokens or more at a time, read activations as. F16: what is
  * best on the device, f32 or, on matrix units, f16 with a scale for each token. Q8: signed bytes
  * with a scale for each 32 values, multiplied by the quants of the weights in integers, which is
- * less exact; a product takes it where the device has integer dot products, the weights are Q8_0,
- * Q4_0, Q4_K or Q6_K and their columns a multiple of 32, and stays as it is elsewhere. Where that
- * is every product of the model, a warning says why. */
+ * less exact; a product takes it where the device has integer dot products, the weights are
+ * quantized and their columns a multiple of 32, and stays as it is elsewhere. Where that is every
+ * product of the model, a warning says why. */
 enum qd_act { QD_ACT_F16 = 0, QD_ACT_Q8 };
 
 /* How far loading goes. Each step checks more of the file and needs what the steps below it need;

@@ -3,8 +3,9 @@
 // shared memory as signed bytes (8 KiB) beside the scales of their blocks; the products of a block
 // are added in 32 bits, exactly, and scaled once.
 //
-// The including shader has p.cols, a multiple of 32, the weights and "format.glsl" with QUANT_INT,
-// and says which row of the weight and of x are row and token i, within bounds: W_ROW(i), X_ROW(i).
+// The including shader has p.cols, a multiple of 32, the weights and "format.glsl" of any format that
+// has scales, and says which row of the weight and of x are row and token i, within bounds: W_ROW(i),
+// X_ROW(i).
 
 layout(binding = 1) readonly buffer x_block
 {
@@ -17,8 +18,13 @@ layout(binding = 4) readonly buffer scale_block
 }
 scale;
 
-#if QUANT_INT == 2 && QUANT_GROUP != 32
-#error offsets of 16 columns need sums of as many quants
+#ifndef QUANT_INT // raw values are whole numbers in the range of a byte
+#define QUANT_INT (1 + QUANT_OFFSET)
+uint quant_int4(quant_words words, int i)
+{
+    ivec4 v = ivec4(quant_raw4(words, i)) & 255;
+    return uint(v.x | v.y << 8 | v.z << 16 | v.w << 24);
+}
 #endif
 
 const uint TILE = 64;
@@ -27,9 +33,10 @@ const uint FETCHES = 32 / QUANT_STEP;
 
 // By unit of 16 columns, so that neighbours in a row of invocations read neighbours in memory.
 shared uvec4 w_tile[2 * CHUNKS * TILE], x_tile[2 * CHUNKS * TILE];
-shared vec2 w_scale[CHUNKS * TILE], x_scale[CHUNKS * TILE]; // x: scale, scale * sum of quants
+shared vec2 w_scale[CHUNKS * TILE];
+shared float x_scale[CHUNKS * TILE];
 #if QUANT_INT == 2
-shared float w_offset[CHUNKS * TILE];
+shared vec2 w_offset[CHUNKS * TILE], x_sum[CHUNKS * TILE]; // x: scale * sums of 16 quants
 #endif
 
 // On their way into the tiles: a chunk of one row or token for each invocation. The first half of
@@ -95,17 +102,17 @@ void put(uint first_chunk)
         w_tile[(2 * c + 1) * TILE + i] = uvec4(w_int4(4), w_int4(5), w_int4(6), w_int4(7));
         w_scale[to] = inside ? quant_scale(w_head, of_head) : vec2(0.0);
 #if QUANT_INT == 2
-        w_offset[to] = inside ? quant_offset(w_head, of_head).x : 0.0;
+        w_offset[to] = inside ? quant_offset(w_head, of_head) : vec2(0.0);
 #endif
     } else {
-        float by = inside ? x_by : 0.0, sum = 0.0;
+        float by = inside ? x_by : 0.0;
+        x_scale[to] = by;
         x_tile[2 * c * TILE + i] = x_words[0];
         x_tile[(2 * c + 1) * TILE + i] = x_words[1];
 #if QUANT_INT == 2
         const uvec4 ones = uvec4(0x01010101u);
-        sum = by * float(dot16(x_words[0], ones) + dot16(x_words[1], ones));
+        x_sum[to] = by * vec2(float(dot16(x_words[0], ones)), float(dot16(x_words[1], ones)));
 #endif
-        x_scale[to] = vec2(by, sum);
     }
 }
 
@@ -125,19 +132,19 @@ void add_products(inout mat4 acc)
     [[unroll]] for (uint c = 0; c < CHUNKS; c++) {
         uvec4 w[8];
         vec2 by[4];
-        vec4 offset = vec4(0.0);
+        vec4 low_offset, high_offset;
         [[unroll]] for (uint r = 0; r < 4; r++) {
             w[2 * r] = w_tile[2 * c * TILE + my_row(r)];
             w[2 * r + 1] = w_tile[(2 * c + 1) * TILE + my_row(r)];
             by[r] = w_scale[c * TILE + my_row(r)];
 #if QUANT_INT == 2
-            offset[r] = w_offset[c * TILE + my_row(r)];
+            low_offset[r] = w_offset[c * TILE + my_row(r)].x;
+            high_offset[r] = w_offset[c * TILE + my_row(r)].y;
 #endif
         }
         [[unroll]] for (uint t = 0; t < 4; t++) {
             uvec4 a = x_tile[2 * c * TILE + my_token(t)];
             uvec4 b = x_tile[(2 * c + 1) * TILE + my_token(t)];
-            vec2 x_part = x_scale[c * TILE + my_token(t)];
             vec4 sum;
             [[unroll]] for (uint r = 0; r < 4; r++) {
                 int low = dot16(w[2 * r], a), high = dot16(w[2 * r + 1], b);
@@ -147,9 +154,14 @@ void add_products(inout mat4 acc)
                 sum[r] = by[r].x * float(low) + by[r].y * float(high);
 #endif
             }
-            acc[t] += x_part.x * sum;
+            acc[t] += x_scale[c * TILE + my_token(t)] * sum;
 #if QUANT_INT == 2
-            acc[t] += x_part.y * offset;
+            vec2 of_x = x_sum[c * TILE + my_token(t)];
+#if QUANT_GROUP == 32
+            acc[t] += (of_x.x + of_x.y) * low_offset;
+#else
+            acc[t] += of_x.x * low_offset + of_x.y * high_offset;
+#endif
 #endif
         }
     }

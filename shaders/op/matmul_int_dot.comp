@@ -1,6 +1,6 @@
 #version 450
 //! needs: GL_EXT_integer_dot_product
-//! formats: q4_0 q8_0 q4_k q6_k
+//! not for: f32 f16 bf16
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_integer_dot_product : require

@@ -349,8 +349,8 @@ static const struct cli_option options[] = {
      .offset = AT(act),
      .choices = acts,
      .help = "activations in the matrix products of prompts: q8 quantizes them to 8 bits where the "
-             "device has integer dot products and the weights are Q8_0, Q4_0, Q4_K or Q6_K, which "
-             "is less exact (default f16)"},
+             "device has integer dot products and the weights are quantized, which is less exact "
+             "(default f16)"},
     {.names = {"-dev", "--device"},
      .value = "LIST",
      .kind = CLI_DEVICE_LIST,
