@@ -17,9 +17,16 @@
 //   quant_load_head(row, h)      head h: columns from h * QUANT_HEAD
 //   quant_load_side(row, s)      side unit s: columns from s * QUANT_SIDE
 //   quant_load(row, step, side)  columns from step * QUANT_STEP
-//   quant_raw4(words, i)         raw columns 4i..4i+3 of a fetch; i is a constant
+//   quant_raw4(words, i)         raw columns 4i..4i+3 of a fetch; i is a constant. Of formats with
+//                                scales they are whole numbers from -128 to 127
 //   quant_scale(head, c)         scales of columns 0..15 and 16..31 of chunk c of the head
 //   quant_offset(head, c)        their offsets
+//
+// and, where raw values are made of bytes, so that kernels that multiply integers need not make
+// these of floats:
+//
+//   QUANT_INT     1: value = scale * int; 2: value = scale * int + offset
+//   quant_int4(words, i)         ints of columns 4i..4i+3 as signed bytes; i is a constant
 #ifndef QUADRIGA_WEIGHTS_GLSL
 #define QUADRIGA_WEIGHTS_GLSL
 

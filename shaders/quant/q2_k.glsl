@@ -7,6 +7,7 @@
 #define QUANT_SIDE 64
 #define QUANT_GROUP 16
 #define QUANT_OFFSET 1
+#define QUANT_INT 2
 
 struct quant_head {
     uvec4 scales;
@@ -31,9 +32,14 @@ quant_words quant_load(quant_row row, uint step, uvec4 side)
     return quant_words((step & 1u) == 0u ? side.xy : side.zw);
 }
 
+uint quant_int4(quant_words words, int i)
+{
+    return words.w[i >> 2] >> (2 * (i & 3)) & 0x03030303u;
+}
+
 vec4 quant_raw4(quant_words words, int i)
 {
-    return quant_bytes4(words.w[i >> 2] >> (2 * (i & 3)) & 0x03030303u);
+    return quant_bytes4(quant_int4(words, i));
 }
 
 // The bytes of both groups of a chunk.

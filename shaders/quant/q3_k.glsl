@@ -7,6 +7,7 @@
 #define QUANT_SIDE 64
 #define QUANT_GROUP 16
 #define QUANT_OFFSET 1
+#define QUANT_INT 2
 
 struct quant_head {
     uvec4 scales;
@@ -32,11 +33,16 @@ quant_words quant_load(quant_row row, uint step, uvec4 side)
     return quant_words((step & 1u) == 0u ? side.xy : side.zw, W4(row, 1, step));
 }
 
-vec4 quant_raw4(quant_words words, int i)
+uint quant_int4(quant_words words, int i)
 {
     uint low = words.low[i >> 2] >> (2 * (i & 3)) & 0x03030303u;
     uint high = words.high >> i & 0x01010101u;
-    return quant_bytes4(low | high << 2);
+    return low | high << 2;
+}
+
+vec4 quant_raw4(quant_words words, int i)
+{
+    return quant_bytes4(quant_int4(words, i));
 }
 
 vec2 quant_scale(quant_head head, uint chunk)

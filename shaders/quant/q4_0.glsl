@@ -4,6 +4,7 @@
 #define QUANT_SIDE 0
 #define QUANT_GROUP 32
 #define QUANT_OFFSET 1
+#define QUANT_INT 1
 #define SCALES_PLANE 1
 #define SCALES_MIN 0
 #define SCALES_ZERO 8.0
@@ -26,4 +27,11 @@ quant_words quant_load(quant_row row, uint step, uvec4 side)
 vec4 quant_raw4(quant_words words, int i)
 {
     return quant_bytes4(words.w[i >> 1] >> (4 * (i & 1)) & 0x0f0f0f0fu);
+}
+
+// q - 8: no borrow leaves a byte, since its high bit is set meanwhile.
+uint quant_int4(quant_words words, int i)
+{
+    uint q = words.w[i >> 1] >> (4 * (i & 1)) & 0x0f0f0f0fu;
+    return (q | 0x80808080u) - 0x08080808u ^ 0x80808080u;
 }

@@ -5,6 +5,7 @@
 #define QUANT_SIDE 0
 #define QUANT_GROUP 32
 #define QUANT_OFFSET 1
+#define QUANT_INT 2
 #define SCALES_PLANE 1
 #define SCALES_MIN 1
 #include "common/scales32.glsl"
@@ -23,7 +24,12 @@ quant_words quant_load(quant_row row, uint step, uvec4 side)
     return quant_words(W16(row, 0, step));
 }
 
+uint quant_int4(quant_words words, int i)
+{
+    return words.w[i >> 1] >> (4 * (i & 1)) & 0x0f0f0f0fu;
+}
+
 vec4 quant_raw4(quant_words words, int i)
 {
-    return quant_bytes4(words.w[i >> 1] >> (4 * (i & 1)) & 0x0f0f0f0fu);
+    return quant_bytes4(quant_int4(words, i));
 }

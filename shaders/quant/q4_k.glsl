@@ -6,6 +6,7 @@
 #define QUANT_SIDE 0
 #define QUANT_GROUP 32
 #define QUANT_OFFSET 1
+#define QUANT_INT 2
 
 struct quant_head {
     uvec4 scales;
@@ -47,4 +48,10 @@ vec2 quant_offset(quant_head head, uint chunk)
 {
     uint w = chunk < 4u ? head.scales.z : head.scales.w;
     return vec2(-head.d.y * float(int(w >> (8u * (chunk & 3u)) & 63u)));
+}
+
+uint quant_int4(quant_words words, int i)
+{
+    uint w = words.w[i >> 1] >> (16 * (i & 1));
+    return (w & 15u) | (w & 240u) << 4 | (w & 3840u) << 8 | (w & 61440u) << 12;
 }

@@ -6,6 +6,7 @@
 #define QUANT_SIDE 128
 #define QUANT_GROUP 32
 #define QUANT_OFFSET 1
+#define QUANT_INT 2
 #define SCALES_PLANE 2
 #define SCALES_MIN 0
 #define SCALES_ZERO 16.0
@@ -27,9 +28,14 @@ quant_words quant_load(quant_row row, uint step, uvec4 side)
     return quant_words(W16(row, 0, step), (step & 1u) == 0u ? pair.x : pair.y);
 }
 
-vec4 quant_raw4(quant_words words, int i)
+uint quant_int4(quant_words words, int i)
 {
     uint low = words.low[i >> 1] >> (4 * (i & 1)) & 0x0f0f0f0fu;
     uint high = words.high >> i & 0x01010101u;
-    return quant_bytes4(low | high << 4);
+    return low | high << 4;
+}
+
+vec4 quant_raw4(quant_words words, int i)
+{
+    return quant_bytes4(quant_int4(words, i));
 }

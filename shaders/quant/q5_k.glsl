@@ -8,6 +8,7 @@
 #define QUANT_SIDE 128
 #define QUANT_GROUP 32
 #define QUANT_OFFSET 1
+#define QUANT_INT 2
 
 struct quant_head {
     uvec4 scales;
@@ -34,11 +35,16 @@ quant_words quant_load(quant_row row, uint step, uvec4 side)
     return quant_words(W16(row, 0, step), (step & 1u) == 0u ? pair.x : pair.y);
 }
 
-vec4 quant_raw4(quant_words words, int i)
+uint quant_int4(quant_words words, int i)
 {
     uint low = words.low[i >> 1] >> (4 * (i & 1)) & 0x0f0f0f0fu;
     uint high = words.high >> i & 0x01010101u;
-    return quant_bytes4(low | high << 4);
+    return low | high << 4;
+}
+
+vec4 quant_raw4(quant_words words, int i)
+{
+    return quant_bytes4(quant_int4(words, i));
 }
 
 vec2 quant_scale(quant_head head, uint chunk)

@@ -7,6 +7,7 @@
 #define QUANT_SIDE 64
 #define QUANT_GROUP 16
 #define QUANT_OFFSET 1
+#define QUANT_INT 1
 
 struct quant_head {
     uvec4 scales;
@@ -53,4 +54,13 @@ vec2 quant_scale(quant_head head, uint chunk)
 vec2 quant_offset(quant_head head, uint chunk)
 {
     return -32.0 * quant_scale(head, chunk);
+}
+
+// q - 32: no borrow leaves a byte, since its high bit is set meanwhile.
+uint quant_int4(quant_words words, int i)
+{
+    uint low = words.low[i >> 1] >> (16 * (i & 1)), high = words.high[i >> 2] >> (8 * (i & 3));
+    uint q = (low & 15u) | (low & 240u) << 4 | (low & 3840u) << 8 | (low & 61440u) << 12;
+    q |= (high & 3u) << 4 | (high & 12u) << 10 | (high & 48u) << 16 | (high & 192u) << 22;
+    return (q | 0x80808080u) - 0x20202020u ^ 0x80808080u;
 }

@@ -5,6 +5,7 @@
 #define QUANT_SIDE 0
 #define QUANT_GROUP 32
 #define QUANT_OFFSET 0
+#define QUANT_INT 1
 
 struct quant_head {
     uint scales;
@@ -43,4 +44,9 @@ vec2 quant_scale(quant_head head, uint chunk)
 vec2 quant_offset(quant_head head, uint chunk)
 {
     return vec2(0.0);
+}
+
+uint quant_int4(quant_words words, int i)
+{
+    return words.w[i];
 }

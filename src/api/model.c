@@ -41,6 +41,11 @@ static bool check_params(qd_context *context, const struct qd_model_params *para
                   (unsigned)params->type_k, (unsigned)params->type_v);
         return false;
     }
+    if ((unsigned)params->act > QD_ACT_Q8) {
+        log_error(&context->log, "activations %u are none of f16 and q8 (0 and 1)",
+                  (unsigned)params->act);
+        return false;
+    }
     if ((unsigned)params->split > QD_SPLIT_NONE || (unsigned)params->depth > QD_DEPTH_DIRECTORY) {
         log_error(&context->log, "split mode %u or depth %u is unknown", (unsigned)params->split,
                   (unsigned)params->depth);
@@ -79,6 +84,7 @@ enum qd_status qd_model_load(qd_context *context, const struct qd_model_params *
         .n_kv = params->n_kv,
         .k_type = cache_type(params->type_k),
         .v_type = cache_type(params->type_v),
+        .act_q8 = params->act == QD_ACT_Q8,
         .caps_off = params->caps_off,
         .disable = params->disable,
         .no_cache = params->no_cache,

@@ -63,6 +63,7 @@ int cli_engine_load(struct cli_engine *engine, const struct cli_options *options
         .n_batch = (uint32_t)options->n_batch,
         .type_k = options->type_k,
         .type_v = options->type_v,
+        .act = options->act,
         .disable = options->disable,
         .no_cache = options->no_cache,
         .progress = cli_progress_step,

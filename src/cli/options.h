@@ -61,6 +61,7 @@ struct cli_options {
     uint32_t n_shares;
     enum qd_split split;
     enum qd_type type_k, type_v;
+    enum qd_act act;
     enum cli_output output;
     bool no_model; /* of compat, like the rest */
     const char *op, *resume, *baseline, *reference;

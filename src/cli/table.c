@@ -13,6 +13,7 @@ static const struct cli_choice types[] = {{"f32", QD_TYPE_F32},
                                           {"q8_0", QD_TYPE_Q8_0},
                                           {"q4_0", QD_TYPE_Q4_0},
                                           {NULL, 0}};
+static const struct cli_choice acts[] = {{"f16", QD_ACT_F16}, {"q8", QD_ACT_Q8}, {NULL, 0}};
 static const struct cli_choice list_formats[] = {{"text", CLI_TEXT}, {"json", CLI_JSON}, {NULL, 0}};
 static const struct cli_choice bench_formats[] = {
     {"md", CLI_MARKDOWN}, {"csv", CLI_CSV}, {"json", CLI_JSON}, {NULL, 0}};
@@ -341,6 +342,15 @@ static const struct cli_option options[] = {
      .offset = AT(type_v),
      .choices = types,
      .help = "type of V in the KV cache: less memory, less exact (default f16)"},
+    {.names = {"--act"},
+     .value = "TYPE",
+     .kind = CLI_CHOICE,
+     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH,
+     .offset = AT(act),
+     .choices = acts,
+     .help = "activations in the matrix products of prompts: q8 quantizes them to 8 bits where the "
+             "device has integer dot products and the weights are quantized, which is less exact "
+             "(default f16)"},
     {.names = {"-dev", "--device"},
      .value = "LIST",
      .kind = CLI_DEVICE_LIST,

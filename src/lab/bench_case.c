@@ -91,6 +91,13 @@ static void describe_fill(const struct bench_case *c, const struct plan_tensor *
     t->quant = tensor->elem == PLAN_QUANT ? tensor->quant
                : tensor->elem == PLAN_F16 ? QUANT_F16
                                           : QUANT_F32;
+    if (tensor->elem == PLAN_S8) { /* the bytes of floats are as good as others */
+        t->cols = tensor->cols / 4;
+    }
+    if (tensor->elem == PLAN_F32 && tensor->cols % 4 != 0) { /* no whole units: all as one row */
+        t->rows = 1;
+        t->cols = size_round(tensor->rows * tensor->cols, 4);
+    }
     if (tensor->role == PLAN_KV) {
         t->rows = tensor->rows * (tensor->cols / c->head_dim);
         t->cols = c->head_dim;

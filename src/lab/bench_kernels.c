@@ -149,6 +149,14 @@ void bench_limits_of(const struct bench_device *bd, const char *op, enum quant_i
     }
 }
 
+/* The kernel that ran multiplies integers. */
+static bool reads_bytes(const struct bench_case *c)
+{
+    const struct ops_variant *v =
+        c->used.variant != NULL ? ops_find_variant(ops_find(c->kind->op), c->used.variant) : NULL;
+    return v != NULL && v->x == PLAN_S8;
+}
+
 static void set_rates(const struct bench_case *c, const struct bench_timing *t,
                       struct bench_row *row)
 {
@@ -163,6 +171,10 @@ static void set_rates(const struct bench_case *c, const struct bench_timing *t,
     row->gbs = c->bytes / t->us * 1e-3;
     row->rotated = t->used * (c->in_stride + c->out_bytes) + (c->in_stride == 0 ? c->in_bytes : 0);
     bench_limits_of(c->bd, c->kind->op, c->quant, &limits);
+    if (reads_bytes(c) && c->bd->ceilings.int_dot > 0) {
+        limits.flops = c->bd->ceilings.int_dot;
+        limits.flops_name = "int_dot";
+    }
     row->share = bench_roofline(c->flop, c->bytes, t->us, &limits, row->limit, sizeof row->limit);
 }
 

@@ -16,6 +16,11 @@ static double read_element(enum plan_elem elem, const uint32_t *words, uint64_t 
         *poison = half == (uint16_t)(LAB_POISON >> (i % 2 * 16));
         return half_to_float(half);
     }
+    if (elem == PLAN_S8) {
+        uint8_t byte = (uint8_t)(words[i / 4] >> (i % 4 * 8));
+        *poison = words[i / 4] == LAB_POISON; /* its bytes alone are quants like others */
+        return (int8_t)byte;
+    }
     *poison = words[i] == LAB_POISON;
     if (elem == PLAN_U32) {
         return words[i];

@@ -82,6 +82,8 @@ void lab_staged_expect(const struct lab_staged_row *row, struct lab_expect x,
 /* staged.c: products of weights and activations. */
 /* Inputs [rows][cols] in the staged form, with scales that differ. */
 struct op_staged lab_staged(struct lab *lab, const char *name, uint64_t rows, uint64_t cols);
+/* The same as signed bytes with a scale for each 32. */
+struct op_staged lab_quantized(struct lab *lab, const char *name, uint64_t rows, uint64_t cols);
 /* Of a case with staged inputs: errors of rounded weights are allowed. */
 void lab_staged_limit(struct lab *lab);
 struct lab_factors {
@@ -89,6 +91,7 @@ struct lab_factors {
     size_t cols;
     enum quant_id quant; /* of w */
     const float *scale;  /* of x, which is staged; NULL: it is not */
+    const float *scales; /* of each 32 of x, which is quantized; NULL: it is not */
 };
 struct lab_product {
     double value, bound;

@@ -1,9 +1,11 @@
-/* Oracle and shapes of matmul, without and with residual, of f32 and of staged activations, in
- * every weight format. The sum is taken in double over what the blocks decode to; bounds: staged.c.
+/* Oracle and shapes of matmul, without and with residual, of f32, staged (1) and quantized (2)
+ * activations, in every weight format. The sum is taken in double over what the blocks decode to;
+ * bounds: staged.c.
  */
 #include "lab/internal.h"
 
 enum { TOKENS, ROWS, COLS, RESIDUAL, STAGED };
+enum { STAGED_F16 = 1, STAGED_Q8 };
 
 /* Tails of every tile: rows of 4 * 4 .. 4 * 16 and 64, tokens of 1, 2, 4, 8, 16 and 64, columns
  * that end inside a unit, a fetch, a chunk of 32 and a block of 64. Like ones in threes: see
@@ -39,22 +41,33 @@ static const uint32_t SHAPES[][LAB_DIMS] = {
     {300, 96, 256, 1, 1},
     {40, 64, 2048, 1, 1},
     {128, 130, 768, 0, 1},
+    /* quantized: tails of tiles of 64, one chunk of 32 columns and odd numbers of them */
+    {17, 33, 256, 0, 2},
+    {64, 128, 512, 1, 2},
+    {70, 200, 768, 0, 2},
+    {1, 40, 32, 1, 2},
+    {130, 65, 352, 0, 2},
+    {33, 257, 96, 1, 2},
+    {100, 64, 256, 1, 2},
+    {65, 129, 256, 0, 2},
+    {128, 31, 1280, 1, 2},
 };
 
-static void expect(struct lab *lab, uint32_t y, uint32_t w, uint32_t x, uint32_t scale,
-                   uint32_t residual)
+static void expect(struct lab *lab, uint32_t y, uint32_t w, struct op_staged x, uint32_t residual)
 {
     struct lab_expect out = lab_expect(lab, y);
     const float *add = residual != PLAN_NONE ? lab_values(lab, residual) : NULL;
+    const float *scale = x.scale != PLAN_NONE ? lab_values(lab, x.scale) : NULL;
+    bool staged = lab_dim(lab, STAGED) == STAGED_F16, q8 = lab_dim(lab, STAGED) == STAGED_Q8;
     size_t tokens = lab_dim(lab, TOKENS), rows = lab_dim(lab, ROWS), cols = lab_dim(lab, COLS);
     for (size_t t = 0; t < tokens && out.value != NULL; t++) {
         for (size_t r = 0; r < rows; r++) {
             const struct lab_factors f = {.w = lab_values(lab, w) + r * cols,
-                                          .x = lab_values(lab, x) + t * cols,
+                                          .x = lab_values(lab, x.x) + t * cols,
                                           .cols = cols,
                                           .quant = lab_quant(lab),
-                                          .scale = scale != PLAN_NONE ? lab_values(lab, scale) + t
-                                                                      : NULL};
+                                          .scale = staged ? scale + t : NULL,
+                                          .scales = q8 ? scale + t * (cols / OP_Q8_BLOCK) : NULL};
             struct lab_product p = lab_product(&f, add != NULL ? (double)add[t * rows + r] : 0);
             out.value[t * rows + r] = p.value;
             out.bound[t * rows + r] = p.bound;
@@ -82,9 +95,11 @@ static bool make(struct lab *lab)
     struct op_staged x = {.scale = PLAN_NONE};
     uint32_t w = lab_weight(lab, "w", lab_quant(lab), rows, cols, -0.5f, 0.5f);
     uint32_t residual = PLAN_NONE, y;
-    if (lab_dim(lab, STAGED) != 0) {
+    if (lab_dim(lab, STAGED) == STAGED_F16) {
         x = lab_staged(lab, "x", tokens, cols);
         lab_staged_limit(lab);
+    } else if (lab_dim(lab, STAGED) == STAGED_Q8) {
+        x = lab_quantized(lab, "x", tokens, cols);
     } else {
         x.x = lab_act(lab, "x", tokens, cols, -2.0f, 2.0f);
     }
@@ -97,7 +112,7 @@ static bool make(struct lab *lab)
         add_residual(lab, residual);
     }
     if (!plan->failed) {
-        expect(lab, y, w, x.x, x.scale, residual);
+        expect(lab, y, w, x, residual);
     }
     return !plan->failed;
 }

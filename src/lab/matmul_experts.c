@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { TOKENS, EXPERTS, USED, ROWS, COLS, PER_PAIR, LISTS, BATCH, STAGED };
+enum { STAGED_F16 = 1, STAGED_Q8 };
 
 /* Rows of an expert that end inside a group of interleaved rows and that segments cut; with lists,
  * tails of every tile of tokens, and experts without any. Batches of 64 tokens. */
@@ -24,6 +25,9 @@ static const uint32_t SHAPES[][LAB_DIMS] = {
     {1, 4, 4, 67, 4, 0, 0, 0},       {67, 70, 3, 9, 32, 1, 0, 64},
     {70, 3, 2, 40, 256, 0, 1, 0, 1}, {140, 4, 2, 65, 512, 1, 1, 64, 1},
     {20, 4, 2, 33, 256, 0, 0, 0, 1}, {90, 3, 1, 70, 96, 0, 1, 0, 1},
+    {70, 3, 2, 40, 256, 0, 1, 0, 2}, {140, 4, 2, 65, 512, 1, 1, 64, 2},
+    {20, 4, 2, 33, 256, 0, 0, 0, 2}, {90, 3, 1, 70, 96, 0, 1, 0, 2},
+    {40, 3, 2, 70, 32, 1, 1, 0, 2},  {66, 2, 2, 9, 352, 0, 1, 64, 2},
 };
 
 static uint32_t *get_ids(struct lab *lab, uint32_t id)
@@ -44,16 +48,19 @@ static void expect(struct lab *lab, uint32_t y, uint32_t w, struct op_staged x, 
 {
     struct lab_expect out = lab_expect(lab, y);
     size_t rows = lab_dim(lab, ROWS), cols = lab_dim(lab, COLS), used = lab_dim(lab, USED);
+    const float *scale = x.scale != PLAN_NONE ? lab_values(lab, x.scale) : NULL;
+    bool staged = lab_dim(lab, STAGED) == STAGED_F16, q8 = lab_dim(lab, STAGED) == STAGED_Q8;
     size_t pairs = lab_dim(lab, TOKENS) * used;
     for (size_t i = 0; i < pairs && out.value != NULL; i++) {
         size_t from = lab_dim(lab, PER_PAIR) != 0 ? i : i / used;
         for (size_t r = 0; r < rows; r++) {
-            const struct lab_factors f = {
-                .w = lab_values(lab, w) + (ids[i] * rows + r) * cols,
-                .x = lab_values(lab, x.x) + from * cols,
-                .cols = cols,
-                .quant = lab_quant(lab),
-                .scale = x.scale != PLAN_NONE ? lab_values(lab, x.scale) + from : NULL};
+            const struct lab_factors f = {.w = lab_values(lab, w) + (ids[i] * rows + r) * cols,
+                                          .x = lab_values(lab, x.x) + from * cols,
+                                          .cols = cols,
+                                          .quant = lab_quant(lab),
+                                          .scale = staged ? scale + from : NULL,
+                                          .scales =
+                                              q8 ? scale + from * (cols / OP_Q8_BLOCK) : NULL};
             struct lab_product p = lab_product(&f, 0);
             out.value[i * rows + r] = p.value;
             out.bound[i * rows + r] = p.bound;
@@ -112,11 +119,15 @@ static bool make(struct lab *lab)
     uint32_t y = op_matmul_experts(plan, "y", w, x.x, ids_id, experts);
     set_lists(lab, ids_id);
     if (!plan->failed && lab_dim(lab, STAGED) != 0) {
-        x = lab_staged(lab, "x_staged", x_rows, cols);
+        bool q8 = lab_dim(lab, STAGED) == STAGED_Q8;
+        x = q8 ? lab_quantized(lab, "x_q8", x_rows, cols)
+               : lab_staged(lab, "x_staged", x_rows, cols);
         struct plan_node *node = &plan->nodes[0];
         node->src[1] = x.x;
         node->src[node->n_src++] = x.scale;
-        lab_staged_limit(lab);
+        if (!q8) {
+            lab_staged_limit(lab);
+        }
     }
     if (!plan->failed) {
         expect(lab, y, w, x, ids);

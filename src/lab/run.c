@@ -144,6 +144,10 @@ static bool fill_image(struct bench *b, const struct plan_tensor *tensor,
             uint16_t half = half_from_float(data->values[first + i]);
             memcpy(out + 2 * i, &half, sizeof half);
         }
+    } else if (tensor->elem == PLAN_S8) {
+        for (uint64_t i = 0; i < n; i++) {
+            out[i] = (uint8_t)(int8_t)data->values[first + i];
+        }
     } else if (plan_elem_block(tensor->elem) > 1) {
         lab_kv_pack(tensor->elem, data->values + first, n, out);
     } else {
@@ -426,7 +430,7 @@ static const char *find_unfit(const struct lab *lab, const struct lab_run_params
         const struct plan_node *node = &lab->plan.nodes[i];
         const struct ops_variant *v = ops_find_variant(node->op, forced);
         if (v != NULL && v->x != ops_node_x(&lab->plan, node)) {
-            return v->x == PLAN_F16 ? "it reads staged activations" : "it reads activations in f32";
+            return ops_other_x(v->x);
         }
     }
     return NULL;

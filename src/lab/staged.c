@@ -1,5 +1,5 @@
-/* What the oracles of matmul and matmul_experts share: staged inputs, and one product with its
- * bound, for f32 and for staged activations.
+/* What the oracles of matmul and matmul_experts share: staged and quantized inputs, and one product
+ * with its bound, for f32, staged and quantized activations.
  *
  * f32: c * u * sum |w * x|, an added value included, with c = LAB_DOT(cols): kernels add up to cols
  * products in one float32, whose rounding errors add up to the square root of that number, seldom
@@ -9,7 +9,10 @@
  * Staged: products of two f16 are exact in f32, but matrix units add them in an order of their own,
  * some with truncation, which is up to two units where rounding is half of one: four times as much.
  * Weights are rounded to f16, which is half a unit of 2^-10, or 2^-25 where they are subnormal;
- * those of F16 are not. Scales are powers of two. */
+ * those of F16 are not. Scales are powers of two.
+ *
+ * Quantized: products of bytes are added exactly within a block of 32, and what is left is summed
+ * as f32 is; so is its bound. */
 #include "lab/internal.h"
 
 #include "base/half.h"
@@ -37,6 +40,23 @@ struct op_staged lab_staged(struct lab *lab, const char *name, uint64_t rows, ui
     return staged;
 }
 
+struct op_staged lab_quantized(struct lab *lab, const char *name, uint64_t rows, uint64_t cols)
+{
+    char scale_name[32];
+    snprintf(scale_name, sizeof scale_name, "%s_scales", name);
+    struct op_staged out = {lab_act(lab, name, rows, cols, -127.5f, 127.5f),
+                            lab_act(lab, scale_name, rows, cols / OP_Q8_BLOCK, 0x1p-8f, 0x1p-5f)};
+    if (lab_plan(lab)->failed) {
+        return (struct op_staged){PLAN_NONE, PLAN_NONE};
+    }
+    float *x = lab_values(lab, out.x);
+    for (uint64_t i = 0; i < rows * cols; i++) {
+        x[i] = fminf(fmaxf(roundf(x[i]), -127), 127);
+    }
+    lab_plan(lab)->tensors[out.x].elem = PLAN_S8;
+    return out;
+}
+
 void lab_staged_limit(struct lab *lab)
 {
     lab_set_nmse(lab, lab_quant(lab) == QUANT_F16 ? 1e-9 : 0x1p-22);
@@ -46,7 +66,8 @@ struct lab_product lab_product(const struct lab_factors *f, double add)
 {
     double sum = 0, size = 0, of_x = 0, u = LAB_DOT(f->cols) * LAB_U;
     for (size_t k = 0; k < f->cols; k++) {
-        double product = (double)f->w[k] * (double)f->x[k];
+        double by = f->scales != NULL ? (double)f->scales[k / OP_Q8_BLOCK] : 1;
+        double product = (double)f->w[k] * (double)f->x[k] * by;
         sum += product;
         size += fabs(product);
         of_x += fabs((double)f->x[k]);

@@ -1,5 +1,5 @@
-/* Puts stage nodes before the matmuls whose kernels on their device read the staged form. Which
- * kernels those are is decided by the tables of variants. */
+/* Puts stage and stage_q8 nodes before the matmuls whose kernels on their device read what these
+ * make. Which kernels those are is decided by the tables of variants. */
 #include "ops/lower.h"
 
 #include "ops/matmul_tile.h"
@@ -9,8 +9,10 @@
 
 struct lowering {
     const struct ops_target *targets;
-    struct op_staged *staged; /* of each activation; x is PLAN_NONE where there is none yet */
-    size_t n_tensors;         /* of the plan without them */
+    /* Of each activation, as f16 and then of each as bytes; x is PLAN_NONE where there is none yet.
+     */
+    struct op_staged *staged;
+    size_t n_tensors; /* of the plan without them */
 };
 
 enum { SRC_X = 1 };
@@ -36,12 +38,13 @@ static bool visit(struct plan *plan, struct plan_node *node, void *user)
     }
     const struct ops_target *target = &l->targets[node->device];
     const struct ops_variant *best = ops_matmul_best(plan, node, target->caps, target->prefs);
-    if (best == NULL || best->x != PLAN_F16) {
+    if (best == NULL || best->x == PLAN_F32) {
         return true;
     }
-    struct op_staged *staged = &l->staged[x];
+    bool q8 = best->x == PLAN_S8;
+    struct op_staged *staged = &l->staged[q8 ? l->n_tensors + x : x];
     if (staged->x == PLAN_NONE) {
-        *staged = op_stage(plan, x);
+        *staged = q8 ? op_stage_q8(plan, x) : op_stage(plan, x);
     }
     while (node->n_src <= scale) {
         node->src[node->n_src++] = PLAN_NONE;
@@ -57,10 +60,10 @@ bool ops_lower(struct plan *plan, const struct ops_target *targets)
         return false;
     }
     struct lowering l = {.targets = targets, .n_tensors = plan->n_tensors};
-    l.staged = mem_alloc(l.n_tensors, sizeof *l.staged);
+    l.staged = mem_alloc(l.n_tensors, 2 * sizeof *l.staged);
     bool ok = l.staged != NULL;
     if (ok) {
-        memset(l.staged, 0xff, l.n_tensors * sizeof *l.staged);
+        memset(l.staged, 0xff, 2 * l.n_tensors * sizeof *l.staged);
         ok = plan_rewrite(plan, visit, &l);
     }
     if (!ok) {

@@ -12,8 +12,8 @@
 
 static const struct ops_variant variants[MATMUL_KERNELS] = MATMUL_VARIANTS(shaders_matmul);
 
-#if HAVE_SHADER_MATMUL_COOPMAT
-_Static_assert((int)MATMUL_BIND_SCALES == (int)MATMUL_BIND_SCALE, "as in matmul_coopmat.comp");
+#if HAVE_SHADER_MATMUL_COOPMAT || HAVE_SHADER_MATMUL_INT_DOT
+_Static_assert((int)MATMUL_BIND_SCALES == (int)MATMUL_BIND_SCALE, "not every build has it");
 #endif
 
 enum { BATCH_STEP = 64 }; /* tokens: keeps offsets of batches aligned to 256 bytes */
@@ -73,7 +73,7 @@ static bool record_segment(const struct call *call, const struct plan_node *node
     tile.quads = (push.rows | push.row0 | push.stride) % 4 == 0;
     struct dev_dispatch dispatch = {
         .kernel = ops_matmul_kernel(dev, kernel, &tile, variant->by_quant[segment->layout->id]),
-        .n_binds = call->elem == PLAN_F16 ? 5 : 4,
+        .n_binds = call->elem != PLAN_F32 ? 5 : 4,
         .push = &push,
         .push_bytes = sizeof push,
         .label = "matmul",
@@ -86,7 +86,7 @@ static bool record_segment(const struct call *call, const struct plan_node *node
     dispatch.binds[MATMUL_BIND_RESIDUAL] =
         call->has_residual ? ops_bind_rows(call->site, node->src[2], DEV_READ, token0, n)
                            : dispatch.binds[MATMUL_BIND_Y];
-    if (call->elem == PLAN_F16) {
+    if (call->elem != PLAN_F32) {
         dispatch.binds[MATMUL_BIND_SCALES] =
             ops_bind_rows(call->site, node->src[3], DEV_READ, token0, n);
     }
@@ -185,14 +185,16 @@ uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x)
 uint32_t op_matmul_staged(struct plan *plan, const char *name, uint32_t w, struct op_staged x)
 {
     const struct plan_tensor *weight = ops_operand(plan, "matmul", "weight", w, PLAN_QUANT);
-    const struct plan_tensor *in = ops_operand(plan, "matmul", "x", x.x, PLAN_F16);
+    bool q8 = plan_get_tensor(plan, x.x)->elem == PLAN_S8;
+    const struct plan_tensor *in = ops_operand(plan, "matmul", "x", x.x, q8 ? PLAN_S8 : PLAN_F16);
     const struct plan_tensor *scale = ops_operand(plan, "matmul", "scale", x.scale, PLAN_F32);
     if (weight == NULL || in == NULL || scale == NULL) {
         return PLAN_NONE;
     }
-    if (scale->rows != in->rows || scale->cols != 1) {
-        return ops_refuse(plan, "matmul", "scale %s is not [%llu][1] as x %s asks", scale->name,
-                          (unsigned long long)in->rows, in->name);
+    uint64_t scales = q8 ? in->cols / OP_Q8_BLOCK : 1;
+    if (scale->rows != in->rows || scale->cols != scales) {
+        return ops_refuse(plan, "matmul", "scale %s is not [%llu][%llu] as x %s asks", scale->name,
+                          (unsigned long long)in->rows, (unsigned long long)scales, in->name);
     }
     struct plan_node node = {.op = &op_def_matmul,
                              .n_src = 4,

@@ -32,7 +32,7 @@ enum {
     SRC_LISTS, /* PLAN_NONE: pair by pair */
     SRC_SCALE  /* where x is staged */
 };
-#if HAVE_SHADER_MATMUL_EXPERTS_COOPMAT
+#if HAVE_SHADER_MATMUL_EXPERTS_COOPMAT || HAVE_SHADER_MATMUL_EXPERTS_INT_DOT
 _Static_assert((int)MATMUL_BIND_SCALES == (int)MATMUL_EXPERTS_BIND_SCALE, "not every build has it");
 #endif
 
@@ -119,7 +119,7 @@ static bool record_segment(const struct call *call, const struct op_segment *seg
     tile.quads = (push.rows | push.row0) % 4 == 0;
     struct dev_dispatch dispatch = {
         .kernel = ops_matmul_kernel(dev, kernel, &tile, variant->by_quant[segment->layout->id]),
-        .n_binds = call->x->elem == PLAN_F16 ? 5 : 4,
+        .n_binds = call->x->elem != PLAN_F32 ? 5 : 4,
         .push = &push,
         .push_bytes = sizeof push,
         .label = "matmul_experts",
@@ -135,7 +135,7 @@ static bool record_segment(const struct call *call, const struct op_segment *seg
         ops_bind_rows(call->site, node->dst[0], DEV_WRITE, pair0, n);
     dispatch.binds[MATMUL_EXPERTS_BIND_PAIRS] =
         ops_bind(call->site, node->src[call->grouped ? SRC_LISTS : SRC_IDS], DEV_READ);
-    if (call->x->elem == PLAN_F16) {
+    if (call->x->elem != PLAN_F32) {
         dispatch.binds[MATMUL_BIND_SCALES] = ops_bind_rows(
             call->site, node->src[SRC_SCALE], DEV_READ, pair0 / call->share, n / call->share);
     }

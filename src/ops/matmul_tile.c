@@ -241,7 +241,7 @@ struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,
         ops_add_spec(&params, SPEC_TYPE_N, caps->coopmat_n);
         ops_add_spec(&params, SPEC_TYPE_K, caps->coopmat_k);
     }
-    if (kernel != MATMUL_GEMM) {
+    if (kernel != MATMUL_GEMM && kernel != MATMUL_INT_DOT) {
         ops_add_spec(&params, MATMUL_SPEC_TOKENS, tile->tokens);
     }
     return dev_kernel_get(dev, &params);
@@ -270,6 +270,8 @@ void ops_matmul_unfit(const struct dev_caps *caps, const struct quant_layout *la
     need->unfit[MATMUL_COOPMAT] =
         coopmat ? NULL : "columns are no multiple of 32, or no tile fits the device's limits";
     need->unfit[MATMUL_GEMM] = gemm ? NULL : "the device allows no workgroup of 256";
+    need->unfit[MATMUL_INT_DOT] = layout->cols % OP_Q8_BLOCK != 0 ? "columns are no multiple of 32"
+                                                                  : need->unfit[MATMUL_GEMM];
 }
 
 uint64_t ops_matmul_tokens(const struct plan *plan, const struct plan_node *node)

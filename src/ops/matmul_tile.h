@@ -6,6 +6,7 @@
 #include "ops/variant.h"
 
 enum matmul_kernel {
+    MATMUL_INT_DOT,
     MATMUL_LANES,
     MATMUL_COOPMAT,
     MATMUL_SUBGROUP,
@@ -15,9 +16,15 @@ enum matmul_kernel {
 };
 
 /* The table of an op: `shaders` begins the names of its tables of kernels by format. Rows that read
- * staged activations are for as many tokens as pay for the matrix units and the staging. */
+ * staged or quantized activations are for as many tokens as pay for the units and the staging; the
+ * quantized ones are not taken unless somebody asks (ops_prefs.act_q8), and are then the first. */
 #define MATMUL_VARIANTS(shaders)                                                                   \
     {                                                                                              \
+        [MATMUL_INT_DOT] = {.name = "int_dot",                                                     \
+                            .needs = DEV_CAP_INT_DOT,                                              \
+                            .min_tokens = 17,                                                      \
+                            .x = PLAN_S8,                                                          \
+                            .by_quant = shaders##_int_dot},                                        \
         [MATMUL_LANES] = {.name = "lanes",                                                         \
                           .needs = DEV_CAP_CPU | DEV_CAP_SHUFFLE | DEV_CAP_TEXEL,                  \
                           .min_subgroup = 4,                                                       \
@@ -49,8 +56,10 @@ enum matmul_kernel {
         [MATMUL_GEMM] = {.name = "plain_gemm", .by_quant = shaders##_plain_gemm},                  \
     }
 
-enum { MATMUL_GEMM_LOCAL = 256 }; /* fixed in the shader; a device may allow as few as 128 */
-/* The scales of staged activations, in both ops; not every build has shaders that read them. */
+/* Of plain_gemm and int_dot, fixed in the shaders; a device may allow as few as 128. */
+enum { MATMUL_GEMM_LOCAL = 256 };
+/* The scales of staged and quantized activations, in both ops; not every build has shaders that
+ * read them. */
 enum { MATMUL_BIND_SCALES = 4 };
 
 /* What one work group makes. */

@@ -41,14 +41,23 @@ struct op_gate_stage_attr {
 };
 struct op_staged op_gate_stage(struct plan *plan, uint32_t gate, uint32_t up, bool gelu);
 
+/* Activations quantized to signed bytes: x[t][k] = values[t][k] * scale[t][k / 32], about. values
+ * s8 [tokens][cols], scale f32 [tokens][cols / 32]: the largest |x| of the 32 / 127, values
+ * x / scale rounded to the nearest, -127 to 127. Since scales are f32, no finite activation is too
+ * large. 32 values of which none reaches 2^-113 have the scale 0 and quants of 0; where one is
+ * infinite or NaN the scale is NaN, and so is every product with them. cols: a multiple of 32. */
+#define OP_Q8_BLOCK 32
+struct op_staged op_stage_q8(struct plan *plan, uint32_t x);
+
 /* y[t][r] = sum_k w[r][k] * x[t][k] (+ residual[t][r], PLAN_NONE: none). f32 accumulation.
- * GEMV for few tokens, GEMM for many. src: w, x, residual, scale; the scale where x is staged,
- * which ops_lower sees to. Kernels that read the staged form round weights to f16. `name` names the
- * result. */
+ * GEMV for few tokens, GEMM for many. src: w, x, residual, scale; the scale where x is staged, in
+ * either form, which ops_lower sees to. Kernels that read f16 round weights to f16; those that read
+ * bytes multiply them by the quants of the weights in integers. `name` names the result. */
 struct op_matmul_attr {
     uint32_t reserved;
 };
 uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x);
+/* x in either staged form. */
 uint32_t op_matmul_staged(struct plan *plan, const char *name, uint32_t w, struct op_staged x);
 
 /* y = a + b. b may be one row, an activation or an F32 weight, which every row of a gets (bias). */

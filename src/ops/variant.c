@@ -35,13 +35,16 @@ static bool fits_tokens(const struct ops_variant *v, uint64_t tokens)
 
 /* Why a row is left out; NULL: it may be taken. Token limits are the caller's. */
 static const char *refusal(const struct ops_variant *v, uint32_t row, const struct dev_caps *caps,
-                           const struct ops_need *need)
+                           const struct ops_prefs *prefs, const struct ops_need *need)
 {
     if (!has_caps(v, caps)) {
         return "the device lacks a capability";
     }
     if (v->x != need->x && !need->any_x) {
-        return v->x == PLAN_F16 ? "it reads staged activations" : "it reads activations in f32";
+        return ops_other_x(v->x);
+    }
+    if (v->x == PLAN_S8 && need->any_x && (prefs == NULL || !prefs->act_q8)) {
+        return "nobody asked for quantized activations";
     }
     if (!has_kernel(v, need->quant)) {
         return "there is no kernel for this format";
@@ -65,7 +68,8 @@ static const struct ops_variant *find_row(const struct ops_need *need, const str
     const struct op *op = need->op;
     for (uint32_t i = 0; i < op->n_variants; i++) {
         const struct ops_variant *v = &op->variants[i];
-        if (refusal(v, i, caps, need) == NULL && (any_tokens || fits_tokens(v, need->tokens)) &&
+        if (refusal(v, i, caps, prefs, need) == NULL &&
+            (any_tokens || fits_tokens(v, need->tokens)) &&
             !ops_prefs_is_off(prefs, op->name, v->name)) {
             return v;
         }
@@ -81,7 +85,7 @@ const struct ops_variant *ops_variant_choose(const struct ops_need *need,
     if (prefs != NULL && prefs->forced != NULL) {
         const struct ops_variant *v = ops_find_variant(need->op, prefs->forced);
         *why = v == NULL ? "the op has no such variant"
-                         : refusal(v, ops_variant_index(need->op, v), caps, need);
+                         : refusal(v, ops_variant_index(need->op, v), caps, prefs, need);
         return *why == NULL ? v : NULL;
     }
     const struct ops_variant *v = find_row(need, caps, prefs, false);
@@ -120,11 +124,18 @@ enum plan_elem ops_node_x(const struct plan *plan, const struct plan_node *node)
 {
     for (uint32_t i = 0; i < node->n_src; i++) {
         const struct plan_tensor *src = plan_get_tensor(plan, node->src[i]);
-        if (src->role == PLAN_ACT && src->elem == PLAN_F16) {
-            return PLAN_F16;
+        if (src->role == PLAN_ACT && (src->elem == PLAN_F16 || src->elem == PLAN_S8)) {
+            return src->elem;
         }
     }
     return PLAN_F32;
+}
+
+const char *ops_other_x(enum plan_elem x)
+{
+    return x == PLAN_F16  ? "it reads staged activations"
+           : x == PLAN_S8 ? "it reads quantized activations"
+                          : "it reads activations in f32";
 }
 
 uint32_t ops_variant_index(const struct op *op, const struct ops_variant *variant)

@@ -26,8 +26,8 @@ struct ops_variant {
     /* Tokens (rows) of the node for which this is the best row; 0: any. A kernel that is asked for
      * by name runs outside them too. */
     uint32_t min_tokens, max_tokens;
-    /* Element type of the activations that it reads: PLAN_F32, or PLAN_F16 for the staged form
-     * (op_stage). Nodes with others do not fit. */
+    /* Element type of the activations that it reads: PLAN_F32, PLAN_F16 for the staged form
+     * (op_stage), PLAN_S8 for the quantized one (op_stage_q8). Nodes with others do not fit. */
     enum plan_elem x;
     /* One shader, or one per weight format ([QUANT_COUNT], NULL entries: not made). */
     const struct dev_shader *shader;
@@ -64,6 +64,7 @@ struct ops_selftest {
 /* Filled before plans are recorded and only read then. All zero: nothing is preferred. */
 struct ops_prefs {
     const char *forced; /* the only variant allowed, in all ops that are recorded; NULL: any */
+    bool act_q8;        /* matmuls may be given quantized activations: less exact */
     struct ops_off *off;
     size_t n_off, cap_off;
     struct ops_tuned *tuned;
@@ -129,8 +130,10 @@ const struct ops_variant *ops_variant_choose(const struct ops_need *need,
  * reason is logged or, for a forced variant or staged activations where somebody asks, only noted
  * there. */
 const struct ops_variant *ops_variant_pick(const struct op_site *site, const struct ops_need *need);
-/* PLAN_F16 for a node that reads the staged form, else PLAN_F32. */
+/* PLAN_F16 for a node that reads the staged form, PLAN_S8 for the quantized one, else PLAN_F32. */
 enum plan_elem ops_node_x(const struct plan *plan, const struct plan_node *node);
+/* Why a variant that reads activations of this type does not fit a node with others. */
+const char *ops_other_x(enum plan_elem x);
 uint32_t ops_variant_index(const struct op *op, const struct ops_variant *variant);
 /* Capabilities allow it; else `why` says what is missing: "fp16, coopmat", "subgroup size 32, not
  * 4 to 16". */

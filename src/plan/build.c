@@ -45,6 +45,7 @@ static const struct {
 } ELEMS[] = {
     [PLAN_F32] = {"f32", 1, 4},     [PLAN_F16] = {"f16", 1, 2},     [PLAN_U32] = {"u32", 1, 4},
     [PLAN_QUANT] = {"quant", 1, 1}, [PLAN_Q8_0] = {"q8_0", 32, 34}, [PLAN_Q4_0] = {"q4_0", 32, 18},
+    [PLAN_S8] = {"s8", 1, 1},
 };
 
 const char *plan_elem_name(enum plan_elem elem)

@@ -50,6 +50,7 @@ enum plan_elem {
     PLAN_QUANT, /* weights: see `quant` */
     PLAN_Q8_0,  /* KV caches in blocks of 32 values along head_dim: shaders/common/kv_types.h */
     PLAN_Q4_0,
+    PLAN_S8, /* activations as signed bytes, their scales beside them: op_stage_q8 */
 };
 
 struct plan_tensor {

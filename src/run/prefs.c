@@ -5,6 +5,7 @@
 
 #include "ops/profile.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum run_status run_prefs_caps(const struct run_model *model, const struct run_params *params,
@@ -60,6 +61,7 @@ bool run_prefs_init(struct run_model *model, const struct run_params *params, ui
         !known) {
         say_profile(model, d);
     }
+    device->prefs.act_q8 = params->act_q8;
     uint32_t caps = 0; /* masked when the device was opened */
     char error[128];
     if (!ops_disable_parse(params->disable, &caps, &device->prefs, error, sizeof error)) {
@@ -106,6 +108,48 @@ static bool check_plan(const struct run_model *model, const struct plan *plan)
     return true;
 }
 
+/* Why the first device has no kernel of matmul that reads quantized activations; else why a shape
+ * has none. */
+static void say_why_f16(const struct run_model *model, char *why, size_t why_bytes)
+{
+    const struct op *matmul = ops_find("matmul");
+    snprintf(why, why_bytes, "no kernel for their formats, sizes or so few tokens");
+    for (uint32_t i = 0; i < matmul->n_variants; i++) {
+        const struct ops_variant *v = &matmul->variants[i];
+        char missing[96];
+        if (v->x == PLAN_S8 && ops_prefs_is_off(&model->devices[0].prefs, matmul->name, v->name)) {
+            snprintf(why, why_bytes, "kernel %s is switched off", v->name);
+        } else if (v->x == PLAN_S8 && !ops_variant_supported(v, dev_get_caps(model->devices[0].dev),
+                                                             missing, sizeof missing)) {
+            snprintf(why, why_bytes, "kernel %s: %s", v->name, missing);
+        }
+    }
+}
+
+/* What came of act_q8 in the plan of a prompt's chunk. */
+static void say_act(const struct run_model *model, const struct plan *plan)
+{
+    uint32_t all = 0, quantized = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        const struct plan_node *node = &plan->nodes[i];
+        if (!node->dead && node->kind == PLAN_OP && strncmp(node->op->name, "matmul", 6) == 0) {
+            all++;
+            quantized += ops_node_x(plan, node) == PLAN_S8 ? 1 : 0;
+        }
+    }
+    if (quantized != 0) {
+        log_info(model->log, "%u of %u products of a prompt read activations in 8 bits", quantized,
+                 all);
+        return;
+    }
+    char why[128];
+    say_why_f16(model, why, sizeof why);
+    log_warn(model->log,
+             "activations stay as they are, not q8: of the %u products of a prompt, %u tokens at a "
+             "time, none can read them in 8 bits (%s)",
+             all, plan->n_tokens, why);
+}
+
 bool run_prefs_check(const struct run_model *model)
 {
     const struct run_shape shape[] = {{.n_tokens = 1, .n_out = 1},
@@ -120,6 +164,9 @@ bool run_prefs_check(const struct run_model *model)
             return false;
         }
         bool ok = check_plan(model, &plan);
+        if (ok && i == 1 && model->devices[0].prefs.act_q8) {
+            say_act(model, &plan);
+        }
         plan_finish(&plan);
         if (!ok) {
             return false;

@@ -73,6 +73,7 @@ struct run_params {
     uint32_t n_ctx, n_batch, n_seq; /* 0: default */
     uint32_t n_kv;                  /* 0: n_ctx */
     enum plan_elem k_type, v_type;
+    bool act_q8; /* matmuls of prompts read activations in 8 bits, where a kernel can */
     uint32_t caps_off;
     const char *disable; /* as for ops_disable_parse, on every device; NULL: nothing */
     bool no_cache;       /* nothing is read from the folder of the caches, nor written to it */
@@ -163,11 +164,12 @@ uint64_t run_border_offset(const struct run_model *model, uint32_t slot, uint32_
 /* prefs.c: caps_off of the params with those of `disable`. */
 enum run_status run_prefs_caps(const struct run_model *model, const struct run_params *params,
                                uint32_t *caps_off);
-/* Fills devices[d].prefs from the profile in `dir` (NULL: none) and `disable`, and says what is
- * not used. */
+/* Fills devices[d].prefs from the profile in `dir` (NULL: none), `disable` and act_q8, and says
+ * what is not used. */
 bool run_prefs_init(struct run_model *model, const struct run_params *params, uint32_t d,
                     const char *dir);
-/* Every op of the plans has a kernel left on its device; else one line says which has none. */
+/* Every op of the plans has a kernel left on its device; else one line says which has none. Says
+ * also where act_q8 was asked for and nothing comes of it. */
 bool run_prefs_check(const struct run_model *model);
 /* What is off or tuned on device d, a line; nothing where nothing is. */
 void run_prefs_describe(const struct run_model *model, uint32_t d, struct str *out);

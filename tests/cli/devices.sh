@@ -19,7 +19,7 @@ expect 0 devices -o json
 fields='n_prompt:integer n_gen:integer n_depth:integer avg_ns:integer stddev_ns:integer
     avg_ts:real stddev_ts:real samples_ns:array samples_ts:array model_filename:string
     model_type:string model_size:integer model_n_params:integer n_batch:integer type_k:string
-    type_v:string split_mode:string devices:string split:string exchanges:integer
+    type_v:string act:string split_mode:string devices:string split:string exchanges:integer
     exchanged_bytes:integer ttft_ns:integer peak_device_bytes:array peak_host_bytes:integer
     dummy:boolean test_time:string device_info:array'
 expect 0 bench -m "$q4" -p 8 -n 2 -r 2 -o json

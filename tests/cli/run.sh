@@ -64,6 +64,11 @@ for options in '-ctk f32 -ctv f32' '-ctk f32' '-ctv f32' '-ctk q8_0 -ctv q8_0' '
     cmp -s "$out" "$folder/greedy" || fail "another text with $options"
 done
 
+# F16 has no kernel that reads activations in 8 bits: the same text, and a line.
+expect 0 run -m "$f16" -p "$prompt" -n 8 --temp 0 --act q8
+cmp -s "$out" "$folder/greedy" || fail 'another text with --act q8'
+has "$err" 'activations stay as they are, not q8'
+
 # Placement.
 expect 0 run -m "$f16" -p "$prompt" -n 8 --temp 0 --device 0,0,0 -ts 1,4,1
 cmp -s "$out" "$folder/greedy" || fail "another text with -ts 1,4,1"

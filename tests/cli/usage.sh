@@ -59,6 +59,7 @@ done <<'TABLE'
 -sm row layer or none
 -ctk q5_0 f32, f16, q8_0 or q4_0
 -ctv bf16 f32, f16, q8_0 or q4_0
+--act f32 f16 or q8
 TABLE
 expect 2 run -m x -p x -r ''
 one_line "must be not empty"
@@ -108,7 +109,7 @@ for command in run devices info tokenize bench; do
     done
 done
 expect 0 run --help
-for option in -m -p -f -n -c -b -s --temp --top-k --top-p --min-p --repeat-penalty -r -ctk -ctv \
+for option in -m -p -f -n -c -b -s --temp --top-k --top-p --min-p --repeat-penalty -r -ctk -ctv --act \
     --device -sm -ts --no-display-prompt --ignore-eos --logits --dry-run -v; do
     grep -qE -- "^  (.*, )?${option}[, ]" "$out" || fail "help without $option"
 done

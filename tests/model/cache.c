@@ -42,39 +42,6 @@ static float *logits_of(const struct kind *kind, uint32_t n_devices, const uint3
     return logits;
 }
 
-/* log(sum(exp)) */
-static double log_sum(const float *row)
-{
-    double top = -INFINITY, sum = 0;
-    for (uint32_t i = 0; i < VOCAB; i++) {
-        assert_true(isfinite(row[i]));
-        top = fmax(top, row[i]);
-    }
-    for (uint32_t i = 0; i < VOCAB; i++) {
-        sum += exp(row[i] - top);
-    }
-    return top + log(sum);
-}
-
-static double divergence(const float *base, const float *row)
-{
-    double base_sum = log_sum(base), row_sum = log_sum(row), kl = 0;
-    for (uint32_t i = 0; i < VOCAB; i++) {
-        double p = base[i] - base_sum, q = row[i] - row_sum;
-        kl += exp(p) * (p - q);
-    }
-    return kl;
-}
-
-static double largest_difference(const float *a, const float *b, size_t n)
-{
-    double worst = 0;
-    for (size_t i = 0; i < n; i++) {
-        worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
-    }
-    return worst;
-}
-
 /* Mean divergence and perplexity of the prompt against an f16 cache. */
 static void distance_to_f16(void **state)
 {
@@ -89,13 +56,13 @@ static void distance_to_f16(void **state)
             double kl = 0, nll[2] = {0, 0};
             for (size_t t = 0; t < n; t++) {
                 const float *row = mine + t * VOCAB, *like = base + t * VOCAB;
-                kl += divergence(like, row) / (double)n;
+                kl += logits_divergence(like, row, VOCAB) / (double)n;
                 if (t + 1 < n) {
-                    nll[0] += (log_sum(like) - like[ids[t + 1]]) / (double)(n - 1);
-                    nll[1] += (log_sum(row) - row[ids[t + 1]]) / (double)(n - 1);
+                    nll[0] += (logits_log_sum(like, VOCAB) - like[ids[t + 1]]) / (double)(n - 1);
+                    nll[1] += (logits_log_sum(row, VOCAB) - row[ids[t + 1]]) / (double)(n - 1);
                 }
             }
-            double worst = largest_difference(mine, base, n * VOCAB);
+            double worst = logits_difference(mine, base, n * VOCAB);
             printf("prompt %zu, %zu tokens, K V %s: KL to f16 %.2e nats, perplexity %.3f (f16 "
                    "%.3f), logits differ by at most %.3f\n",
                    p, n, KINDS[k].name, kl, exp(nll[1]), exp(nll[0]), worst);
@@ -136,9 +103,9 @@ static void chunks_change_little(void **state)
         float *whole = logits_of(&KINDS[k], 1, ids, n, 64);
         for (uint32_t chunk = 1; chunk <= 7; chunk += 6) {
             float *parts = logits_of(&KINDS[k], 2, ids, n, chunk);
-            double worst = largest_difference(whole, parts, n * VOCAB), kl = 0;
+            double worst = logits_difference(whole, parts, n * VOCAB), kl = 0;
             for (size_t t = 0; t < n; t++) {
-                kl += divergence(whole + t * VOCAB, parts + t * VOCAB) / (double)n;
+                kl += logits_divergence(whole + t * VOCAB, parts + t * VOCAB, VOCAB) / (double)n;
             }
             printf("K V %s, chunks of %u: KL %.2e nats, logits differ by at most %.4f\n",
                    KINDS[k].name, chunk, kl, worst);

@@ -1,6 +1,7 @@
 /* Rigs and the golden file. */
 #include "common.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,4 +154,36 @@ float *rig_logits(struct rig *rig, const uint32_t *tokens, size_t n, uint32_t ch
     }
     free(want);
     return out;
+}
+
+double logits_log_sum(const float *row, size_t n)
+{
+    double top = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        assert_true(isfinite(row[i]));
+        top = fmax(top, row[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        sum += exp(row[i] - top);
+    }
+    return top + log(sum);
+}
+
+double logits_divergence(const float *base, const float *row, size_t n)
+{
+    double base_sum = logits_log_sum(base, n), row_sum = logits_log_sum(row, n), kl = 0;
+    for (size_t i = 0; i < n; i++) {
+        double p = base[i] - base_sum, q = row[i] - row_sum;
+        kl += exp(p) * (p - q);
+    }
+    return kl;
+}
+
+double logits_difference(const float *a, const float *b, size_t n)
+{
+    double worst = 0;
+    for (size_t i = 0; i < n; i++) {
+        worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
+    }
+    return worst;
 }

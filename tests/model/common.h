@@ -49,4 +49,11 @@ void rig_greedy(struct rig *rig, const uint32_t *prompt, size_t n_prompt, uint32
  * first. Free with free_numbers. */
 float *rig_logits(struct rig *rig, const uint32_t *tokens, size_t n, uint32_t chunk);
 
+/* log(sum(exp)) of n finite logits. */
+double logits_log_sum(const float *row, size_t n);
+/* Divergence of `row` from `base` (Kullback & Leibler 1951), in nats, both n logits. */
+double logits_divergence(const float *base, const float *row, size_t n);
+/* The largest |a - b|. */
+double logits_difference(const float *a, const float *b, size_t n);
+
 #endif

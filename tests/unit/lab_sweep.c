@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ROWS = 6000 };
+enum { MAX_ROWS = 8000 };
 
 struct rig {
     struct fake_vk fake;

@@ -103,6 +103,28 @@ static void test_scale(void **state)
     assert_int_equal(plan_get_tensor(&f->plan, y)->cols, COLS);
 }
 
+static void test_staged(void **state)
+{
+    struct fix *f = *state;
+    uint32_t wide = plan_add_act(&f->plan, "wide", ROWS, 64);
+    uint32_t w = plan_get_weight(&f->plan, 3, "w8", QUANT_Q8_0, 5, 64);
+    refused(f, op_stage_q8(&f->plan, f->x).x,
+            "stage_q8: blk.0.x [3][8]: columns must be a multiple of 32");
+    refused(f, op_stage_q8(&f->plan, PLAN_NONE).scale, "stage_q8: x is missing");
+    struct op_staged half = op_stage(&f->plan, wide), bytes = op_stage_q8(&f->plan, wide);
+    assert_false(f->plan.failed);
+    assert_int_equal(plan_tensor_bytes(plan_get_tensor(&f->plan, bytes.x)), ROWS * 64);
+    assert_int_equal(plan_get_tensor(&f->plan, bytes.scale)->cols, 2);
+    assert_int_not_equal(op_matmul_staged(&f->plan, "y", w, half), PLAN_NONE);
+    assert_int_not_equal(op_matmul_staged(&f->plan, "y", w, bytes), PLAN_NONE);
+    refused(f, op_matmul_staged(&f->plan, "y", w, (struct op_staged){half.x, bytes.scale}),
+            "matmul: scale blk.0.wide:scales is not [3][1] as x blk.0.wide:f16 asks");
+    refused(f, op_matmul_staged(&f->plan, "y", w, (struct op_staged){bytes.x, half.scale}),
+            "matmul: scale blk.0.wide:scale is not [3][2] as x blk.0.wide:s8 asks");
+    refused(f, op_matmul_staged(&f->plan, "y", w, (struct op_staged){wide, half.scale}),
+            "matmul: x (blk.0.wide) has the wrong element type");
+}
+
 static void test_rmsnorm(void **state)
 {
     struct fix *f = *state;
@@ -353,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pairs, start, stop),
         cmocka_unit_test_setup_teardown(test_bias, start, stop),
         cmocka_unit_test_setup_teardown(test_scale, start, stop),
+        cmocka_unit_test_setup_teardown(test_staged, start, stop),
         cmocka_unit_test_setup_teardown(test_rmsnorm, start, stop),
         cmocka_unit_test_setup_teardown(test_rope, start, stop),
         cmocka_unit_test_setup_teardown(test_weights, start, stop),

@@ -2,9 +2,9 @@
  * made up, so that it does not matter what this build's shader compiler knows. */
 /* with: ops */
 #include "plan_matrix.h"
-
 #include "ops/fuse.h"
 #include "ops/lower.h"
+#include "ops/ops.h"
 
 enum { TOKENS = 20, LAYERS = 3 };
 
@@ -33,7 +33,7 @@ static void make_plan(struct plan *plan, uint32_t n_tokens, uint32_t n_devices)
 
 static bool is_stage(const struct plan_node *node)
 {
-    return node->kind == PLAN_OP && strcmp(node->op->name, "stage") == 0;
+    return node->kind == PLAN_OP && strncmp(node->op->name, "stage", 5) == 0;
 }
 
 /* Matmuls that read staged activations by device; each reads what a stage node of its device makes
@@ -53,13 +53,13 @@ static void count(const struct plan *plan, uint32_t *stages, uint32_t *readers)
             assert_int_equal(next->layer, node->layer);
             assert_int_equal(plan_get_tensor(plan, node->src[0])->elem, PLAN_F32);
             stages[node->device]++;
-        } else if (node->op == &TOY_MATMUL && ops_node_x(plan, node) == PLAN_F16) {
+        } else if (node->op == &TOY_MATMUL && ops_node_x(plan, node) != PLAN_F32) {
             const struct plan_tensor *x = plan_get_tensor(plan, node->src[1]);
             const struct plan_tensor *scale = plan_get_tensor(plan, node->src[3]);
             assert_int_equal(node->n_src, 4);
             assert_int_equal(x->rows, TOKENS);
             assert_int_equal(scale->rows, TOKENS);
-            assert_int_equal(scale->cols, 1);
+            assert_int_equal(scale->cols, x->elem == PLAN_S8 ? x->cols / OP_Q8_BLOCK : 1);
             readers[node->device]++;
         }
     }
@@ -202,6 +202,90 @@ static void test_failed(void **state)
     ops_prefs_finish(&prefs);
 }
 
+static uint32_t count_elem(const struct plan *plan, enum plan_elem elem)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        n += plan->nodes[i].op == &TOY_MATMUL && ops_node_x(plan, &plan->nodes[i]) == elem;
+    }
+    return n;
+}
+
+/* Quantized activations for those who ask for them, on the devices that can: the others' products,
+ * and those of few tokens, stay what they were. */
+static void test_q8(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *off;
+        bool asked;
+        uint32_t tokens, less, local; /* capabilities that are missing; 0: a usual workgroup */
+        enum plan_elem x;
+    } rows[] = {
+        {.name = "asked for", .asked = true, .tokens = 17, .x = PLAN_S8},
+        {.name = "nobody asked", .tokens = 17, .x = PLAN_F16},
+        {.name = "few tokens", .asked = true, .tokens = 16, .x = PLAN_F32},
+        {.name = "no integer dot",
+         .asked = true,
+         .tokens = 17,
+         .less = DEV_CAP_INT_DOT,
+         .x = PLAN_F16},
+        {.name = "neither",
+         .asked = true,
+         .tokens = 17,
+         .less = DEV_CAP_INT_DOT | DEV_CAP_COOPMAT,
+         .x = PLAN_F32},
+        {.name = "switched off",
+         .asked = true,
+         .off = "matmul/int_dot",
+         .tokens = 17,
+         .x = PLAN_F16},
+        {.name = "capability switched off", .asked = true, .off = "int_dot", .tokens = 17},
+        {.name = "small groups", .asked = true, .tokens = 17, .local = 128, .x = PLAN_F16},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct dev_caps caps = matrix_caps();
+        struct ops_prefs prefs = {.act_q8 = rows[i].asked};
+        struct plan plan;
+        uint32_t off = 0;
+        char error[128];
+        assert_true(ops_disable_parse(rows[i].off, &off, &prefs, error, sizeof error));
+        caps.has &= ~(rows[i].less | off);
+        caps.max_workgroup_invocations = rows[i].local != 0 ? rows[i].local : 1024;
+        const struct ops_target target = {&caps, &prefs};
+        make_plan(&plan, rows[i].tokens, 1);
+        assert_true(ops_lower(&plan, &target));
+        enum plan_elem x = off != 0 ? PLAN_F16 : rows[i].x;
+        if (count_elem(&plan, x) != 7 * LAYERS + 1) {
+            fail_msg("%s: %u of %u products read %s", rows[i].name, count_elem(&plan, x),
+                     7 * LAYERS + 1, plan_elem_name(x));
+        }
+        finish(&plan);
+        ops_prefs_finish(&prefs);
+    }
+}
+
+/* As test_devices, in both forms: each device stages for itself. */
+static void test_q8_devices(void **state)
+{
+    (void)state;
+    const struct dev_caps caps = matrix_caps();
+    struct dev_caps without = caps;
+    without.has &= ~(uint32_t)DEV_CAP_INT_DOT;
+    const struct ops_prefs prefs = {.act_q8 = true};
+    const struct ops_target targets[2] = {{&caps, &prefs}, {&without, &prefs}};
+    struct plan plan;
+    uint32_t stages[PLAN_MAX_DEVICES], readers[PLAN_MAX_DEVICES];
+    make_plan(&plan, TOKENS, 2);
+    assert_true(ops_lower(&plan, targets));
+    count(&plan, stages, readers);
+    assert_int_equal(stages[0] + stages[1], 4 * LAYERS + 1);
+    assert_int_equal(readers[0], count_elem(&plan, PLAN_S8));
+    assert_int_equal(readers[1], count_elem(&plan, PLAN_F16));
+    assert_true(readers[0] != 0 && readers[1] != 0);
+    finish(&plan);
+}
+
 /* Columns that are no multiple of 32 stay f32, also beside others. */
 static void test_columns(void **state)
 {
@@ -256,7 +340,8 @@ int main(void)
         cmocka_unit_test(test_devices),      cmocka_unit_test(test_residual),
         cmocka_unit_test(test_mixed),        cmocka_unit_test(test_f32),
         cmocka_unit_test(test_failed),       cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_other_reader),
+        cmocka_unit_test(test_other_reader), cmocka_unit_test(test_q8),
+        cmocka_unit_test(test_q8_devices),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -10,6 +10,11 @@
 static const struct dev_shader a_shader = {.name = "toy"};
 static const struct ops_variant kernels[MATMUL_KERNELS] = {
     [MATMUL_LANES] = {.name = "lanes", .needs = DEV_CAP_CPU | DEV_CAP_TEXEL, .shader = &a_shader},
+    [MATMUL_INT_DOT] = {.name = "int_dot",
+                        .needs = DEV_CAP_INT_DOT,
+                        .min_tokens = 17,
+                        .x = PLAN_S8,
+                        .shader = &a_shader},
     [MATMUL_COOPMAT] = {.name = "coopmat",
                         .needs = DEV_CAP_COOPMAT,
                         .min_tokens = 17,
@@ -24,7 +29,7 @@ static const struct op TOY_MATMUL = {
 
 static inline struct dev_caps matrix_caps(void)
 {
-    return (struct dev_caps){.has = DEV_CAP_SUBGROUP | DEV_CAP_FP16 | DEV_CAP_COOPMAT,
+    return (struct dev_caps){.has = DEV_CAP_SUBGROUP | DEV_CAP_FP16 | DEV_CAP_COOPMAT | DEV_CAP_INT_DOT,
                              .subgroup_size = 32,
                              .max_workgroup_invocations = 1024,
                              .max_workgroup_size = {1024, 1024, 64},
