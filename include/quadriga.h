@@ -292,6 +292,28 @@ struct qd_step {
     const bool *want;
 };
 QD_API enum qd_status qd_session_step(qd_session *session, const struct qd_step *step);
+/* Steps one after another, several in flight: while a device works on one, those before it work on
+ * the next. */
+struct qd_run_params {
+    /* Fills the next step; false: there is none. It may truncate sequences: that takes effect
+     * between the step before and this one, although steps before may still be in flight. What the
+     * step points to must stay valid until the next call of `next`, or the end of the run. */
+    bool (*next)(void *user, struct qd_step *step);
+    /* The results of step `index` (0 first), in the order of the steps: logits [n][n_vocab] of the n
+     * tokens that asked for them, valid during the call; NULL with n 0. Returning false ends the
+     * run with QD_CANCELLED. NULL: nobody is told. */
+    bool (*done)(void *user, uint64_t index, const float *results, uint32_t n);
+    void *user;
+    /* Steps in flight at most: step k is asked for when step k - depth is done. 0: as many as keep
+     * every device busy. */
+    uint32_t depth;
+};
+/* A step that is refused ends the run with its status after those before it are done, and changes
+ * nothing; the same goes for qd_session_cancel, and steps in flight then run to their end without
+ * `done`. Where a device fails all sequences are emptied. Both callbacks come on the calling
+ * thread, and must not call the session but to truncate and to ask for a length. Afterwards
+ * qd_session_logits has nothing. */
+QD_API enum qd_status qd_session_run(qd_session *session, const struct qd_run_params *params);
 /* Logits [n_vocab] of the i-th token of the last step that asked for them; NULL beyond. Owned by
  * the session, valid until the next step. */
 QD_API const float *qd_session_logits(qd_session *session, uint32_t i);

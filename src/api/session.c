@@ -43,6 +43,58 @@ enum qd_status qd_session_step(qd_session *session, const struct qd_step *step)
                                     step->seq, step->want);
 }
 
+struct runner {
+    struct run_session *session;
+    const struct qd_run_params *params;
+    bool empty; /* a step without tokens came */
+};
+
+static bool next_step(void *user, struct run_input *input)
+{
+    struct runner *runner = user;
+    struct qd_step step = {0};
+    if (!runner->params->next(runner->params->user, &step)) {
+        return false;
+    }
+    if (step.token == NULL) {
+        log_error(runner->session->log, "a step without tokens");
+        runner->empty = true;
+        return false;
+    }
+    *input = (struct run_input){.n_tokens = step.n_tokens,
+                                .token = step.token,
+                                .pos = step.pos,
+                                .seq = step.seq,
+                                .want = step.want};
+    return true;
+}
+
+static bool step_done(void *user, uint64_t index, struct run_slot *slot, uint32_t n)
+{
+    const struct qd_run_params *params = ((struct runner *)user)->params;
+    const float *results = n != 0 ? dev_buf_map(slot->logits_host) : NULL;
+    return params->done == NULL || params->done(params->user, index, results, n);
+}
+
+enum qd_status qd_session_run(qd_session *session, const struct qd_run_params *params)
+{
+    struct run_session *run = &session->run;
+    struct runner runner = {.session = run, .params = params};
+    const struct run_source source = {
+        .next = next_step, .done = step_done, .user = &runner, .depth = params->depth};
+    uint64_t begin = os_clock_ns();
+    run->logits = NULL;
+    run->n_logits = 0;
+    atomic_store(&run->cancel, false);
+    enum run_status status = run_pipeline(run, &source);
+    for (uint32_t s = 0; s < run->kv.n_seq && (status == RUN_DEVICE_LOST || status == RUN_ERROR);
+         s++) {
+        kv_truncate(&run->kv, s, 0);
+    }
+    run->stats.step_ns += os_clock_ns() - begin;
+    return status == RUN_OK && runner.empty ? QD_BAD_ARGUMENT : (enum qd_status)status;
+}
+
 const float *qd_session_logits(qd_session *session, uint32_t i)
 {
     const struct run_session *run = &session->run;

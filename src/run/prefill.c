@@ -1,35 +1,32 @@
-/* Prompts and single steps: assigns KV slots, cuts a prompt into chunks and keeps as many in flight
- * as there are slots. With several devices each chunk in flight has a carrier thread; with one, the
- * next chunk is recorded and submitted while the last one runs. A first chunk on devices that were
- * not measured runs alone. */
+/* What tokens become a step: places in the caches, arrays. Single steps, and prompts: cut into
+ * chunks that go through the pipeline. A first chunk on devices that were not measured runs
+ * alone. */
 #include "run/run.h"
 
 #include "base/os.h"
 
 #include <string.h>
 
-/* Arrays of all tokens of a call; chunks are ranges of it. */
-struct arrays {
-    uint32_t *memory;
-    uint32_t *token, *pos, *seq, *slot[KV_GROUPS], *len, *out;
-    uint32_t n;
-};
-
-static bool arrays_init(struct arrays *arrays, uint32_t n, struct log *log)
+bool run_arrays_init(struct run_arrays *arrays, const struct run_session *session, uint32_t n)
 {
-    arrays->memory = mem_alloc((size_t)n * 7, sizeof(uint32_t));
+    uint64_t words = 7 * (uint64_t)n + session->kv.n_seq;
+    arrays->memory = words <= SIZE_MAX ? mem_alloc((size_t)words, sizeof(uint32_t)) : NULL;
     if (arrays->memory == NULL) {
-        log_error(log, "out of memory for a step of %u tokens", n);
+        log_error(session->log, "out of memory for a step of %u tokens", n);
         return false;
     }
     uint32_t **column[] = {
         &arrays->token,          &arrays->pos, &arrays->seq, &arrays->slot[KV_GLOBAL],
-        &arrays->slot[KV_LOCAL], &arrays->len, &arrays->out};
-    for (uint32_t i = 0; i < 7; i++) {
+        &arrays->slot[KV_LOCAL], &arrays->len, &arrays->out, &arrays->old};
+    for (uint32_t i = 0; i < 8; i++) {
         *column[i] = arrays->memory + (size_t)i * n;
     }
-    arrays->n = n;
     return true;
+}
+
+void run_arrays_finish(struct run_arrays *arrays)
+{
+    mem_free(arrays->memory);
 }
 
 /* Everything that can be said against a token before entries are appended. */
@@ -52,7 +49,7 @@ static enum run_status say_full(const struct run_session *session, uint32_t seq)
     return RUN_CONTEXT_FULL;
 }
 
-static enum run_status append(struct run_session *session, struct arrays *arrays, uint32_t i,
+static enum run_status append(struct run_session *session, struct run_arrays *arrays, uint32_t i,
                               uint32_t token, uint32_t seq, const uint32_t *pos)
 {
     uint32_t entry = session->kv.length[seq], slot[KV_GROUPS];
@@ -69,121 +66,76 @@ static enum run_status append(struct run_session *session, struct arrays *arrays
     return RUN_OK;
 }
 
-/* Tokens [first, end) of the arrays in chunks of `size`, the last one shorter. */
-struct job {
-    struct run_session *session;
-    const struct arrays *arrays;
-    uint32_t first, end, size, n_chunks;
-    bool want_last;
-    atomic_bool failed;
-};
-
-/* Carries the chunks c with c % n == mine, and those with c % n >= extra, each in slot c % n. */
-struct carrier {
-    struct job *job;
-    uint32_t n, mine, extra;
-    pthread_t thread;
-};
-
-/* The first token of a chunk. */
-static uint32_t chunk_begin(const struct job *job, uint32_t chunk)
+/* Devices run steps in order: what steps before this one append has been computed when its tokens
+ * look for it, and blocks that left their window can be written. */
+static void settle_all(struct run_session *session)
 {
-    return chunk < job->n_chunks ? job->first + chunk * job->size : job->end;
+    for (uint32_t s = 0; s < session->kv.n_seq; s++) {
+        kv_settle(&session->kv, s, session->kv.length[s]);
+    }
 }
 
-static struct run_batch chunk_batch(const struct job *job, uint32_t chunk, uint32_t *last)
+/* The sequences have the lengths again that they had before the step. */
+static void take_back(struct run_session *session, const struct run_arrays *arrays)
 {
-    const struct arrays *a = job->arrays;
-    uint32_t begin = chunk_begin(job, chunk), end = chunk_begin(job, chunk + 1);
-    *last = end - begin - 1;
-    return (struct run_batch){.n_tokens = end - begin,
-                              .n_out = chunk + 1 == job->n_chunks && job->want_last ? 1 : 0,
-                              .token = a->token + begin,
-                              .pos = a->pos + begin,
-                              .seq = a->seq + begin,
-                              .slot = {a->slot[KV_GLOBAL] + begin, a->slot[KV_LOCAL] + begin},
-                              .len = a->len + begin,
-                              .out = last};
+    for (uint32_t s = 0; s < session->kv.n_seq; s++) {
+        kv_truncate(&session->kv, s, arrays->old[s]);
+    }
 }
 
-static struct run_recording *pick_recording(struct run_slot *slot, const struct run_batch *batch)
+static enum run_status append_all(struct run_session *session, struct run_arrays *arrays,
+                                  const struct run_input *in, struct run_batch *batch)
+{
+    for (uint32_t i = 0; i < in->n_tokens; i++) {
+        uint32_t seq = in->seq != NULL ? in->seq[i] : in->only_seq;
+        enum run_status status = check_token(session, in->n_tokens, i, in->token[i], seq);
+        if (status == RUN_OK) {
+            status =
+                append(session, arrays, i, in->token[i], seq, in->pos != NULL ? &in->pos[i] : NULL);
+        }
+        if (status != RUN_OK) {
+            return status;
+        }
+        if (!in->no_results && (in->want != NULL ? in->want[i] : i + 1 == in->n_tokens)) {
+            arrays->out[batch->n_out++] = i;
+        }
+    }
+    if (batch->n_out > session->model->max_out) {
+        log_error(session->log, "logits of %u tokens: at most %u a step", batch->n_out,
+                  session->model->max_out);
+        return RUN_BAD_ARGUMENT;
+    }
+    return RUN_OK;
+}
+
+enum run_status run_arrays_fill(struct run_session *session, struct run_arrays *arrays,
+                                const struct run_input *input, struct run_batch *batch)
+{
+    const struct run_model *model = session->model;
+    if (input->n_tokens == 0 || input->n_tokens > model->n_batch) {
+        log_error(session->log, "a step of %u tokens: 1 to %u are possible", input->n_tokens,
+                  model->n_batch);
+        return RUN_BAD_ARGUMENT;
+    }
+    *batch = (struct run_batch){.n_tokens = input->n_tokens,
+                                .token = arrays->token,
+                                .pos = arrays->pos,
+                                .seq = arrays->seq,
+                                .slot = {arrays->slot[KV_GLOBAL], arrays->slot[KV_LOCAL]},
+                                .len = arrays->len,
+                                .out = arrays->out};
+    memcpy(arrays->old, session->kv.length, session->kv.n_seq * sizeof *arrays->old);
+    settle_all(session);
+    enum run_status status = append_all(session, arrays, input, batch);
+    if (status != RUN_OK) {
+        take_back(session, arrays);
+    }
+    return status;
+}
+
+struct run_recording *run_pick_recording(struct run_slot *slot, const struct run_batch *batch)
 {
     return batch->n_tokens == 1 && batch->n_out == 1 ? &slot->decode : &slot->chunk;
-}
-
-static void *carry(void *arg)
-{
-    struct carrier *carrier = arg;
-    struct job *job = carrier->job;
-    struct run_session *session = job->session;
-    for (uint32_t c = 0; c < job->n_chunks; c++) {
-        uint32_t owner = c % carrier->n, last;
-        if (owner != carrier->mine && owner < carrier->extra) {
-            continue;
-        }
-        struct run_slot *slot = &session->slots[owner];
-        struct run_batch batch = chunk_batch(job, c, &last);
-        struct run_recording *rec = pick_recording(slot, &batch);
-        bool skip = atomic_load(&job->failed) || atomic_load(&session->cancel);
-        if (skip || !run_record(session, slot, rec, batch.n_tokens, batch.n_out)) {
-            atomic_store(&job->failed, true);
-            run_step_pass(session, c);
-            continue;
-        }
-        bool begun = run_step_begin(session, slot, rec, &batch, c);
-        bool ended = run_step_end(session, slot, rec);
-        if (!begun || !ended) {
-            atomic_store(&job->failed, true);
-        }
-    }
-    return NULL;
-}
-
-static void run_carriers(struct job *job, uint32_t n)
-{
-    struct carrier carriers[RUN_MAX_SLOTS];
-    memset(job->session->turn, 0, sizeof job->session->turn);
-    uint32_t started = 1; /* this thread is carrier 0 */
-    for (uint32_t i = 0; i < n; i++) {
-        carriers[i] = (struct carrier){.job = job, .n = n, .mine = i, .extra = n};
-    }
-    while (started < n &&
-           pthread_create(&carriers[started].thread, NULL, carry, &carriers[started]) == 0) {
-        started++;
-    }
-    carriers[0].extra = started; /* threads that could not be had: their chunks are ours */
-    carry(&carriers[0]);
-    for (uint32_t i = 1; i < started; i++) {
-        pthread_join(carriers[i].thread, NULL);
-    }
-}
-
-/* One device: chunk c is recorded and submitted while chunk c - 1 runs. */
-static void run_single(struct job *job)
-{
-    struct run_session *session = job->session;
-    struct run_recording *pending = NULL;
-    struct run_slot *pending_slot = NULL;
-    for (uint32_t c = 0; c < job->n_chunks && !atomic_load(&session->cancel); c++) {
-        uint32_t last;
-        struct run_slot *slot = &session->slots[c % 2];
-        struct run_batch batch = chunk_batch(job, c, &last);
-        struct run_recording *rec = pick_recording(slot, &batch);
-        bool ok = run_record(session, slot, rec, batch.n_tokens, batch.n_out) &&
-                  run_step_begin(session, slot, rec, &batch, UINT64_MAX);
-        if (pending != NULL) {
-            ok = run_step_end(session, pending_slot, pending) && ok;
-        }
-        pending = rec;
-        pending_slot = slot;
-        if (!ok) {
-            atomic_store(&job->failed, true);
-            break;
-        }
-    }
-    if (pending != NULL && !run_step_end(session, pending_slot, pending)) {
-        atomic_store(&job->failed, true);
-    }
 }
 
 static void take_results(struct run_session *session, struct run_slot *slot, uint32_t n_out)
@@ -192,63 +144,38 @@ static void take_results(struct run_session *session, struct run_slot *slot, uin
     session->logits = n_out != 0 ? dev_buf_map(slot->logits_host) : NULL;
 }
 
-static uint32_t slot_of_chunk(const struct run_session *session, const struct job *job, uint32_t c)
+/* ---- prompts ---- */
+
+/* Tokens [at, end) of a prompt in chunks of `size`, the last one shorter. */
+struct prompt {
+    struct run_session *session;
+    const uint32_t *tokens;
+    uint32_t n, seq, at, end, size;
+    bool want_last;
+    uint32_t *id;
+};
+
+static bool next_chunk(void *user, struct run_input *input)
 {
-    uint32_t n =
-        job->n_chunks < session->model->n_flight ? job->n_chunks : session->model->n_flight;
-    return session->model->n_devices == 1 ? c % 2 : c % n;
+    struct prompt *p = user;
+    uint32_t left = p->end - p->at, n = left < p->size ? left : p->size;
+    *input = (struct run_input){.n_tokens = n,
+                                .token = p->tokens + p->at,
+                                .only_seq = p->seq,
+                                .no_results = p->at + n < p->n || !p->want_last};
+    p->at += n;
+    return n != 0;
 }
 
-static enum run_status run_job(struct run_session *session, struct job *job, uint32_t *id)
+static bool take_chunk(void *user, uint64_t index, struct run_slot *slot, uint32_t n)
 {
-    uint32_t n =
-        job->n_chunks < session->model->n_flight ? job->n_chunks : session->model->n_flight;
-    session->n_logits = 0;
-    if (session->model->n_devices == 1) {
-        run_single(job);
-    } else {
-        run_carriers(job, n);
+    struct prompt *p = user;
+    (void)index;
+    take_results(p->session, slot, n);
+    if (n != 0 && p->id != NULL) {
+        *p->id = *(const uint32_t *)dev_buf_map(slot->ids);
     }
-    if (atomic_load(&session->cancel)) {
-        return RUN_CANCELLED;
-    }
-    if (atomic_load(&job->failed)) {
-        return run_session_failure(session);
-    }
-    struct run_slot *slot = &session->slots[slot_of_chunk(session, job, job->n_chunks - 1)];
-    take_results(session, slot, job->want_last ? 1 : 0);
-    if (id != NULL && job->want_last) {
-        *id = *(const uint32_t *)dev_buf_map(slot->ids);
-    }
-    return RUN_OK;
-}
-
-/* Between calls nothing is in flight. */
-static void settle_all(struct run_session *session)
-{
-    for (uint32_t s = 0; s < session->kv.n_seq; s++) {
-        kv_settle(&session->kv, s, session->kv.length[s]);
-    }
-}
-
-/* Slots of all chunks. A chunk begins while those before it are still in flight, as many as there
- * are run slots; until then local layers keep what these see. */
-static enum run_status append_chunks(struct run_session *session, struct arrays *arrays,
-                                     const uint32_t *tokens, uint32_t seq, const struct job *job)
-{
-    uint32_t n_flight = session->model->n_flight, i = job->first;
-    uint32_t old = session->kv.length[seq] - job->first; /* before the first of all tokens */
-    for (uint32_t c = 0; c < job->n_chunks; c++) {
-        uint32_t oldest = c < n_flight ? 0 : c - n_flight + 1;
-        kv_settle(&session->kv, seq, old + chunk_begin(job, oldest));
-        for (; i < chunk_begin(job, c + 1); i++) {
-            enum run_status status = append(session, arrays, i, tokens[i], seq, NULL);
-            if (status != RUN_OK) {
-                return status;
-            }
-        }
-    }
-    return RUN_OK;
+    return true;
 }
 
 /* Refuses what can be refused while the sequence is still as it was. */
@@ -274,65 +201,55 @@ static bool is_measured(const struct run_model *model)
     return known;
 }
 
-/* The chunks from token `first` on: all, or one to be measured. */
-static struct job next_job(struct run_session *session, const struct arrays *arrays, uint32_t first,
-                           uint32_t seq, bool want_last)
+/* The tokens from here on: all, or a chunk to be measured. */
+static void cut(struct prompt *p)
 {
-    uint32_t left = arrays->n - first, end = session->kv.length[seq] + left;
-    uint32_t most = run_batch_now(session->model, arrays->n, end);
+    const struct run_session *session = p->session;
+    uint32_t left = p->n - p->at, end = session->kv.length[p->seq] + left;
+    uint32_t most = run_batch_now(session->model, p->n, end);
     uint32_t n = is_measured(session->model) || left < most ? left : most;
-    struct job job = {.session = session,
-                      .arrays = arrays,
-                      .first = first,
-                      .end = first + n,
-                      .size = pace_chunk_size(n, most),
-                      .want_last = want_last && n == left};
-    job.n_chunks = (uint32_t)size_div_up(n, job.size);
-    atomic_init(&job.failed, false);
-    return job;
+    p->end = p->at + n;
+    p->size = pace_chunk_size(n, most);
 }
 
 enum run_status run_prefill(struct run_session *session, uint32_t seq, const uint32_t *tokens,
                             uint32_t n, bool want_last, uint32_t *id)
 {
-    struct arrays arrays;
     uint64_t begin = os_clock_ns();
     enum run_status status = n == 0 ? RUN_BAD_ARGUMENT : check_prompt(session, seq, tokens, n);
-    if (status != RUN_OK || !arrays_init(&arrays, n, session->log)) {
-        return status != RUN_OK ? status : RUN_OUT_OF_MEMORY;
+    if (status != RUN_OK) {
+        return status;
     }
     uint32_t old = session->kv.length[seq];
-    for (uint32_t done = 0; done < n && status == RUN_OK;) {
-        uint64_t now = os_clock_ns();
-        struct job job = next_job(session, &arrays, done, seq, want_last);
-        settle_all(session);
-        status = append_chunks(session, &arrays, tokens, seq, &job);
-        run_profile_end(session, IDLE_PREPARE, now);
-        if (status == RUN_OK) {
-            status = run_job(session, &job, id);
-        }
-        done = job.end;
+    struct prompt prompt = {
+        .session = session, .tokens = tokens, .n = n, .seq = seq, .want_last = want_last, .id = id};
+    const struct run_source source = {.next = next_chunk, .done = take_chunk, .user = &prompt};
+    session->n_logits = 0;
+    while (prompt.at < n && status == RUN_OK) {
+        cut(&prompt);
+        status = run_pipeline(session, &source);
     }
     if (status != RUN_OK && kv_truncate(&session->kv, seq, old) != old) {
         log_info(session->log,
                  "sequence %u is empty: its %u entries left the window before the prompt failed",
                  seq, old);
     }
-    mem_free(arrays.memory);
     session->stats.prefill_tokens += status == RUN_OK ? n : 0;
     session->stats.prefill_ns += os_clock_ns() - begin;
     return status;
 }
 
+/* ---- single steps ---- */
+
 static enum run_status run_one(struct run_session *session, const struct run_batch *batch)
 {
     struct run_slot *slot = &session->slots[0];
-    struct run_recording *rec = pick_recording(slot, batch);
+    struct run_recording *rec = run_pick_recording(slot, batch);
     if (!run_session_reserve_logits(session, batch->n_out) ||
         !run_record(session, slot, rec, batch->n_tokens, batch->n_out)) {
         return run_session_failure(session);
     }
-    bool begun = run_step_begin(session, slot, rec, batch, UINT64_MAX);
+    bool begun = run_step_begin(session, slot, rec, batch);
     bool ended = run_step_end(session, slot, rec);
     if (!begun || !ended) {
         return run_session_failure(session);
@@ -344,54 +261,24 @@ static enum run_status run_one(struct run_session *session, const struct run_bat
 enum run_status run_step(struct run_session *session, uint32_t n, const uint32_t *tokens,
                          const uint32_t *pos, const uint32_t *seq, const bool *want)
 {
-    const struct run_model *model = session->model;
-    if (n == 0 || n > model->n_batch) {
-        log_error(session->log, "a step of %u tokens: 1 to %u are possible", n, model->n_batch);
-        return RUN_BAD_ARGUMENT;
-    }
-    struct arrays arrays;
+    const struct run_input input = {
+        .n_tokens = n, .token = tokens, .pos = pos, .seq = seq, .want = want};
+    struct run_arrays arrays;
+    struct run_batch batch;
     uint64_t begin = os_clock_ns();
-    uint32_t *old = mem_alloc(session->kv.n_seq, sizeof *old);
-    if (old == NULL || !arrays_init(&arrays, n, session->log)) {
-        mem_free(old);
+    if (!run_arrays_init(&arrays, session, session->model->n_batch)) {
         return RUN_OUT_OF_MEMORY;
     }
-    memcpy(old, session->kv.length, session->kv.n_seq * sizeof *old);
-    enum run_status status = RUN_OK;
-    struct run_batch batch = {.n_tokens = n,
-                              .token = arrays.token,
-                              .pos = arrays.pos,
-                              .seq = arrays.seq,
-                              .slot = {arrays.slot[KV_GLOBAL], arrays.slot[KV_LOCAL]},
-                              .len = arrays.len,
-                              .out = arrays.out};
-    settle_all(session);
-    for (uint32_t i = 0; i < n && status == RUN_OK; i++) {
-        uint32_t s = seq != NULL ? seq[i] : 0;
-        status = check_token(session, n, i, tokens[i], s);
-        if (status == RUN_OK) {
-            status = append(session, &arrays, i, tokens[i], s, pos != NULL ? &pos[i] : NULL);
-        }
-        if (want != NULL ? want[i] : i + 1 == n) {
-            arrays.out[batch.n_out++] = i;
-        }
-    }
-    if (status == RUN_OK && batch.n_out > model->max_out) {
-        log_error(session->log, "logits of %u tokens: at most %u a step", batch.n_out,
-                  model->max_out);
-        status = RUN_BAD_ARGUMENT;
-    }
+    enum run_status status = run_arrays_fill(session, &arrays, &input, &batch);
     session->n_logits = 0;
     run_profile_end(session, IDLE_PREPARE, begin);
     if (status == RUN_OK) {
         status = run_one(session, &batch);
+        if (status != RUN_OK) {
+            take_back(session, &arrays);
+        }
     }
-    for (uint32_t s = 0; s < session->kv.n_seq && status != RUN_OK; s++) {
-        kv_truncate(&session->kv, s, old[s]);
-    }
-    uint64_t ns = os_clock_ns() - begin;
-    session->stats.step_ns += ns;
-    mem_free(arrays.memory);
-    mem_free(old);
+    session->stats.step_ns += os_clock_ns() - begin;
+    run_arrays_finish(&arrays);
     return status;
 }
