@@ -47,6 +47,7 @@ struct cli_options {
     bool selftest;
     bool profile;        /* of bench */
     const char *disable; /* names, checked; NULL: nothing */
+    const char *trace;   /* file to write; NULL: none */
     const char *stops[CLI_MAX_STOPS];
     uint32_t n_stops;
     int64_t n_predict, n_ctx, n_batch;    /* n_ctx, n_batch: 0 is the library's default */

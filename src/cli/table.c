@@ -352,6 +352,13 @@ static const struct cli_option options[] = {
      .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO,
      .help = "devices by number, in the order of the layers: 0,1,2,3. A repeated number is a "
              "logical device of its own (default: up to four GPUs)"},
+    {.names = {"--trace"},
+     .value = "FILE.json",
+     .kind = CLI_STRING,
+     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH,
+     .offset = AT(trace),
+     .help = "write what devices, exchanges and threads did, in the Chrome trace format (opens in "
+             "Perfetto): docs/pipeline.md"},
     {.names = {"--disable"},
      .value = "LIST",
      .kind = CLI_DISABLE,

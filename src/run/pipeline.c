@@ -227,6 +227,7 @@ enum run_status run_pipeline(struct run_session *session, const struct run_sourc
     }
     pthread_mutex_init(&p.lock, NULL);
     pthread_cond_init(&p.moved, NULL);
+    run_trace_tick(session);
     start_hands(&p);
     run(&p);
     end_hands(&p);

@@ -269,6 +269,7 @@ enum run_status run_step(struct run_session *session, uint32_t n, const uint32_t
     if (!run_arrays_init(&arrays, session, session->model->n_batch)) {
         return RUN_OUT_OF_MEMORY;
     }
+    run_trace_tick(session);
     enum run_status status = run_arrays_fill(session, &arrays, &input, &batch);
     session->n_logits = 0;
     run_profile_end(session, IDLE_PREPARE, begin);

@@ -14,6 +14,7 @@
  *     session.c   buffers, recordings and counters of a session
  *     profile.c   times of kernels and of what devices wait for, where they are asked for
  *     idle.c      sums of overlapping times
+ *     trace.c     what devices and threads did, event by event, where it is asked for
  *     prefill.c   what tokens become a step; single steps, prompts in chunks
  *     generate.c  prompt in, tokens out
  *     describe.c  the plan as text
@@ -32,6 +33,7 @@
 #include "run/pace.h"
 #include "run/profile.h"
 #include "run/sample.h"
+#include "run/trace.h"
 #include "text/text.h"
 
 #include <stdatomic.h>
@@ -242,6 +244,7 @@ struct run_session {
     uint64_t n_planned;             /* steps so far */
     uint64_t seen_ns[DEV_MAX_OPEN]; /* when the last step was seen to end on each device */
     pthread_mutex_t lock;           /* stats, profile */
+    struct run_trace *trace;        /* NULL: off */
     struct run_profile *profile;    /* NULL: off */
     atomic_bool cancel;
 };

@@ -234,6 +234,7 @@ static void slot_finish(struct run_slot *slot)
 void run_session_finish(struct run_session *session)
 {
     run_profile_stop(session);
+    run_trace_stop(session);
     for (uint32_t s = 0; s < RUN_MAX_SLOTS; s++) {
         slot_finish(&session->slots[s]);
     }

@@ -63,26 +63,41 @@ void run_step_write(struct run_session *session, struct run_slot *slot, struct r
 }
 
 /* Waits for the slot's work on a device and notes when; a second wait changes nothing. */
-static bool wait_part(struct run_session *session, struct run_slot *slot, uint32_t d)
+static bool wait_part(struct run_session *session, struct run_slot *slot,
+                      const struct run_recording *rec, uint32_t d, uint32_t thread)
 {
     uint64_t begin = os_clock_ns();
     bool ok = dev_wait(session->model->devices[d].dev, slot->value[d]);
     if (slot->wait_end[d] == 0) {
         slot->wait_begin[d] = begin;
         slot->wait_end[d] = os_clock_ns();
+        const struct run_trace_event event = {.kind = RUN_TRACE_WAIT,
+                                              .device = d,
+                                              .thread = thread,
+                                              .begin_ns = begin,
+                                              .end_ns = slot->wait_end[d]};
+        run_trace_note(session, slot, rec, &event);
     }
     return ok;
 }
 
 /* The border of device d - 1 has been written: brings it to where device d reads it. */
 static void hand_over(struct run_session *session, const struct run_slot *slot,
-                      const struct run_recording *rec, uint32_t d)
+                      const struct run_recording *rec, uint32_t d, uint32_t thread)
 {
     const struct run_model *model = session->model;
-    uint64_t bytes = (uint64_t)rec->n_tokens * model->arch.hp.n_embd * sizeof(float);
+    struct run_trace_event event = {.thread = thread};
+    event.bytes = (uint64_t)rec->n_tokens * model->arch.hp.n_embd * sizeof(float);
     uint64_t at = run_border_offset(model, slot->number, d - 1), begin = run_profile_begin(session);
-    dev_exchange_publish(model->exchange, d - 1, at, bytes);
-    dev_exchange_fetch(model->exchange, d, at, bytes);
+    for (uint32_t to = d - 1; to <= d; to++) {
+        event.kind = to == d ? RUN_TRACE_FETCH : RUN_TRACE_PUBLISH;
+        event.device = to;
+        event.copied = !dev_exchange_imported(model->exchange, to);
+        event.begin_ns = session->trace != NULL ? os_clock_ns() : 0;
+        (to == d ? dev_exchange_fetch : dev_exchange_publish)(model->exchange, to, at, event.bytes);
+        event.end_ns = session->trace != NULL ? os_clock_ns() : 0;
+        run_trace_note(session, slot, rec, &event);
+    }
     run_profile_end(session, IDLE_EXCHANGE, begin);
 }
 
@@ -90,12 +105,11 @@ bool run_step_submit(struct run_session *session, struct run_slot *slot, struct 
                      uint32_t d, uint32_t thread)
 {
     const struct run_part *part = &rec->part[d];
-    (void)thread;
     if (d != 0 && rec->part[d - 1].has_out) {
-        if (slot->value[d - 1] == 0 || !wait_part(session, slot, d - 1)) {
+        if (slot->value[d - 1] == 0 || !wait_part(session, slot, rec, d - 1, thread)) {
             return false;
         }
-        hand_over(session, slot, rec, d);
+        hand_over(session, slot, rec, d, thread);
     }
     slot->submit_begin[d] = os_clock_ns();
     for (size_t i = 0; i < part->n_cmds; i++) {
@@ -105,6 +119,12 @@ bool run_step_submit(struct run_session *session, struct run_slot *slot, struct 
         }
     }
     slot->submit_end[d] = os_clock_ns();
+    const struct run_trace_event event = {.kind = RUN_TRACE_SUBMIT,
+                                          .device = d,
+                                          .thread = thread,
+                                          .begin_ns = slot->submit_begin[d],
+                                          .end_ns = slot->submit_end[d]};
+    run_trace_note(session, slot, rec, &event);
     return true;
 }
 
@@ -177,11 +197,12 @@ bool run_step_end(struct run_session *session, struct run_slot *slot, struct run
     bool ok = true;
     for (uint32_t d = 0; d < model->n_devices; d++) {
         bool begun = rec->part[d].n_cmds == 0 || slot->value[d] != 0;
-        ok = (slot->value[d] == 0 || wait_part(session, slot, d)) && begun && ok;
+        ok = (slot->value[d] == 0 || wait_part(session, slot, rec, d, 0)) && begun && ok;
     }
     if (ok) {
         uint64_t begin = run_profile_begin(session);
         ok = run_profile_step(session, slot, rec);
+        run_trace_step(session, slot, rec);
         count(session, slot, rec);
         run_profile_end(session, IDLE_READ, begin);
     }
