@@ -3,6 +3,7 @@
 
 #include "base/os.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum qd_status qd_session_create(qd_model *model, qd_session **out)
@@ -33,46 +34,78 @@ void qd_session_destroy(qd_session **session)
     *session = NULL;
 }
 
+_Static_assert(sizeof(struct qd_fork) == sizeof(struct run_fork) &&
+                   offsetof(struct qd_fork, before) == offsetof(struct run_fork, before) &&
+                   offsetof(struct qd_fork, from) == offsetof(struct run_fork, from) &&
+                   offsetof(struct qd_fork, to) == offsetof(struct run_fork, to),
+               "forks of a step");
+
+/* `forks` of the caller's, at least one more than the step's. False: said. */
+static bool take_step(const struct qd_step *step, struct run_fork **forks, size_t *cap,
+                      struct run_tokens *out, struct log *log)
+{
+    if (step->token == NULL || (step->forks == NULL && step->n_forks != 0)) {
+        log_error(log, "a step without %s", step->token == NULL ? "tokens" : "forks");
+        return false;
+    }
+    if (step->n_forks > *cap) {
+        struct run_fork *grown = mem_resize(*forks, step->n_forks, sizeof *grown);
+        if (grown == NULL) {
+            log_error(log, "out of memory for %u forks", step->n_forks);
+            return false;
+        }
+        *forks = grown;
+        *cap = step->n_forks;
+    }
+    if (step->n_forks != 0) {
+        memcpy(*forks, step->forks, step->n_forks * sizeof **forks);
+    }
+    *out = (struct run_tokens){.n = step->n_tokens,
+                               .token = step->token,
+                               .pos = step->pos,
+                               .seq = step->seq,
+                               .want = step->want,
+                               .target = step->target,
+                               .forks = *forks,
+                               .n_forks = step->n_forks};
+    return true;
+}
+
 enum qd_status qd_session_step(qd_session *session, const struct qd_step *step)
 {
-    if (step->token == NULL) {
-        log_error(session->run.log, "a step without tokens");
-        return QD_BAD_ARGUMENT;
-    }
-    return (enum qd_status)run_step(&session->run, step->n_tokens, step->token, step->pos,
-                                    step->seq, step->want);
+    struct run_fork *forks = NULL;
+    size_t cap = 0;
+    struct run_tokens tokens;
+    bool ok = take_step(step, &forks, &cap, &tokens, session->run.log);
+    enum qd_status status = ok ? (enum qd_status)run_step(&session->run, &tokens) : QD_BAD_ARGUMENT;
+    mem_free(forks);
+    return status;
 }
 
 struct runner {
     struct run_session *session;
     const struct qd_run_params *params;
-    bool empty; /* a step without tokens came */
+    struct run_fork *forks;
+    size_t cap_forks;
+    bool bad; /* a step that is none */
 };
 
-static bool next_step(void *user, struct run_input *input)
+static bool next_step(void *user, struct run_tokens *tokens)
 {
     struct runner *runner = user;
     struct qd_step step = {0};
     if (!runner->params->next(runner->params->user, &step)) {
         return false;
     }
-    if (step.token == NULL) {
-        log_error(runner->session->log, "a step without tokens");
-        runner->empty = true;
-        return false;
-    }
-    *input = (struct run_input){.n_tokens = step.n_tokens,
-                                .token = step.token,
-                                .pos = step.pos,
-                                .seq = step.seq,
-                                .want = step.want};
-    return true;
+    runner->bad =
+        !take_step(&step, &runner->forks, &runner->cap_forks, tokens, runner->session->log);
+    return !runner->bad;
 }
 
-static bool step_done(void *user, uint64_t index, struct run_slot *slot, uint32_t n)
+static bool step_done(void *user, uint64_t index, struct run_slot *slot, uint32_t n, bool scores)
 {
     const struct qd_run_params *params = ((struct runner *)user)->params;
-    const float *results = n != 0 ? dev_buf_map(slot->logits_host) : NULL;
+    const float *results = n != 0 ? dev_buf_map(scores ? slot->scores : slot->logits_host) : NULL;
     return params->done == NULL || params->done(params->user, index, results, n);
 }
 
@@ -83,16 +116,31 @@ enum qd_status qd_session_run(qd_session *session, const struct qd_run_params *p
     const struct run_source source = {
         .next = next_step, .done = step_done, .user = &runner, .depth = params->depth};
     uint64_t begin = os_clock_ns();
-    run->logits = NULL;
-    run->n_logits = 0;
+    run->n_logits = run->n_scores = 0;
     atomic_store(&run->cancel, false);
     enum run_status status = run_pipeline(run, &source);
-    for (uint32_t s = 0; s < run->kv.n_seq && (status == RUN_DEVICE_LOST || status == RUN_ERROR);
-         s++) {
+    bool lost = status == RUN_DEVICE_LOST || status == RUN_ERROR || status == RUN_OUT_OF_MEMORY;
+    for (uint32_t s = 0; s < run->kv.n_seq && lost; s++) {
         kv_truncate(&run->kv, s, 0);
     }
     run->stats.step_ns += os_clock_ns() - begin;
-    return status == RUN_OK && runner.empty ? QD_BAD_ARGUMENT : (enum qd_status)status;
+    mem_free(runner.forks);
+    return status == RUN_OK && runner.bad ? QD_BAD_ARGUMENT : (enum qd_status)status;
+}
+
+const float *qd_session_scores(qd_session *session, uint32_t *count)
+{
+    const struct run_session *run = &session->run;
+    if (count != NULL) {
+        *count = run->n_scores;
+    }
+    return run->n_scores != 0 ? run->scores : NULL;
+}
+
+enum qd_status qd_session_fork(qd_session *session, uint32_t from, uint32_t to, uint32_t length)
+{
+    const struct run_fork fork = {.from = from, .to = to, .length = length};
+    return (enum qd_status)run_fork(&session->run, &fork);
 }
 
 const float *qd_session_logits(qd_session *session, uint32_t i)

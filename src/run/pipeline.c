@@ -29,6 +29,7 @@ struct pipeline {
     struct flight {
         struct run_recording *rec;
         uint32_t n_out;
+        bool scores;
     } flights[RUN_MAX_SLOTS]; /* of each slot */
     struct hand hands[DEV_MAX_OPEN];
     uint32_t n_hands;
@@ -113,7 +114,8 @@ static void finish_step(struct pipeline *p)
     if (has_failed(p) || p->status == RUN_CANCELLED) {
         return;
     }
-    if (source->done != NULL && !source->done(source->user, k, slot, flight->n_out)) {
+    if (source->done != NULL &&
+        !source->done(source->user, k, slot, flight->n_out, flight->scores)) {
         p->status = RUN_CANCELLED;
     }
 }
@@ -130,31 +132,36 @@ static bool prepare(struct pipeline *p, struct run_slot *slot, const struct run_
 {
     struct run_session *session = p->session;
     struct flight *flight = &p->flights[slot->number];
-    if (batch->n_out > session->logits_rows) {
+    struct run_shape shape = run_batch_shape(session->model, batch);
+    if (batch->n_out > (shape.scores ? session->scored_rows : session->logits_rows)) {
         finish_all(p);
-        if (!run_session_reserve_logits(session, batch->n_out)) {
+        bool ok = shape.scores ? run_session_reserve_scores(session, batch->n_out)
+                               : run_session_reserve_logits(session, batch->n_out);
+        if (!ok) {
             return false;
         }
     }
-    flight->rec = run_pick_recording(slot, batch);
-    flight->n_out = batch->n_out;
-    return run_record(session, slot, flight->rec, batch->n_tokens, batch->n_out);
+    flight->scores = shape.scores;
+    flight->rec = run_record(session, slot, &shape);
+    return flight->rec != NULL;
 }
 
 /* Plans the next step and sends it on its way. False: there is none, or the end has come. */
 static bool send_next(struct pipeline *p)
 {
     struct run_session *session = p->session;
-    struct run_input input = {0};
+    struct run_tokens tokens = {0};
     struct run_batch batch;
+    uint32_t n_out;
     if (atomic_load(&session->cancel)) {
         p->status = RUN_CANCELLED;
     }
-    if (p->status != RUN_OK || has_failed(p) || !p->source->next(p->source->user, &input)) {
+    if (p->status != RUN_OK || has_failed(p) || !p->source->next(p->source->user, &tokens)) {
         return false;
     }
     uint64_t begin = run_profile_begin(session), k = p->n_given[0];
-    p->status = run_arrays_fill(session, &p->arrays, &input, &batch);
+    run_settle_all(session);
+    p->status = run_tokens_plan(session, &tokens, &p->arrays, &batch, &n_out);
     run_profile_end(session, IDLE_PREPARE, begin);
     if (p->status != RUN_OK) {
         return false;
@@ -163,10 +170,15 @@ static bool send_next(struct pipeline *p)
     if (!prepare(p, slot, &batch)) {
         fail(p);
     }
-    if (p->status != RUN_OK || has_failed(p)) {
+    bool ok = !has_failed(p); /* one that is appended is run, cancelled or not */
+    if (ok) {
+        p->flights[slot->number].n_out = n_out;
+        run_step_write(session, slot, p->flights[slot->number].rec, &batch);
+    }
+    kv_copied(&session->kv);
+    if (!ok) {
         return false;
     }
-    run_step_write(session, slot, p->flights[slot->number].rec, &batch);
     give(p, k, 0, 0);
     for (uint32_t d = 1; d < p->n_devices && p->n_hands == 0; d++) {
         give(p, k, d, 0);
@@ -222,7 +234,7 @@ enum run_status run_pipeline(struct run_session *session, const struct run_sourc
                          .source = source,
                          .n_devices = session->model->n_devices,
                          .depth = depth != 0 && depth < most ? depth : most};
-    if (!run_arrays_init(&p.arrays, session, session->model->n_batch)) {
+    if (!run_arrays_init(&p.arrays, session->model->n_batch, session->log)) {
         return RUN_OUT_OF_MEMORY;
     }
     pthread_mutex_init(&p.lock, NULL);
@@ -233,6 +245,6 @@ enum run_status run_pipeline(struct run_session *session, const struct run_sourc
     end_hands(&p);
     pthread_cond_destroy(&p.moved);
     pthread_mutex_destroy(&p.lock);
-    run_arrays_finish(&p.arrays);
+    mem_free(p.arrays.memory);
     return p.failed ? run_session_failure(session) : p.status;
 }

@@ -106,8 +106,8 @@ static void note(struct run_session *session, const struct run_slot *slot,
 {
     struct run_trace_event full = *event;
     full.step = slot->index;
-    full.n_tokens = rec->n_tokens;
-    full.n_out = rec->n_out;
+    full.n_tokens = rec->shape.n_tokens;
+    full.n_out = rec->shape.n_out;
     full.first_layer = session->model->devices[event->device].first_layer;
     full.n_layers = session->model->devices[event->device].n_layers;
     add(session, &full, by_device);
