@@ -14,6 +14,7 @@ struct cli_engine {
     struct cli_interrupt *interrupt;
     struct cli_progress progress;
     struct cli_trace trace;
+    uint32_t n_seq; /* set before cli_engine_load: sequences, each of n_ctx tokens; 0: one */
     bool show_plan; /* set before cli_engine_load: the plan goes to standard error */
 };
 
