@@ -309,8 +309,8 @@ struct qd_step {
     uint32_t n_forks;
 };
 /* After bad arguments, or where the KV cache has no room, all sequences are as they were. After a
- * failure of a device they have their old lengths, but those that had a part in a step with forks,
- * or in which entries were shared, are empty. */
+ * failure of a device they have their old lengths; but those of a step with forks, or that writes
+ * into shared blocks, are empty. */
 QD_API enum qd_status qd_session_step(qd_session *session, const struct qd_step *step);
 /* Logits [n_vocab] of the i-th token of the last step that asked for them; NULL beyond. Owned by
  * the session, valid until the next step. */

@@ -272,6 +272,13 @@ static bool prepare(struct bench *bench, struct bench_test *tests, size_t n)
     return bench->tokens != NULL;
 }
 
+/* Tokens of the KV cache for all streams, each of whole blocks of 32; too many are refused. */
+static uint32_t kv_tokens(int64_t n_streams, int64_t n_ctx)
+{
+    int64_t n = n_streams * ((n_ctx + 31) / 32 * 32);
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
 static int run_tests(struct bench *bench, struct bench_test *tests, size_t n)
 {
     const struct cli_options *options = bench->options;
@@ -280,6 +287,7 @@ static int run_tests(struct bench *bench, struct bench_test *tests, size_t n)
     int64_t n_ctx = options->n_ctx != 0 ? options->n_ctx : options->n_depth + longest;
     int code = cli_engine_open_devices(&bench->engine, options);
     bench->engine.n_seq = (uint32_t)options->n_streams;
+    bench->engine.n_kv = kv_tokens(options->n_streams, n_ctx);
     if (code == CLI_DONE) {
         code = cli_engine_load(&bench->engine, options, (uint32_t)n_ctx);
     }

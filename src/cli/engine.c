@@ -52,13 +52,6 @@ static void print_plan(void *user, const char *text)
     fprintf(stderr, "%s", text);
 }
 
-/* Tokens of the KV cache for all sequences, each of whole blocks of 32; too many are refused. */
-static uint32_t kv_tokens(uint32_t n_seq, uint32_t n_ctx)
-{
-    uint64_t n = (uint64_t)n_seq * (((uint64_t)n_ctx + 31) / 32 * 32);
-    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
-}
-
 int cli_engine_load(struct cli_engine *engine, const struct cli_options *options, uint32_t n_ctx)
 {
     engine->progress = (struct cli_progress){.interrupt = engine->interrupt};
@@ -71,7 +64,7 @@ int cli_engine_load(struct cli_engine *engine, const struct cli_options *options
         .n_tensor_split = options->n_shares,
         .n_ctx = n_ctx,
         .n_seq = engine->n_seq,
-        .n_kv = kv_tokens(engine->n_seq, n_ctx),
+        .n_kv = engine->n_kv,
         .n_batch = (uint32_t)options->n_batch,
         .type_k = options->type_k,
         .type_v = options->type_v,

@@ -14,8 +14,9 @@ struct cli_engine {
     struct cli_interrupt *interrupt;
     struct cli_progress progress;
     struct cli_trace trace;
-    uint32_t n_seq; /* set before cli_engine_load: sequences, each of n_ctx tokens; 0: one */
-    bool show_plan; /* set before cli_engine_load: the plan goes to standard error */
+    /* set before cli_engine_load */
+    bool show_plan;       /* the plan goes to standard error */
+    uint32_t n_seq, n_kv; /* as in qd_model_params */
 };
 
 /* A context without devices and the model's facts and tokenizer. On failure the cli_exit to return

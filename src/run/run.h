@@ -372,8 +372,8 @@ enum run_status run_tokens_plan(struct run_session *session, const struct run_to
                                 struct run_arrays *arrays, struct run_batch *batch,
                                 uint32_t *n_out);
 /* One step; rows of logits or scores for the tokens wanted. After bad arguments or without room the
- * sequences are as they were; after a failure of a device they have their old lengths, but those
- * that had a part in a step with forks or copies are empty. */
+ * sequences are as they were; after a failure of a device they have their old lengths, but where
+ * the step had forks or copies its sequences are empty. */
 enum run_status run_step(struct run_session *session, const struct run_tokens *tokens);
 /* Makes sequence `to` the first `length` entries of `from`. */
 enum run_status run_fork(struct run_session *session, const struct run_fork *fork);

@@ -492,16 +492,84 @@ static void sequences_share(void **state)
     rig_close(&rig);
 }
 
+/* Forks of the text at several lengths go on: with the text, with another one, and as a fork within
+ * the step. Blocks are shared in both groups. */
+static void forks_go_on(void **state)
+{
+    (void)state;
+    enum { AT = 107, BACK = 101, LEN = 160 };
+    uint32_t other[LEN];
+    memcpy(other, text, AT * sizeof *text);
+    memcpy(other + AT, text, (LEN - AT) * sizeof *text);
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct rig rig;
+        float *another = compute(kind, other, LEN);
+        open_window(&rig, kind, kind == MIXED ? 1 : 4, 4);
+        prefill(&rig, text, AT);
+        assert_int_equal(qd_session_fork(rig.session, 0, 1, AT), QD_OK);
+        assert_int_equal(qd_session_fork(rig.session, 0, 2, BACK), QD_OK);
+        for (uint32_t at = AT, back = BACK; at < LEN; at++, back++) {
+            const bool want[] = {true, true, true, true};
+            const uint32_t seq[] = {0, 1, 2, 3};
+            const uint32_t token[] = {text[at], other[at], text[back], text[at + 1]};
+            const struct qd_fork fork = {.before = 3, .from = 0, .to = 3, .length = at + 1};
+            const struct qd_step step = {.n_tokens = 4,
+                                         .token = token,
+                                         .seq = seq,
+                                         .want = want,
+                                         .forks = &fork,
+                                         .n_forks = 1};
+            assert_int_equal(qd_session_step(rig.session, &step), QD_OK);
+            const float *row = qd_session_logits(rig.session, 1);
+            check_logits(qd_session_logits(rig.session, 0), kind, at, 1);
+            assert_true(distance(row, another + (size_t)at * VOCAB, VOCAB) < 1e-5);
+            check_logits(qd_session_logits(rig.session, 2), kind, back, 1);
+            check_logits(qd_session_logits(rig.session, 3), kind, at + 1, 1);
+        }
+        free(another);
+        rig_close(&rig);
+    }
+}
+
+/* What has left the window cannot be forked. Two sequences have 9 blocks, the text takes 10. */
+static void forks_are_honest(void **state)
+{
+    (void)state;
+    struct rig rig;
+    open_window(&rig, ALL_LOCAL, 1, 2);
+    prefill(&rig, text, CTX);
+    uint32_t length = CTX - 4;
+    while (qd_session_fork(rig.session, 0, 1, length) == QD_OK) {
+        assert_int_equal(qd_session_length(rig.session, 1), length);
+        length -= 4;
+    }
+    assert_int_equal(length, 76); /* the next token would see entries 29 to 31 */
+    assert_non_null(strstr(qd_last_error(rig.context), "have left the window of 48"));
+    assert_int_equal(qd_session_length(rig.session, 0), CTX);
+    assert_int_equal(qd_session_length(rig.session, 1), 80);
+    uint32_t seq[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    struct qd_step step = {.n_tokens = 8, .token = text + 80, .seq = seq};
+    assert_int_equal(qd_session_step(rig.session, &step), QD_OK);
+    check_logits(qd_session_logits(rig.session, 0), ALL_LOCAL, 87, 1);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     if (!rig_has_device()) {
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(window_matters),         cmocka_unit_test(chunks_agree),
-        cmocka_unit_test(saving_changes_nothing), cmocka_unit_test(decoding_goes_on),
-        cmocka_unit_test(truncation_is_honest),   cmocka_unit_test(failed_prompts),
-        cmocka_unit_test(blocks_are_scarce),      cmocka_unit_test(sequences_share),
+        cmocka_unit_test(window_matters),
+        cmocka_unit_test(chunks_agree),
+        cmocka_unit_test(saving_changes_nothing),
+        cmocka_unit_test(decoding_goes_on),
+        cmocka_unit_test(truncation_is_honest),
+        cmocka_unit_test(failed_prompts),
+        cmocka_unit_test(blocks_are_scarce),
+        cmocka_unit_test(sequences_share),
+        cmocka_unit_test(forks_go_on),
+        cmocka_unit_test(forks_are_honest),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
