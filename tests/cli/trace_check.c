@@ -162,7 +162,7 @@ static void print_longest(const struct device *devices, int n)
         const struct device *back = &devices[n - 1];
         bool empty = step == all || devices[0].work[find(&devices[0], step, false)].begin >
                                         back->work[find(back, step - 1, true) - 1].end;
-        if (empty && step - 1 - first > best_last - best) {
+        if (empty && step - 1 - first >= best_last - best) {
             best = first;
             best_last = step - 1;
         }
