@@ -56,7 +56,11 @@ static bool take_work(struct device *d, size_t i, const json_t *event)
     if (!(real(args, "tokens") > 0) || !(real(args, "layers") > 0)) {
         return bad(i, "without tokens or layers");
     }
-    d->work = realloc(d->work, (d->n + 1) * sizeof *d->work);
+    struct work *grown = realloc(d->work, (d->n + 1) * sizeof *grown);
+    if (grown == NULL) {
+        return bad(i, "out of memory");
+    }
+    d->work = grown;
     d->work[d->n++] = w;
     d->n_steps += w.last;
     d->sum += w.end - w.begin;
@@ -175,7 +179,7 @@ int main(int argc, char **argv)
 {
     json_error_t error;
     struct device devices[MOST] = {0};
-    int n = argc > 1 ? atoi(argv[1]) : 0;
+    int n = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 0;
     json_t *root = json_loadf(stdin, JSON_REJECT_DUPLICATES, &error);
     const json_t *events = json_object_get(root, "traceEvents");
     bool ok = n >= 1 && n <= MOST && json_is_array(events);
