@@ -102,7 +102,7 @@ enum run_status run_fork(struct run_session *session, const struct run_fork *for
 
 static uint32_t seq_of(const struct run_tokens *tokens, uint32_t i)
 {
-    return tokens->seq != NULL ? tokens->seq[i] : 0;
+    return tokens->seq != NULL ? tokens->seq[i] : tokens->only_seq;
 }
 
 /* Number i of the step, at its place. */
@@ -124,7 +124,7 @@ static enum run_status fork_in_step(struct run_session *session, const struct ru
 
 static bool is_wanted(const struct run_tokens *tokens, uint32_t i)
 {
-    return tokens->want != NULL ? tokens->want[i] : i + 1 == tokens->n;
+    return !tokens->no_results && (tokens->want != NULL ? tokens->want[i] : i + 1 == tokens->n);
 }
 
 static bool check_count(const struct run_session *session, uint32_t n)
@@ -255,7 +255,7 @@ static enum run_status run_one(struct run_session *session, const struct run_bat
         return run_session_failure(session);
     }
     *begun = true;
-    bool ok = run_step_begin(session, slot, rec, batch, UINT64_MAX);
+    bool ok = run_step_begin(session, slot, rec, batch);
     ok = run_step_end(session, slot, rec) && ok;
     return ok ? RUN_OK : run_session_failure(session);
 }
@@ -287,6 +287,7 @@ enum run_status run_step(struct run_session *session, const struct run_tokens *t
     if (!run_arrays_init(&arrays, tokens->n, session->log)) {
         return RUN_OUT_OF_MEMORY;
     }
+    run_trace_tick(session);
     run_settle_all(session);
     session->n_logits = session->n_scores = 0;
     uint32_t n_out = 0;

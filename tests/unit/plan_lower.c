@@ -2,6 +2,7 @@
  * made up, so that it does not matter what this build's shader compiler knows. */
 /* with: ops */
 #include "plan_matrix.h"
+
 #include "ops/fuse.h"
 #include "ops/lower.h"
 #include "ops/ops.h"
