@@ -227,6 +227,22 @@ static struct job next_job(struct run_session *session, const struct run_arrays 
     return job;
 }
 
+/* After a failure. Blocks that were shared are as they were, and so is the end that was to be
+ * copied out of one; but local layers may have used blocks again. */
+static void go_back(struct run_session *session, uint32_t seq, uint32_t old, bool copied)
+{
+    struct kv *kv = &session->kv;
+    bool local = kv->group[KV_LOCAL].n_blocks != 0;
+    if (copied && !local) {
+        kv_restore(kv);
+    } else if (kv_truncate(kv, seq, copied ? 0 : old) != old) {
+        log_info(session->log,
+                 "sequence %u is empty: its %u entries left the window, or were shared, before the "
+                 "prompt failed",
+                 seq, old);
+    }
+}
+
 enum run_status run_prefill(struct run_session *session, uint32_t seq, const uint32_t *tokens,
                             uint32_t n, bool want_last, uint32_t *id)
 {
@@ -238,6 +254,7 @@ enum run_status run_prefill(struct run_session *session, uint32_t seq, const uin
     }
     uint32_t old = session->kv.length[seq];
     bool copied = false;
+    kv_save(&session->kv);
     for (uint32_t done = 0; done < n && status == RUN_OK;) {
         uint64_t now = os_clock_ns();
         struct job job = next_job(session, &arrays, done, seq, want_last);
@@ -252,12 +269,8 @@ enum run_status run_prefill(struct run_session *session, uint32_t seq, const uin
         kv_copied(&session->kv);
         done = job.end;
     }
-    uint32_t keep = copied ? 0 : old; /* what was to be copied may not have been */
-    if (status != RUN_OK && kv_truncate(&session->kv, seq, keep) != old) {
-        log_info(session->log,
-                 "sequence %u is empty: its %u entries left the window, or were shared, before the "
-                 "prompt failed",
-                 seq, old);
+    if (status != RUN_OK) {
+        go_back(session, seq, old, copied);
     }
     mem_free(arrays.memory);
     session->stats.prefill_tokens += status == RUN_OK ? n : 0;

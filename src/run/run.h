@@ -320,7 +320,8 @@ enum run_status run_session_failure(const struct run_session *session); /* LOST 
 /* prefill.c: appends tokens to a sequence, in chunks of equal size, several in flight; with
  * want_last the logits and the argmax (*id, may be NULL) of the last token are there afterwards.
  * After a failure the sequence has its old length, or is empty: where local layers have given up
- * entries that the old end would see. That needs more chunks than may be in flight at once. */
+ * entries that the old end would see, for which it takes more chunks than may be in flight at once;
+ * or where there are local layers and its last block was shared. */
 enum run_status run_prefill(struct run_session *session, uint32_t seq, const uint32_t *tokens,
                             uint32_t n, bool want_last, uint32_t *id);
 
