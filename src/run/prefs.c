@@ -108,8 +108,9 @@ static bool check_plan(const struct run_model *model, const struct plan *plan)
 
 bool run_prefs_check(const struct run_model *model)
 {
-    const uint32_t shape[2][2] = {{1, 1}, {model->n_batch, model->max_out}};
-    for (uint32_t i = 0; i < 2; i++) {
+    /* one token, a chunk, a chunk that only fills the caches: they have other nodes */
+    const uint32_t shape[3][2] = {{1, 1}, {model->n_batch, model->max_out}, {model->n_batch, 0}};
+    for (uint32_t i = 0; i < 3; i++) {
         struct plan plan;
         if (!run_plan_init(model, &plan, &model->map, shape[i][0], shape[i][1])) {
             return false;
