@@ -4,7 +4,8 @@
 // all of it, so it is carried as a sum of two floats: the powers of ratio = base^(-2/dims) come
 // from square and multiply in two-float arithmetic (Dekker 1971), pi/2 is taken off in three parts,
 // and sine and cosine are polynomials on [-pi/4, pi/4], since Vulkan promises only 2^-11 for its
-// own. For positions up to 2^21 a result is off by at most 4 u (|a| + |b|), u = 2^-24.
+// own. For positions up to 2^21 a result is off by at most 4 u (|a| + |b|), u = 2^-24. Nothing is
+// contracted, so that every kernel makes the same.
 
 // a + b exactly, where |a| >= |b|.
 vec2 sum_fast(float a, float b)
@@ -82,10 +83,11 @@ vec2 rope_turn(uint position, vec2 power, float magnitude)
     precise float s = high.x + low.x;
     precise float back = s - high.x;
     rest = rest + ((high.x - (s - back)) + (low.x - back));
-    float r = reduce(sum_fast(s, rest), quadrant), q = r * r;
-    float sine = -1.9841270e-4 + q * 2.7557319e-6;
+    float r = reduce(sum_fast(s, rest), quadrant);
+    precise float q = r * r;
+    precise float sine = -1.9841270e-4 + q * 2.7557319e-6;
     sine = r + r * q * (-1.6666667e-1 + q * (8.3333333e-3 + q * sine));
-    float cosine = -1.3888889e-3 + q * (2.4801587e-5 - q * 2.7557319e-7);
+    precise float cosine = -1.3888889e-3 + q * (2.4801587e-5 - q * 2.7557319e-7);
     cosine = 1.0 + q * (-0.5 + q * (4.1666667e-2 + q * cosine));
     bool even = (quadrant & 1u) == 0u;
     float co = even ? cosine : sine, si = even ? sine : cosine;
@@ -94,7 +96,6 @@ vec2 rope_turn(uint position, vec2 power, float magnitude)
     return vec2(co, si) * magnitude;
 }
 
-// Without contraction: the same in every kernel.
 vec2 rope_rotate(vec2 pair, vec2 turn)
 {
     precise float a = pair.x * turn.x - pair.y * turn.y;

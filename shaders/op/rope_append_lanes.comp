@@ -56,11 +56,9 @@ void main()
     }
     turn_heads(token, first, two);
     if (slot < slots) {
-        for (uint h = 0u; h < kv_n; h++) {
-            append(token, slot, h, unit);
-            if (two) {
-                append(token, slot, h, unit + apart);
-            }
+        uint units = two ? 2u : 1u;
+        for (uint n = 0u; n < kv_n * units; n++) {
+            append(token, slot, n / units, unit + n % units * apart);
         }
     }
 }

@@ -20,23 +20,20 @@ enum {
     CROSS = 64,  /* V cache of a type of the other kind: quantized or not */
 };
 
+/* Few sizes of heads and mixed caches: each asks for pipelines of its own. */
 static const uint32_t SHAPES[][LAB_DIMS] = {
-    {1, 4, 4, 32, 32, 0, 0, 0, 10},
+    {1, 4, 4, 64, 64, 0, 0, 0, 10},
     {1, 8, 2, 64, 64, 1, 0, 0, 10},
     {3, 2, 1, 2, 2, 0, 0, MIXED, 10},
-    {5, 3, 3, 64, 64, 1, 0, CORNERS, 10},
-    {7, 4, 2, 96, 64, 1, 0, FAR | CORNERS, 10},
-    {4, 2, 2, 80, 20, 0, 1, MIXED, 10},
-    {4, 6, 2, 80, 20, 1, 0, CORNERS, 10},
-    {4, 6, 2, 12, 6, 1, 0, 0, 10},
-    {9, 4, 2, 96, 96, 1, 0, 0, 10},
-    {9, 4, 2, 96, 40, 0, 0, CROSS | CORNERS, 10},
-    {33, 8, 4, 32, 32, 0, 0, FAR, 10},
-    {16, 2, 2, 128, 128, 1, 1, FAR, 500},
-    {2, 1, 1, 256, 256, 0, 0, NO_SLOT, 1000},
-    {130, 8, 8, 32, 32, 0, 0, CORNERS, 10},
+    {5, 3, 3, 64, 64, 1, 0, CORNERS | FAR, 10},
+    {7, 4, 2, 64, 24, 0, 1, CORNERS, 10},
+    {4, 6, 2, 12, 6, 1, 0, MIXED, 10},
+    {4, 2, 2, 96, 20, 1, 1, 0, 500},
+    {9, 4, 2, 96, 64, 1, 0, FAR, 10},
+    {33, 8, 4, 64, 64, 0, 0, FAR | CORNERS, 1000},
+    {130, 8, 8, 64, 64, 0, 0, NO_SLOT, 10},
     {37, 6, 3, 64, 64, 0, 0, LOCAL | NO_SLOT, 10},
-    {6, 5, 2, 64, 64, 1, 0, CROSS, 10},
+    {6, 5, 2, 64, 64, 1, 0, CROSS | CORNERS, 10},
 };
 
 struct made {

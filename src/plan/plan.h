@@ -7,6 +7,7 @@
  *     place   place.c              node -> device, border nodes where an activation changes device
  *     fuse    src/ops/fuse.c       never across a border or the end of a layer
  *     lower   src/ops/lower.c      operands in the form that each device's kernels read
+ *     fuse                         once more, what has to do with that form
  *     memory  memory.c             lifetimes of activations -> offsets in each device's scratch
  *     record  src/run/record.c     nodes -> commands
  *

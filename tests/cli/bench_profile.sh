@@ -30,13 +30,25 @@ sums() {
 expect 0 bench -m "$q4" -p 70 -n 8 -r 1 --profile --device 0
 [ "$(sums)" = "2 2" ] || fail "the tables: $(sums)"
 for row in 'matmul ' ' Q4_K 1024x35x256 (ffn_gate, ffn_up)' ' Q4_K 1024x1x256 (ffn_gate, ffn_up)' \
-    'attention ' 'rmsnorm ' 'rope ' 'kv_append ' 'embed ' 'argmax ' 'between kernels' \
+    'attention ' 'rmsnorm ' 'rope_append ' 'embed ' 'argmax ' 'between kernels' \
     'host: submit ' 'host: read timestamps' 'unaccounted'; do
     has "$out" "$row"
 done
 has "$out" 'pp70, [0] device 0: '
 has "$out" 'tg8, [0] device 0: '
 has "$out" 'with timestamps around every dispatch'
+
+# Fusions save dispatches: those of the ops, in the table of the tokens that are generated.
+calls() {
+    awk -F'|' -v op="$1" '/^tg/ { on = 1 } on && $2 ~ "^ (" op ") " { n += $3 } END { print n + 0 }' \
+        "$out"
+}
+fused=$(calls '[a-z_]+')
+[ "$(calls rope_append)" -eq 96 ] || fail "rope_append in $(calls rope_append) of 8 x 12 layers"
+expect 0 bench -m "$q4" -p 70 -n 8 -r 1 --profile --device 0 --disable fuse/rope_append
+[ "$(calls rope_append)" -eq 0 ] || fail "rope_append is there without the fusion"
+[ "$(calls rope)" -eq 192 ] && [ "$(calls kv_append)" -eq 96 ] || fail "not two ropes and an append"
+[ "$(calls '[a-z_]+')" -eq $((fused + 192)) ] || fail "dispatches: $fused, then $(calls '[a-z_]+')"
 
 expect 0 bench -m "$q4" -p 8 -n 8 -r 1 --profile --device 0,0
 [ "$(sums)" = "4 4" ] || fail "the tables of two devices: $(sums)"
