@@ -80,8 +80,10 @@ struct dev_caps {
                                                  scope; 0 without COOPMAT */
     bool coopmat_f16_sums;                    /* that shape exists with float16 sums too */
     uint32_t coopmat2;                        /* enum dev_coopmat2 bits; 0 without COOPMAT2 */
-    bool int_dot_fast;  /* dot products of four packed int8 are said to be faster than without */
-    float timestamp_ns; /* nanoseconds per tick, 0 without timestamps */
+    bool joint_barriers; /* a barrier of one subgroup holds the whole workgroup: all its subgroups
+                            must come to the same ones */
+    bool int_dot_fast;   /* dot products of four packed int8 are said to be faster than without */
+    float timestamp_ns;  /* nanoseconds per tick, 0 without timestamps */
     uint32_t timestamp_bits;
 };
 

@@ -36,6 +36,7 @@ enum phys_ext {
 /* What a row of quirks.c may switch off besides capabilities. */
 enum quirk_tune {
     TUNE_NO_FULL_SUBGROUPS = 1 << 0,
+    TUNE_JOINT_BARRIERS = 1 << 1, /* goes into the caps */
 };
 
 struct phys {

@@ -181,7 +181,23 @@ static void applies_quirks(void **state)
     assert_non_null(dev_kernel_get(
         dev, &(struct dev_kernel_params){.shader = &fake_subgroup_shader, .subgroup_size = 16}));
     assert_false(f.fake.full_subgroups);
+    assert_false(dev_get_caps(dev)->joint_barriers);
     dev_close(dev);
+    fake_finish(&f);
+}
+
+static void joins_barriers(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    fake_init(&f, 2);
+    f.fake.gpus[0].driver_id = f.fake.gpus[1].driver_id = VK_DRIVER_ID_MESA_LLVMPIPE;
+    f.fake.gpus[0].driver_version = 1;
+    f.fake.gpus[1].driver_version = 26u << 22;
+    assert_true(fake_open_instance(&f));
+    assert_false(dev_instance_info(f.inst, 0)->caps.joint_barriers);
+    assert_true(dev_instance_info(f.inst, 1)->caps.joint_barriers);
+    assert_string_equal(dev_instance_info(f.inst, 1)->quirks, "llvmpipe-joint-barriers");
     fake_finish(&f);
 }
 
@@ -307,6 +323,7 @@ int main(void)
         cmocka_unit_test(reads_mapped_memory),
         cmocka_unit_test(masks_imply),
         cmocka_unit_test(applies_quirks),
+        cmocka_unit_test(joins_barriers),
         cmocka_unit_test(chooses_subgroup_sizes),
         cmocka_unit_test(rejects_wrong_shaders),
         cmocka_unit_test(every_capability_has_a_name),
