@@ -28,6 +28,7 @@
     X(GetDeviceProcAddr, true)                                                                     \
     X(CreateDevice, true)                                                                          \
     X(GetPhysicalDeviceCooperativeMatrixPropertiesKHR, false)                                      \
+    X(GetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV, false)                     \
     X(CreateDebugUtilsMessengerEXT, false)                                                         \
     X(DestroyDebugUtilsMessengerEXT, false)                                                        \
     X(SetDebugUtilsObjectNameEXT, false)

@@ -40,6 +40,10 @@
     X(GetPhysicalDeviceCooperativeMatrixPropertiesKHR, FAULT_MEMORY, physical,                     \
       (VkPhysicalDevice physical, uint32_t *n, VkCooperativeMatrixPropertiesKHR *out),             \
       (physical, n, out))                                                                          \
+    X(GetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV, FAULT_MEMORY, physical,    \
+      (VkPhysicalDevice physical, uint32_t *n,                                                     \
+       VkCooperativeMatrixFlexibleDimensionsPropertiesNV *out),                                    \
+      (physical, n, out))                                                                          \
     X(CreateDebugUtilsMessengerEXT, FAULT_HOST, instance,                                          \
       (VkInstance instance, const VkDebugUtilsMessengerCreateInfoEXT *info, FAULT_ALLOC,           \
        VkDebugUtilsMessengerEXT *out),                                                             \
