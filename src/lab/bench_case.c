@@ -91,6 +91,10 @@ static void describe_fill(const struct bench_case *c, const struct plan_tensor *
     t->quant = tensor->elem == PLAN_QUANT ? tensor->quant
                : tensor->elem == PLAN_F16 ? QUANT_F16
                                           : QUANT_F32;
+    if (tensor->cols == 1) { /* one after the other, as one row */
+        t->rows = 1;
+        t->cols = tensor->rows;
+    }
     if (tensor->role == PLAN_KV) {
         t->rows = tensor->rows * (tensor->cols / c->head_dim);
         t->cols = c->head_dim;

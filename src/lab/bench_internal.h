@@ -156,6 +156,12 @@ bool bench_case_record(void *user, struct dev_cmd *cmd, uint32_t first, uint32_t
 bool bench_case_check(struct bench_case *c, uint32_t copy, char *why, size_t why_bytes);
 /* Row `row` of an input tensor as the device sees it. */
 bool bench_case_row(struct bench_case *c, uint32_t tensor, uint64_t row, float *out);
+/* Of a node of matmul or matmul_experts: where the kernel that will run reads staged activations, x
+ * becomes such, with scales as source number `scale_source`. */
+void bench_stage_x(struct bench_case *c, struct plan_node *node, uint32_t scale_source);
+/* Row of x, and its scale; 1 where x is not staged. False: out of memory. */
+bool bench_read_x(struct bench_case *c, uint32_t x, uint32_t scale_id, uint64_t row, float *out,
+                  float *scale);
 
 /* ---- bench_cache.c: quantized caches ---- */
 
