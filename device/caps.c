@@ -24,6 +24,7 @@ struct query {
     VkPhysicalDeviceVulkan12Properties p12;
     VkPhysicalDeviceSubgroupSizeControlProperties p_size;
     VkPhysicalDeviceMaintenance4Properties p_maintenance4;
+    VkPhysicalDeviceCooperativeMatrix2PropertiesNV p_coopmat2;
     VkPhysicalDeviceShaderIntegerDotProductProperties p_int_dot;
     VkPhysicalDeviceExternalMemoryHostPropertiesEXT p_import;
 };
@@ -95,6 +96,7 @@ static void run_query(const struct dev_instance *inst, struct phys *phys, struct
     q->p12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES;
     q->p_size.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES;
     q->p_maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES;
+    q->p_coopmat2.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_PROPERTIES_NV;
     q->p_int_dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES;
     q->p_import.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT;
 
@@ -120,6 +122,7 @@ static void run_query(const struct dev_instance *inst, struct phys *phys, struct
     }
     if ((phys->exts & EXT_COOPMAT2) != 0) {
         chain(f, &q->coopmat2);
+        chain(p, &q->p_coopmat2);
     }
     if ((phys->exts & EXT_HOST_IMPORT) != 0) {
         chain(p, &q->p_import);
@@ -174,7 +177,7 @@ static bool read_coopmat(const struct dev_instance *inst, const struct phys *phy
     return caps->coopmat_m != 0;
 }
 
-static uint32_t read_coopmat2(const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *f)
+static uint32_t coopmat2_parts(const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *f)
 {
     const struct {
         VkBool32 present;
@@ -193,6 +196,20 @@ static uint32_t read_coopmat2(const VkPhysicalDeviceCooperativeMatrix2FeaturesNV
         out |= parts[i].present != VK_FALSE ? parts[i].part : 0u;
     }
     return (out & DEV_COOPMAT2_FLEXIBLE) != 0 ? out : 0;
+}
+
+/* Its shaders are of SPIR-V 1.6, and their workgroup sizes those of maintenance4. */
+static void read_coopmat2(const struct dev_instance *inst, const struct query *q, struct phys *phys)
+{
+    struct dev_caps *caps = &phys->info.caps;
+    if (phys->api < VK_API_VERSION_1_3 || q->maintenance4.maintenance4 != VK_TRUE) {
+        return;
+    }
+    caps->coopmat2 = coopmat2_parts(&q->coopmat2);
+    if (caps->coopmat2 != 0) {
+        caps->has |= DEV_CAP_COOPMAT2;
+        flexible_read(inst, phys, &q->p_coopmat2, caps);
+    }
 }
 
 static void read_subgroup(const struct query *q, struct phys *phys)
@@ -244,8 +261,7 @@ static void read_features(const struct dev_instance *inst, const struct query *q
         q->v12.vulkanMemoryModel == VK_TRUE && q->v12.vulkanMemoryModelDeviceScope == VK_TRUE &&
         read_coopmat(inst, phys, caps)) {
         caps->has |= DEV_CAP_COOPMAT;
-        caps->coopmat2 = read_coopmat2(&q->coopmat2);
-        caps->has |= caps->coopmat2 != 0 ? DEV_CAP_COOPMAT2 : 0u;
+        read_coopmat2(inst, q, phys);
     }
     if (q->props.properties.limits.maxTexelBufferElements >= 1u << 24 &&
         texel_format(inst, phys, VK_FORMAT_R32G32B32A32_UINT) &&
@@ -444,7 +460,7 @@ struct dev_caps caps_mask(const struct dev_caps *caps, uint32_t off)
         out.coopmat_f16_sums = false;
     }
     if ((off & DEV_CAP_COOPMAT2) != 0) {
-        out.coopmat2 = 0;
+        out.coopmat2 = out.n_flexible = out.flexible_most = out.flexible_shared = 0;
     }
     return out;
 }

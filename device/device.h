@@ -44,9 +44,18 @@ enum dev_cap {
     DEV_CAP_BUDGET = 1 << 11,   /* VK_EXT_memory_budget */
     DEV_CAP_CPU = 1 << 12,      /* being a CPU: masked, CPU variants are not chosen */
     DEV_CAP_TEXEL = 1 << 13,    /* uniform texel buffers (R32G32B32A32) of at least 2^24 elements */
-    DEV_CAP_COOPMAT2 = 1 << 14, /* VK_NV_cooperative_matrix2, at least its flexible dimensions */
+    DEV_CAP_COOPMAT2 = 1 << 14, /* VK_NV_cooperative_matrix2, at least its flexible dimensions, and
+                                   what shaders that use it need */
     DEV_CAP_CALIBRATED = 1 << 15, /* VK_EXT_calibrated_timestamps, with the host's clock */
 };
+
+/* Matrices of flexible dimensions, float16 x float16 + float32: each dimension is a multiple of m,
+ * n or k and at most dev_caps.flexible_most. */
+struct dev_flexible {
+    uint32_t m, n, k;
+    uint32_t local; /* of workgroup scope, for workgroups of this size; 0: of subgroup scope */
+};
+#define DEV_MAX_FLEXIBLE 4
 
 /* Parts of VK_NV_cooperative_matrix2, each of which a device may have or not. */
 enum dev_coopmat2 {
@@ -81,8 +90,15 @@ struct dev_caps {
                                                  scope; 0 without COOPMAT */
     bool coopmat_f16_sums;                    /* that shape exists with float16 sums too */
     uint32_t coopmat2;                        /* enum dev_coopmat2 bits; 0 without COOPMAT2 */
-    bool int_dot_fast;  /* dot products of four packed int8 are said to be faster than without */
-    float timestamp_ns; /* nanoseconds per tick, 0 without timestamps */
+    /* Those of workgroup scope, or one of subgroup scope where there are none; 0 without COOPMAT2.
+     */
+    struct dev_flexible flexible[DEV_MAX_FLEXIBLE];
+    uint32_t n_flexible, flexible_most;
+    uint32_t flexible_shared; /* bytes of max_shared_bytes that those of workgroup scope take */
+    bool joint_barriers; /* a barrier of one subgroup holds the whole workgroup: all its subgroups
+                            must come to the same ones */
+    bool int_dot_fast;   /* dot products of four packed int8 are said to be faster than without */
+    float timestamp_ns;  /* nanoseconds per tick, 0 without timestamps */
     uint32_t timestamp_bits;
 };
 

@@ -37,6 +37,7 @@ enum phys_ext {
 /* What a row of quirks.c may switch off besides capabilities. */
 enum quirk_tune {
     TUNE_NO_FULL_SUBGROUPS = 1 << 0,
+    TUNE_JOINT_BARRIERS = 1 << 1, /* goes into the caps */
 };
 
 struct phys {
@@ -90,6 +91,11 @@ bool caps_read(const struct dev_instance *inst, struct phys *phys);
 /* The capabilities left when `off` is masked, with what that implies. */
 struct dev_caps caps_mask(const struct dev_caps *caps, uint32_t off);
 uint64_t caps_free_bytes(const struct dev_instance *inst, const struct phys *phys, bool budget);
+
+/* flexible.c: fills caps.flexible and its limits, of a device whose coopmat2 bits are known. */
+void flexible_read(const struct dev_instance *inst, const struct phys *phys,
+                   const VkPhysicalDeviceCooperativeMatrix2PropertiesNV *limits,
+                   struct dev_caps *caps);
 
 /* quirks.c: clears caps, sets phys.tune and info.quirks. */
 void quirks_apply(struct phys *phys);

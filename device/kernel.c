@@ -35,6 +35,9 @@ static bool check_shader(const struct dev *dev, const struct dev_shader *s)
     } else if (s->uses_subgroup && (caps->has & DEV_CAP_SUBGROUP) == 0) {
         why = "it needs subgroup operations, which the device lacks or which are masked";
     }
+    for (uint32_t i = 0; why == NULL && i < s->n_specs; i++) {
+        why = s->spec_ids[i] < DEV_MAX_SPECS ? NULL : "the id of a spec constant is too large";
+    }
     for (uint32_t i = 0; why == NULL && i < s->n_bindings; i++) {
         if (s->bind_kinds[i] == DEV_BIND_STORAGE) {
             n_storage++;

@@ -15,6 +15,7 @@ struct enable {
     VkPhysicalDeviceShaderIntegerDotProductFeatures int_dot;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
     VkPhysicalDeviceCooperativeMatrix2FeaturesNV coopmat2;
+    VkPhysicalDeviceMaintenance4Features maintenance4;
     const char *names[10];
     uint32_t n_names;
 };
@@ -81,6 +82,7 @@ static void enable_features(const struct dev *dev, struct enable *e)
     e->size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES;
     e->int_dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES;
     e->coopmat.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
+    e->maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES;
     e->coopmat2.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV;
 
     e->features.features.shaderInt16 = has(dev, DEV_CAP_INT16);
@@ -110,6 +112,8 @@ static void enable_features(const struct dev *dev, struct enable *e)
     if (has(dev, DEV_CAP_COOPMAT2)) {
         enable_coopmat2(dev->info.caps.coopmat2, &e->coopmat2);
         add(e, &e->coopmat2);
+        e->maintenance4.maintenance4 = VK_TRUE;
+        add(e, &e->maintenance4);
     }
     enable_extensions(dev, e);
 }

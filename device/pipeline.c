@@ -66,17 +66,36 @@ static VkResult make_layout(struct dev *dev, struct dev_kernel *kernel)
     return dev->vk.CreatePipelineLayout(dev->handle, &layout, NULL, &kernel->layout);
 }
 
+struct spec_map {
+    VkSpecializationMapEntry entries[DEV_MAX_SPECS];
+    uint32_t values[DEV_MAX_SPECS];
+};
+
+/* An entry for every id up to the largest, those that the shader has not among them: validation
+ * layers (1.4.309) look the sizes of matrices up by id where they should by place. */
+static VkSpecializationInfo get_specs(const struct dev_kernel *kernel, struct spec_map *map)
+{
+    const struct dev_shader *s = kernel->shader;
+    uint32_t n = 0;
+    *map = (struct spec_map){0};
+    for (uint32_t i = 0; i < s->n_specs; i++) {
+        map->values[s->spec_ids[i]] = kernel->values[i];
+        n = s->spec_ids[i] >= n ? s->spec_ids[i] + 1 : n;
+    }
+    for (uint32_t id = 0; id < n; id++) {
+        map->entries[id] = (VkSpecializationMapEntry){id, id * 4, 4};
+    }
+    return (VkSpecializationInfo){.mapEntryCount = n,
+                                  .pMapEntries = map->entries,
+                                  .dataSize = (size_t)n * 4,
+                                  .pData = map->values};
+}
+
 static VkResult create_pipeline(struct dev *dev, struct dev_kernel *kernel, VkShaderModule module)
 {
     const struct dev_shader *s = kernel->shader;
-    VkSpecializationMapEntry entries[DEV_MAX_SPECS];
-    for (uint32_t i = 0; i < s->n_specs; i++) {
-        entries[i] = (VkSpecializationMapEntry){s->spec_ids[i], i * 4, 4};
-    }
-    const VkSpecializationInfo specs = {.mapEntryCount = s->n_specs,
-                                        .pMapEntries = entries,
-                                        .dataSize = (size_t)s->n_specs * 4,
-                                        .pData = kernel->values};
+    struct spec_map map;
+    const VkSpecializationInfo specs = get_specs(kernel, &map);
     VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
         .requiredSubgroupSize = kernel->subgroup_size};

@@ -28,6 +28,10 @@ static const struct quirk table[] = {
      "VK_EXT_external_memory_host does not work (llama.cpp excludes it)"},
     {"llvmpipe-coopmat-wide", VK_DRIVER_ID_MESA_LLVMPIPE, 0, 0, 0, 16, DEV_CAP_COOPMAT, 0,
      "Mesa 26.1 crashes while it compiles cooperative matrices for vectors of 512 bits"},
+    {"llvmpipe-joint-barriers", VK_DRIVER_ID_MESA_LLVMPIPE, 0, 2, 0, 0, 0, TUNE_JOINT_BARRIERS,
+     "runs the subgroups of a workgroup in turns, from barrier to barrier of any scope: where some "
+     "come to one and others not they are out of step (seen with 26.1; old ones all say version "
+     "1)"},
     {"turnip-full-subgroups", VK_DRIVER_ID_MESA_TURNIP, 0, 0, 0, 0, 0, TUNE_NO_FULL_SUBGROUPS,
      "crash while compiling big shaders with full subgroups (ncnn leaves the flag off)"},
 };
@@ -51,6 +55,7 @@ void quirks_apply(struct phys *phys)
         }
         info->caps = caps_mask(&info->caps, q->caps_off);
         phys->tune |= q->tune;
+        info->caps.joint_barriers |= (q->tune & TUNE_JOINT_BARRIERS) != 0;
         size_t used = strlen(info->quirks);
         snprintf(info->quirks + used, sizeof info->quirks - used, "%s%s", used != 0 ? "," : "",
                  q->name);

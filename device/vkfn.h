@@ -29,6 +29,7 @@
     X(CreateDevice, true)                                                                          \
     X(GetPhysicalDeviceCooperativeMatrixPropertiesKHR, false)                                      \
     X(GetPhysicalDeviceCalibrateableTimeDomainsEXT, false)                                         \
+    X(GetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV, false)                     \
     X(CreateDebugUtilsMessengerEXT, false)                                                         \
     X(DestroyDebugUtilsMessengerEXT, false)                                                        \
     X(SetDebugUtilsObjectNameEXT, false)

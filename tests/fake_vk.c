@@ -301,6 +301,13 @@ static void fill_property(const struct fake_gpu *g, VkBaseOutStructure *s)
         ((VkPhysicalDeviceMaintenance4Properties *)(void *)s)->maxBufferSize =
             g->max_allocation / 2;
         break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_PROPERTIES_NV: {
+        VkPhysicalDeviceCooperativeMatrix2PropertiesNV *p = (void *)s;
+        p->cooperativeMatrixWorkgroupScopeMaxWorkgroupSize = 256;
+        p->cooperativeMatrixFlexibleDimensionsMaxDimension = 256;
+        p->cooperativeMatrixWorkgroupScopeReservedSharedMemory = 1024;
+        break;
+    }
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES:
         ((VkPhysicalDeviceShaderIntegerDotProductProperties *)(void *)s)
             ->integerDotProduct4x8BitPackedSignedAccelerated = VK_TRUE;
@@ -363,6 +370,8 @@ static void fill_feature(const struct fake_gpu *g, VkBaseOutStructure *s)
         }
         f->cooperativeMatrixFlexibleDimensions = !g->coopmat2_rigid;
         f->cooperativeMatrixReductions = f->cooperativeMatrixConversions = VK_TRUE;
+        f->cooperativeMatrixWorkgroupScope = f->cooperativeMatrixPerElementOperations =
+            !g->coopmat2_narrow;
         break;
     }
     default:
@@ -470,6 +479,36 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPhysicalDeviceCalibrateableTimeDom
     domains[1] = VK_TIME_DOMAIN_DEVICE_EXT;
     *count = 2;
     return fake_fallible("vkGetPhysicalDeviceCalibrateableTimeDomainsEXT", NULL);
+}
+
+/* Of subgroup scope; of float16 sums; of workgroup scope, two that fit and one that is too wide. */
+static VKAPI_ATTR VkResult VKAPI_CALL
+fake_GetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV(
+    VkPhysicalDevice physical, uint32_t *count,
+    VkCooperativeMatrixFlexibleDimensionsPropertiesNV *props)
+{
+    static const uint32_t rows[5][5] = {{16, 8, 16, 0, 1},
+                                        {16, 16, 16, 128, 0},
+                                        {32, 64, 16, 512, 1},
+                                        {32, 32, 16, 128, 1},
+                                        {64, 32, 16, 256, 1}};
+    if (!fake_has(gpu_of(physical), DEV_CAP_COOPMAT2)) {
+        fake_wrong("flexible dimensions of matrices were asked for without their extension");
+    }
+    for (uint32_t i = 0; props != NULL && i < 5 && i < *count; i++) {
+        VkComponentTypeKHR sums =
+            rows[i][4] != 0 ? VK_COMPONENT_TYPE_FLOAT32_KHR : VK_COMPONENT_TYPE_FLOAT16_KHR;
+        props[i].MGranularity = rows[i][0];
+        props[i].NGranularity = rows[i][1];
+        props[i].KGranularity = rows[i][2];
+        props[i].AType = props[i].BType = VK_COMPONENT_TYPE_FLOAT16_KHR;
+        props[i].CType = props[i].ResultType = sums;
+        props[i].scope = rows[i][3] != 0 ? VK_SCOPE_WORKGROUP_KHR : VK_SCOPE_SUBGROUP_KHR;
+        props[i].workgroupInvocations = rows[i][3];
+    }
+    *count = 5;
+    return fake_fallible("vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV",
+                         NULL);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateDebugUtilsMessengerEXT(

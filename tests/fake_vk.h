@@ -36,7 +36,8 @@ struct fake_gpu {
     uint64_t heap_bytes, heap_budget, heap_usage; /* the last two: VK_EXT_memory_budget */
     uint64_t memory_left;                         /* vkAllocateMemory refuses beyond; 0 = never */
     bool coopmat2_rigid;                          /* its extension without flexible dimensions */
-    bool import_broken;                           /* imports succeed, but the memory is a copy */
+    bool coopmat2_narrow; /* the same without workgroup scope and functions of elements */
+    bool import_broken;   /* imports succeed, but the memory is a copy */
 };
 
 enum fake_what {

@@ -42,7 +42,8 @@ static void check_matrices(const struct fake_gpu *g, const VkDeviceCreateInfo *i
             const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *f = (const void *)s;
             two = f->cooperativeMatrixFlexibleDimensions && f->cooperativeMatrixReductions &&
                   f->cooperativeMatrixConversions;
-            if (f->cooperativeMatrixWorkgroupScope || f->cooperativeMatrixPerElementOperations ||
+            if ((g->coopmat2_narrow && (f->cooperativeMatrixWorkgroupScope ||
+                                        f->cooperativeMatrixPerElementOperations)) ||
                 f->cooperativeMatrixTensorAddressing || f->cooperativeMatrixBlockLoads) {
                 fake_wrong("parts of VK_NV_cooperative_matrix2 are enabled that are not there");
             }

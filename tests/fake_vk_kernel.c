@@ -35,11 +35,13 @@ enum {
     OP_UMOD = 137,
     OP_SHIFT_RIGHT = 194,
     OP_SHIFT_LEFT = 196,
+    OP_EXECUTION_MODE_ID = 331,
     DECORATION_SPEC_ID = 1,
     DECORATION_BUILT_IN = 11,
     BUILT_IN_WORKGROUP_SIZE = 25,
     STORAGE_WORKGROUP = 4,
     MODE_LOCAL_SIZE = 17,
+    MODE_LOCAL_SIZE_ID = 38,
     HEADER_WORDS = 5,
 };
 
@@ -62,6 +64,7 @@ struct reader {
     struct id *ids;
     uint32_t n_ids;
     uint32_t local[3], size_id; /* size_id: of the composite that is WorkgroupSize */
+    uint32_t local_ids[3];      /* instead of local, from SPIR-V 1.2 on */
     uint64_t shared;
 };
 
@@ -157,6 +160,11 @@ static void read_instruction(struct reader *r, const uint32_t *w, uint32_t n)
             memcpy(r->local, w + 3, sizeof r->local);
         }
         break;
+    case OP_EXECUTION_MODE_ID:
+        if (w[2] == MODE_LOCAL_SIZE_ID && n >= 6) {
+            memcpy(r->local_ids, w + 3, sizeof r->local_ids);
+        }
+        break;
     case OP_DECORATE:
         read_decoration(r, w, n);
         break;
@@ -197,6 +205,9 @@ static void read_module(struct reader *r, const struct fake_module *m)
             read_instruction(r, m->words + at, n);
         }
         at += n;
+    }
+    for (uint32_t i = 0; i < 3 && r->local_ids[0] != 0; i++) {
+        r->local[i] = (uint32_t)get(r, r->local_ids[i])->value;
     }
     for (uint32_t i = 0; i < 3 && r->size_id != 0; i++) {
         r->local[i] = (uint32_t)get(r, get(r, r->size_id)->members[i])->value;

@@ -46,6 +46,10 @@
       (VkDevice device, uint32_t n, const VkCalibratedTimestampInfoEXT *infos, uint64_t *out,      \
        uint64_t *error),                                                                           \
       (device, n, infos, out, error))                                                              \
+    X(GetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV, FAULT_MEMORY, physical,    \
+      (VkPhysicalDevice physical, uint32_t *n,                                                     \
+       VkCooperativeMatrixFlexibleDimensionsPropertiesNV *out),                                    \
+      (physical, n, out))                                                                          \
     X(CreateDebugUtilsMessengerEXT, FAULT_HOST, instance,                                          \
       (VkInstance instance, const VkDebugUtilsMessengerCreateInfoEXT *info, FAULT_ALLOC,           \
        VkDebugUtilsMessengerEXT *out),                                                             \

@@ -23,6 +23,9 @@ layout(constant_id = 19) const uint STAGES = 2;  // 2: the next block is loaded 
 layout(constant_id = 20) const uint TYPE_M = 16;
 layout(constant_id = 21) const uint TYPE_N = 16;
 layout(constant_id = 22) const uint TYPE_K = 16;
+// 1: all subgroups of a workgroup come to the same barriers, those of a subgroup too. Then what is
+// skipped by each for itself elsewhere is skipped by all or by none.
+layout(constant_id = 23) const uint JOINT = 0;
 
 layout(binding = 0) readonly buffer Q { vec4 q4[]; };  // [tokens][heads][HEAD_DIM]
 layout(binding = 1) readonly buffer K_cache { uvec4 k4[]; }; // [kv_n][slots][HEAD_DIM]: kv_types.h
@@ -230,7 +233,7 @@ void weigh(uint s, uint e0, uint now, bool masked)
         }
         higher = higher || highest[i] * to_log2 > tops[s][i] + SLACK;
     }
-    if (subgroupAny(higher)) {
+    if (JOINT != 0u || subgroupAny(higher)) {
         raise(s, highest, to_log2);
     }
     [[unroll]] for (uint n = 0; n < BN; n++) {
@@ -276,13 +279,14 @@ void sum_block()
     }
 }
 
-// What the rows of this subgroup see in this pass: x: first entry of any, y: end of any; z: first
-// of all, w: end of all.
+// What the rows of this subgroup (JOINT: of the tile) see in this pass: x: first entry of any, y: end
+// of any; z: first of all, w: end of all.
 uvec4 seen_by_rows(uint now)
 {
     uvec4 seen = uvec4(~0u, 0u, 0u, ~0u);
-    for (uint r = gl_SubgroupInvocationID; r < STRIPS * M; r += S) {
-        uint row = strip_row(0u) + r, t = row / TILE_HEADS;
+    uint first = JOINT != 0u ? 0u : strip_row(0u), n = (JOINT != 0u ? SUBGROUPS : 1u) * STRIPS * M;
+    for (uint r = gl_SubgroupInvocationID; r < n; r += S) {
+        uint row = first + r, t = row / TILE_HEADS;
         if (row < TILE_TOKENS * TILE_HEADS && tile_seq[t] != ~0u) {
             uvec2 range = kv_split(tile_seq[t] == now ? tile_len[t] : 0u, 0u, 1u);
             bool any = range.y != 0u;

@@ -80,6 +80,7 @@ static bool make(struct bench_case *c)
     }
     plan->nodes[0] = plan->nodes[plan->n_nodes - 1]; /* without the node that makes the lists */
     plan->n_nodes = 1;
+    bench_stage_x(c, &plan->nodes[0], 4);
     return fill_ids(c, plan->nodes[0].src[3]);
 }
 
@@ -89,22 +90,23 @@ static bool expect(struct bench_case *c, const struct bench_picks *picks, double
 {
     size_t cols = c->shape.k;
     float *w = mem_alloc(cols, sizeof *w), *x = mem_alloc(cols, sizeof *x);
-    bool ok = w != NULL && x != NULL;
+    float *scales = mem_alloc(cols / OP_Q8_BLOCK + 1, sizeof *scales);
+    bool ok = w != NULL && x != NULL && scales != NULL;
     for (uint32_t r = 0; ok && r < picks->n_rows; r++) {
         uint32_t ids[USED];
         choose(c, (uint32_t)(picks->rows[r] / USED), ids);
         uint64_t first = (uint64_t)ids[picks->rows[r] % USED] * c->shape.m;
-        ok = bench_case_row(c, X, picks->rows[r] / USED, x);
+        ok = bench_read_x(c, X, c->plan.nodes[0].src[4], picks->rows[r] / USED, x, scales);
         for (uint32_t i = 0; ok && i < picks->n_cols; i++) {
             ok = bench_case_row(c, W, first + picks->cols[i], w);
-            struct lab_product p = lab_product(
-                &(struct lab_factors){.w = w, .x = x, .cols = cols, .quant = c->quant}, 0);
+            struct lab_product p = bench_product(c, X, w, x, scales);
             value[r * picks->n_cols + i] = p.value;
             bound[r * picks->n_cols + i] = p.bound;
         }
     }
     mem_free(w);
     mem_free(x);
+    mem_free(scales);
     return ok;
 }
 

@@ -156,6 +156,16 @@ bool bench_case_record(void *user, struct dev_cmd *cmd, uint32_t first, uint32_t
 bool bench_case_check(struct bench_case *c, uint32_t copy, char *why, size_t why_bytes);
 /* Row `row` of an input tensor as the device sees it. */
 bool bench_case_row(struct bench_case *c, uint32_t tensor, uint64_t row, float *out);
+/* Of a node of matmul or matmul_experts: where the kernel that will run reads staged activations, x
+ * becomes such, with scales as source number `scale_source`. */
+void bench_stage_x(struct bench_case *c, struct plan_node *node, uint32_t scale_source);
+/* Row of x as numbers and, where it is staged, its scales: one, or one of each OP_Q8_BLOCK columns.
+ * False: out of memory. */
+bool bench_read_x(struct bench_case *c, uint32_t x, uint32_t scale_id, uint64_t row, float *out,
+                  float *scales);
+/* What a row of weights and such a row of tensor x_id make. */
+struct lab_product bench_product(const struct bench_case *c, uint32_t x_id, const float *w,
+                                 const float *x, const float *scales);
 
 /* ---- bench_cache.c: quantized caches ---- */
 

@@ -2,32 +2,77 @@
 #include "lab/bench_internal.h"
 #include "lab/internal.h"
 
+#include "ops/matmul_tile.h"
 #include "ops/ops.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { W, X, SCALE }; /* tensors, in the order they are made */
+enum { W, X, Y, SCALE }; /* tensors, in the order they are made; SCALE: where x is staged */
 
-/* What the kernel that is asked for reads; f32 where none is. */
-static enum plan_elem elem_of_x(const struct bench_case *c)
+/* What lowering does in the engine, but that the staged activations are inputs. */
+void bench_stage_x(struct bench_case *c, struct plan_node *node, uint32_t scale_source)
 {
-    const char *forced = c->prefs->forced;
-    const struct ops_variant *v =
-        forced != NULL ? ops_find_variant(ops_find("matmul"), forced) : NULL;
-    return v != NULL ? v->x : PLAN_F32;
+    struct plan *plan = &c->plan;
+    const struct ops_variant *best =
+        ops_matmul_best(plan, node, dev_get_caps(c->bd->dev), c->prefs);
+    if (best == NULL || best->x == PLAN_F32) {
+        return;
+    }
+    uint32_t x = node->src[1];
+    uint64_t rows = plan->tensors[x].rows, cols = plan->tensors[x].cols;
+    while (node->n_src <= scale_source) {
+        node->src[node->n_src++] = PLAN_NONE;
+    }
+    node->src[scale_source] =
+        plan_add_act(plan, "x_scale", rows, best->x == PLAN_S8 ? cols / OP_Q8_BLOCK : 1);
+    plan->tensors[x].elem = best->x;
 }
 
-/* x as that kernel reads it. Scales are any floats. */
-static struct op_staged add_x(struct bench_case *c, enum plan_elem elem)
+/* Scales are filled as floats one after the other. */
+static bool read_scales(struct bench_case *c, uint32_t id, uint64_t row, float *out)
 {
-    const struct bench_shape *s = &c->shape;
-    struct op_staged x = {plan_add_act(&c->plan, "x", s->n, s->k), PLAN_NONE};
-    if (x.x != PLAN_NONE && elem != PLAN_F32) {
-        c->plan.tensors[x.x].elem = elem;
-        x.scale = plan_add_act(&c->plan, "scale", s->n, elem == PLAN_S8 ? s->k / OP_Q8_BLOCK : 1);
+    const struct bench_tensor *t = &c->tensors[id];
+    uint64_t n = c->plan.tensors[id].cols;
+    float *line = mem_alloc((size_t)t->cols, sizeof *line);
+    bool ok = line != NULL;
+    for (uint64_t i = 0; ok && i < n; i++) {
+        uint64_t at = row * n + i;
+        ok = (i != 0 && at % t->cols != 0) || bench_case_row(c, id, at / t->cols, line);
+        out[i] = line[at % t->cols];
     }
-    return x;
+    mem_free(line);
+    return ok;
+}
+
+bool bench_read_x(struct bench_case *c, uint32_t x, uint32_t scale_id, uint64_t row, float *out,
+                  float *scales)
+{
+    enum plan_elem elem = c->plan.tensors[x].elem;
+    if (!bench_case_row(c, x, row, out)) {
+        return false;
+    }
+    for (size_t k = (size_t)c->plan.tensors[x].cols; elem == PLAN_S8 && k > 0; k--) {
+        int8_t byte; /* from the last one: it is read before it is written over */
+        memcpy(&byte, (const char *)out + k - 1, 1);
+        out[k - 1] = byte;
+    }
+    return elem == PLAN_F32 || read_scales(c, scale_id, row, scales);
+}
+
+struct lab_product bench_product(const struct bench_case *c, uint32_t x_id, const float *w,
+                                 const float *x, const float *scales)
+{
+    enum plan_elem elem = c->plan.tensors[x_id].elem;
+    const struct lab_factors f = {.w = w,
+                                  .x = x,
+                                  .cols = (size_t)c->plan.tensors[x_id].cols,
+                                  .quant = c->quant,
+                                  .scale = elem == PLAN_F16 ? scales : NULL,
+                                  .scales = elem == PLAN_S8 ? scales : NULL};
+    struct lab_product p = lab_product(&f, 0);
+    p.bound = fabs(p.bound); /* scales may be negative */
+    return p;
 }
 
 static bool make(struct bench_case *c)
@@ -37,80 +82,38 @@ static bool make(struct bench_case *c)
         c->why = "K is no multiple of 4 and of the format's block";
         return false;
     }
-    enum plan_elem elem = elem_of_x(c);
-    if (elem == PLAN_S8 && s->k % OP_Q8_BLOCK != 0) {
-        c->why = "columns are no multiple of 32";
-        return false;
-    }
     plan_init(&c->plan, c->bd->log, s->n, 0, 1);
     uint32_t w = plan_get_weight(&c->plan, 0, "w", c->quant, s->m, s->k);
-    struct op_staged x = add_x(c, elem);
-    return (elem == PLAN_F32 ? op_matmul(&c->plan, "y", w, x.x)
-                             : op_matmul_staged(&c->plan, "y", w, x)) != PLAN_NONE;
-}
-
-/* Row `row` of x as numbers; bytes come as those of cols / 4 floats. */
-static bool read_x(struct bench_case *c, uint64_t row, float *out)
-{
-    size_t cols = c->shape.k;
-    if (!bench_case_row(c, X, row, out)) {
+    uint32_t x = plan_add_act(&c->plan, "x", s->n, s->k);
+    if (op_matmul(&c->plan, "y", w, x) == PLAN_NONE) {
         return false;
     }
-    for (size_t k = cols; c->plan.tensors[X].elem == PLAN_S8 && k > 0; k--) {
-        int8_t byte; /* from the last one: it is read before it is written over */
-        memcpy(&byte, (const char *)out + k - 1, 1);
-        out[k - 1] = byte;
-    }
+    bench_stage_x(c, &c->plan.nodes[0], 3);
     return true;
-}
-
-/* All scales of x, in the order of its rows; NULL: out of memory. */
-static float *read_scales(struct bench_case *c)
-{
-    const struct bench_tensor *t = &c->tensors[SCALE];
-    float *out = mem_alloc((size_t)(t->rows * t->cols), sizeof *out);
-    for (uint64_t r = 0; out != NULL && r < t->rows; r++) {
-        if (!bench_case_row(c, SCALE, r, out + r * t->cols)) {
-            mem_free(out);
-            return NULL;
-        }
-    }
-    return out;
 }
 
 /* The bound is that of the oracle. */
 static bool expect(struct bench_case *c, const struct bench_picks *picks, double *value,
                    double *bound)
 {
-    size_t cols = c->shape.k, scales = 0;
-    enum plan_elem elem = c->plan.tensors[X].elem;
-    if (elem != PLAN_F32) {
-        scales = c->plan.tensors[SCALE].cols;
-    }
+    size_t cols = c->shape.k, n = cols / OP_Q8_BLOCK + 1;
     float *w = mem_alloc(cols, sizeof *w), *x = mem_alloc(picks->n_rows * cols, sizeof *x);
-    float *scale = scales != 0 ? read_scales(c) : NULL;
-    bool ok = w != NULL && x != NULL && (scales == 0 || scale != NULL);
+    float *scales = mem_alloc(picks->n_rows * n, sizeof *scales);
+    bool ok = w != NULL && x != NULL && scales != NULL;
     for (uint32_t r = 0; ok && r < picks->n_rows; r++) {
-        ok = read_x(c, picks->rows[r], x + r * cols);
+        ok = bench_read_x(c, X, SCALE, picks->rows[r], x + r * cols, scales + r * n);
     }
     for (uint32_t i = 0; ok && i < picks->n_cols; i++) {
         ok = bench_case_row(c, W, picks->cols[i], w);
         for (uint32_t r = 0; ok && r < picks->n_rows; r++) {
-            const float *mine = scale != NULL ? scale + picks->rows[r] * scales : NULL;
-            const struct lab_factors f = {.w = w,
-                                          .x = x + r * cols,
-                                          .cols = cols,
-                                          .quant = c->quant,
-                                          .scale = elem == PLAN_F16 ? mine : NULL,
-                                          .scales = elem == PLAN_S8 ? mine : NULL};
-            struct lab_product p = lab_product(&f, 0);
+            struct lab_product p = bench_product(c, X, w, x + r * cols, scales + r * n);
             value[r * picks->n_cols + i] = p.value;
-            bound[r * picks->n_cols + i] = fabs(p.bound); /* scales may be negative */
+            bound[r * picks->n_cols + i] = p.bound;
         }
     }
     mem_free(w);
     mem_free(x);
-    mem_free(scale);
+    mem_free(scales);
     return ok;
 }
 

@@ -1,8 +1,10 @@
 /* Finds tile parameters by measurement. For each kernel that the engine would choose, with its
  * format and class of token counts, every combination of the variant's tunables runs on one case;
  * the fastest right one then has to beat the default in turns, by more than noise, over the shapes
- * of a layer together. Runs wait for each other, as they do in a model: tiles that are best where
- * many runs overlap can be too large for one alone. What is kept goes into the device's profile. */
+ * of a layer together. Then rows of the table that may be faster than the chosen one (rival) run
+ * against it, as tuned, in the same way. Runs wait for each other, as they do in a model: tiles
+ * that are best where many runs overlap can be too large for one alone. What is kept goes into the
+ * device's profile. */
 #include "lab/bench_internal.h"
 
 #include "base/os.h"
@@ -56,6 +58,9 @@ static void values_text(const struct search *s, const struct ops_tuned *tuned, c
     for (uint32_t i = 0; i < count_tunables(s->variant) && used < out_bytes; i++) {
         used += (size_t)snprintf(out + used, out_bytes - used, "%s%s=%u", i == 0 ? "" : " ",
                                  s->variant->tunables[i].name, tuned->values[i]);
+    }
+    if (tuned->first && used < out_bytes) {
+        snprintf(out + used, out_bytes - used, " first");
     }
 }
 
@@ -150,19 +155,17 @@ static bool duel(struct search *s, const struct bench_shape *shapes, uint32_t n)
     return ok && s->row.best_us < s->row.default_us * (1 - (least != 0 ? least : NOISE));
 }
 
-/* What was known for this kernel, format and class is replaced, or forgotten where the default is
- * as good. */
-static bool keep(struct search *s)
+/* What was known for this kernel, format and class. */
+static void forget(struct search *s)
 {
     struct ops_prefs *prefs = &s->bd->prefs;
-    for (size_t i = 0; i < prefs->n_tuned && !s->row.kept; i++) {
+    for (size_t i = 0; i < prefs->n_tuned; i++) {
         const struct ops_tuned *t = &prefs->tuned[i];
         if (strcmp(t->op, s->best.op) == 0 && strcmp(t->variant, s->best.variant) == 0 &&
             t->quant == s->best.quant && t->class == s->best.class) {
             prefs->tuned[i--] = prefs->tuned[--prefs->n_tuned];
         }
     }
-    return !s->row.kept || ops_prefs_add_tuned(prefs, &s->best);
 }
 
 static void describe(struct search *s, uint32_t class, uint32_t n_shapes)
@@ -234,40 +237,103 @@ static uint32_t shapes_of(const struct bench_device *bd, const struct bench_kind
     return 1;
 }
 
-static bool tune_one(struct bench_device *bd, const struct bench_kind *kind, uint32_t quant,
-                     uint32_t class, bench_tuned_fn *tuned, bool *ok)
-{
+/* One kind in one format and class, and who hears of it. */
+struct tuning {
+    struct bench_device *bd;
+    const struct bench_kind *kind;
+    uint32_t quant, class, n_shapes;
     struct bench_shape shapes[MAX_SHAPES];
-    uint32_t n_shapes = shapes_of(bd, kind, class, shapes);
-    struct search s = {.bd = bd,
-                       .c = {.bd = bd,
-                             .kind = kind,
-                             .shape = shapes[0],
-                             .quant = (enum quant_id)quant,
+    bench_tuned_fn *tuned;
+    bool ok; /* what was found could be kept */
+};
+
+static void name_variant(struct search *s, const struct ops_variant *variant)
+{
+    s->variant = variant;
+    snprintf(s->best.variant, sizeof s->best.variant, "%s", variant->name);
+    snprintf(s->row.variant, sizeof s->row.variant, "%s", variant->name);
+}
+
+static struct search begin_search(const struct tuning *t)
+{
+    struct search s = {.bd = t->bd,
+                       .c = {.bd = t->bd,
+                             .kind = t->kind,
+                             .shape = t->shapes[0],
+                             .quant = (enum quant_id)t->quant,
                              .serial = true}};
-    bool goes_on = true;
-    describe(&s, class, n_shapes);
-    bool found = find_variant(&s);
-    if (found && count_tunables(s.variant) == 0) {
+    describe(&s, t->class, t->n_shapes);
+    return s;
+}
+
+/* The best of the variant's candidates, kept where it beats the default. */
+static void choose(struct tuning *t, struct search *s)
+{
+    sweep(s);
+    if (s->row.best_us > 0) {
+        s->row.kept = duel(s, t->shapes, t->n_shapes);
+        values_text(s, &s->best, s->row.values, sizeof s->row.values);
+        forget(s);
+        t->ok = (!s->row.kept || ops_prefs_add_tuned(&s->bd->prefs, &s->best)) && t->ok;
+    }
+}
+
+/* False: no more. */
+static bool end_search(struct tuning *t, struct search *s, bool failed)
+{
+    struct bench_totals *totals = t->bd->totals;
+    totals->rows++;
+    totals->failed += s->row.failed != 0 || failed ? 1 : 0;
+    bool goes_on = t->tuned(t->bd->params->user, &s->row);
+    totals->stopped = totals->stopped || !goes_on;
+    bench_case_finish(&s->c);
+    return goes_on && !dev_is_lost(t->bd->dev);
+}
+
+/* A row that may be faster than the chosen one, which is the default here. */
+static bool tune_rival(struct tuning *t, const struct ops_variant *rival)
+{
+    struct search s = begin_search(t);
+    char why[128];
+    name_variant(&s, rival);
+    forget(&s);
+    s.best.first = true;
+    s.plain = t->bd->prefs;
+    s.c.prefs = &s.plain;
+    pick_values(rival, 0, s.best.values);
+    use_candidate(&s, &s.best);
+    bool fits = ops_variant_supported(rival, dev_get_caps(t->bd->dev), why, sizeof why) &&
+                bench_case_create(&s.c) && time_with(&s, &s.trial, 1) >= 0 &&
+                strcmp(s.c.used.variant, rival->name) == 0;
+    if (!fits) {
         bench_case_finish(&s.c);
-        return true; /* nothing to choose */
+        return !dev_is_lost(t->bd->dev);
     }
-    if (found) {
-        snprintf(s.best.variant, sizeof s.best.variant, "%s", s.variant->name);
-        snprintf(s.row.variant, sizeof s.row.variant, "%s", s.variant->name);
-        sweep(&s);
-        if (s.row.best_us > 0) {
-            s.row.kept = duel(&s, shapes, n_shapes);
-            values_text(&s, &s.best, s.row.values, sizeof s.row.values);
-            *ok = keep(&s) && *ok;
+    choose(t, &s);
+    return end_search(t, &s, false);
+}
+
+static bool tune_one(struct tuning *t)
+{
+    const struct op *op = ops_find(t->kind->op);
+    t->n_shapes = shapes_of(t->bd, t->kind, t->class, t->shapes);
+    struct search s = begin_search(t);
+    bool found = find_variant(&s), goes_on = true;
+    const struct ops_variant *chosen = s.variant;
+    if (found && count_tunables(chosen) == 0) {
+        bench_case_finish(&s.c); /* nothing to choose */
+    } else {
+        if (found) {
+            name_variant(&s, chosen);
+            choose(t, &s);
         }
+        goes_on = end_search(t, &s, !found);
     }
-    bd->totals->rows++;
-    bd->totals->failed += s.row.failed != 0 || !found ? 1 : 0;
-    goes_on = tuned(bd->params->user, &s.row);
-    bd->totals->stopped = bd->totals->stopped || !goes_on;
-    bench_case_finish(&s.c);
-    return goes_on && !dev_is_lost(bd->dev);
+    for (uint32_t i = 0; found && goes_on && i < op->n_variants; i++) {
+        const struct ops_variant *v = &op->variants[i];
+        goes_on = !v->rival || v <= chosen || v->x != chosen->x || tune_rival(t, v);
+    }
+    return goes_on;
 }
 
 static bool tune_kind(struct bench_device *bd, const struct bench_kind *kind, uint32_t classes,
@@ -281,8 +347,14 @@ static bool tune_kind(struct bench_device *bd, const struct bench_kind *kind, ui
             }
             if (!bench_goes_on(bd)) {
                 bd->totals->left_out++;
-            } else if (!tune_one(bd, kind, q, class, tuned, ok)) {
-                return false;
+            } else {
+                struct tuning t = {
+                    .bd = bd, .kind = kind, .quant = q, .class = class, .tuned = tuned, .ok = true};
+                bool goes_on = tune_one(&t);
+                *ok = t.ok && *ok;
+                if (!goes_on) {
+                    return false;
+                }
             }
         }
     }

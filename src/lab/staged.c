@@ -80,5 +80,5 @@ struct lab_product lab_product(const struct lab_factors *f, double add)
         error += WEIGHT_ERROR * size + SUBNORMAL_ERROR * of_x;
     }
     double scale = *f->scale;
-    return (struct lab_product){sum * scale + add, error * scale + 4 * LAB_U * fabs(add)};
+    return (struct lab_product){sum * scale + add, error * fabs(scale) + 4 * LAB_U * fabs(add)};
 }

@@ -34,8 +34,7 @@ static const struct ops_variant VARIANTS[] = {
                .tunables = TUNABLES},
     [COOPMAT] = {.name = "coopmat",
                  .needs = DEV_CAP_COOPMAT | DEV_CAP_FP16 | DEV_CAP_SHUFFLE,
-                 /* with 8, Mesa 26.1 on the CPU loses the rows of all subgroups but the first */
-                 .min_subgroup = 16,
+                 .min_subgroup = 8,
                  .min_tokens = FEW_TOKENS + 1,
                  .halves = true,
 #if HAVE_SHADER_ATTENTION_COOPMAT
@@ -244,6 +243,7 @@ static void set_matrix_kernel(const struct op_site *site, const struct plan_node
     ops_add_spec(&params, ATTENTION_SPEC_STRIPS, tile.strips);
     ops_add_spec(&params, ATTENTION_SPEC_BLOCK, tile.block);
     ops_add_spec(&params, ATTENTION_SPEC_STAGES, tile.stages);
+    ops_add_spec(&params, ATTENTION_SPEC_JOINT, caps->joint_barriers ? 1 : 0);
     dispatch->groups[0] = push->kv_n * (attr->heads / attr->kv_heads / tile.heads);
     dispatch->groups[1] = 1;
     dispatch->groups[2] = (uint32_t)size_div_up(push->tokens, tile.tokens);

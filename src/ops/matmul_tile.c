@@ -4,6 +4,7 @@
 
 #include "gen/features.h"
 #include "gen/matmul.h"
+#include "ops/matmul_flexible.h"
 #include "ops/ops.h"
 #include "ops/site.h"
 
@@ -19,6 +20,9 @@ enum {
     SPEC_TYPE_M,
     SPEC_TYPE_N,
     SPEC_TYPE_K,
+    SPEC_SCOPE,
+    SCOPE_WORKGROUP = 2, /* as SPIR-V counts them */
+    SCOPE_SUBGROUP = 3,
 };
 #if HAVE_SHADER_MATMUL_COOPMAT
 _Static_assert((int)SPEC_COLUMNS == (int)MATMUL_SPEC_COLUMNS && (int)SPEC_M == (int)MATMUL_SPEC_M &&
@@ -28,6 +32,9 @@ _Static_assert((int)SPEC_COLUMNS == (int)MATMUL_SPEC_COLUMNS && (int)SPEC_M == (
                    (int)SPEC_TYPE_N == (int)MATMUL_SPEC_TYPE_N &&
                    (int)SPEC_TYPE_K == (int)MATMUL_SPEC_TYPE_K,
                "spec constants as in matmul_coopmat.comp");
+#endif
+#if HAVE_SHADER_MATMUL_COOPMAT2
+_Static_assert((int)SPEC_SCOPE == (int)MATMUL_SPEC_SCOPE, "as in matmul_coopmat2.comp");
 #endif
 
 enum {
@@ -152,6 +159,9 @@ static void set_defaults(enum matmul_kernel kernel, const struct dev_caps *caps,
     case MATMUL_COOPMAT:
         set_coopmat_defaults(caps, size, values);
         break;
+    case MATMUL_COOPMAT2:
+        ops_flexible_defaults(caps, size, values);
+        break;
     case MATMUL_LANES:
         values[0] = one ? LANES_GEMV_ROWS : LANES_GEMM_ROWS;
         values[1] = one ? LANES_GEMV_GROUP : LANES_GEMM_GROUP;
@@ -173,6 +183,7 @@ static struct matmul_tile make_tile(enum matmul_kernel kernel, const struct dev_
 {
     uint32_t size = caps->subgroup_size, local;
     struct matmul_tile tile = {0};
+    const char *why;
     switch (kernel) {
     case MATMUL_LANES:
         local = size * values[1];
@@ -180,6 +191,9 @@ static struct matmul_tile make_tile(enum matmul_kernel kernel, const struct dev_
             .local = local, .spec_rows = values[0], .rows = local * values[0], .tokens = values[2]};
     case MATMUL_COOPMAT:
         shrink_coopmat(caps, cols, values, &tile);
+        return tile;
+    case MATMUL_COOPMAT2:
+        ops_flexible_tile(caps, cols, values, &tile, &why);
         return tile;
     case MATMUL_SUBGROUP:
         local = values[1] > size ? values[1] : size;
@@ -221,7 +235,7 @@ struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,
     const struct dev_caps *caps = dev_get_caps(dev);
     uint32_t size = caps->subgroup_size;
     struct dev_kernel_params params = {.shader = shader};
-    if (kernel == MATMUL_LANES || kernel == MATMUL_SUBGROUP || kernel == MATMUL_COOPMAT) {
+    if (kernel != MATMUL_GEMV && kernel != MATMUL_GEMM) {
         params.subgroup_size = size;
         ops_add_spec(&params, MATMUL_SPEC_LOCAL_SIZE, tile->local);
         ops_add_spec(&params, MATMUL_SPEC_ROWS, tile->spec_rows);
@@ -240,6 +254,13 @@ struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,
         ops_add_spec(&params, SPEC_TYPE_M, caps->coopmat_m);
         ops_add_spec(&params, SPEC_TYPE_N, caps->coopmat_n);
         ops_add_spec(&params, SPEC_TYPE_K, caps->coopmat_k);
+    }
+    if (kernel == MATMUL_COOPMAT2) {
+        ops_add_spec(&params, SPEC_COLUMNS, tile->columns);
+        ops_add_spec(&params, SPEC_TYPE_M, tile->rows);
+        ops_add_spec(&params, SPEC_TYPE_N, tile->tokens);
+        ops_add_spec(&params, SPEC_TYPE_K, tile->columns);
+        ops_add_spec(&params, SPEC_SCOPE, tile->workgroup_scope ? SCOPE_WORKGROUP : SCOPE_SUBGROUP);
     }
     if (kernel != MATMUL_GEMM && kernel != MATMUL_INT_DOT) {
         ops_add_spec(&params, MATMUL_SPEC_TOKENS, tile->tokens);
@@ -269,6 +290,9 @@ void ops_matmul_unfit(const struct dev_caps *caps, const struct quant_layout *la
         lanes ? NULL : "weights are not interleaved for it, or beyond texel buffers";
     need->unfit[MATMUL_COOPMAT] =
         coopmat ? NULL : "columns are no multiple of 32, or no tile fits the device's limits";
+    uint32_t values[OPS_MAX_TUNABLES] = {CHUNK, CHUNK, CHUNK, 1};
+    struct matmul_tile tile;
+    ops_flexible_tile(caps, layout->cols, values, &tile, &need->unfit[MATMUL_COOPMAT2]);
     need->unfit[MATMUL_GEMM] = gemm ? NULL : "the device allows no workgroup of 256";
     need->unfit[MATMUL_INT_DOT] = layout->cols % OP_Q8_BLOCK != 0 ? "columns are no multiple of 32"
                                                                   : need->unfit[MATMUL_GEMM];

@@ -9,6 +9,7 @@ enum matmul_kernel {
     MATMUL_INT_DOT,
     MATMUL_LANES,
     MATMUL_COOPMAT,
+    MATMUL_COOPMAT2,
     MATMUL_SUBGROUP,
     MATMUL_GEMV,
     MATMUL_GEMM,
@@ -42,6 +43,16 @@ enum matmul_kernel {
                                          {"tokens", {32, 64, 128, 192, 256}},                      \
                                          {"columns", {32, 64}},                                    \
                                          {"subgroups", {1, 2, 4, 8}}}},                            \
+        [MATMUL_COOPMAT2] = {.name = "coopmat2",                                                   \
+                             .needs = DEV_CAP_COOPMAT2 | DEV_CAP_FP16,                             \
+                             .min_tokens = 17,                                                     \
+                             .x = PLAN_F16,                                                        \
+                             .by_quant = shaders##_coopmat2,                                       \
+                             .rival = true,                                                        \
+                             .tunables = {{"rows", {32, 64, 128, 256}},                            \
+                                          {"tokens", {32, 64, 128, 256}},                          \
+                                          {"columns", {32, 64}},                                   \
+                                          {"invocations", {128, 256, 512}}}},                      \
         [MATMUL_SUBGROUP] = {.name = "subgroup",                                                   \
                              .needs = DEV_CAP_SUBGROUP,                                            \
                              .max_tokens = 16,                                                     \
@@ -70,6 +81,7 @@ struct matmul_tile {
     /* coopmat: columns between two barriers, subgroups that share the rows (local / subgroup size
      * of them in all), bytes of shared memory */
     uint32_t columns, row_subgroups, shared_bytes;
+    bool workgroup_scope; /* coopmat2: the matrices'; else a subgroup's, and there is one */
 };
 
 /* Of the whole product; experts: of one expert, tokens on average. */

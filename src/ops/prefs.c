@@ -82,6 +82,13 @@ bool ops_prefs_add_tuned(struct ops_prefs *prefs, const struct ops_tuned *tuned)
     return true;
 }
 
+bool ops_prefs_is_first(const struct ops_prefs *prefs, const char *op, const char *variant,
+                        uint32_t quant, uint32_t class)
+{
+    const struct ops_tuned *tuned = find_tuned(prefs, op, variant, quant, class);
+    return tuned != NULL && tuned->first;
+}
+
 uint32_t ops_token_class(uint64_t tokens)
 {
     return tokens <= 1 ? 0 : tokens <= 8 ? 1 : tokens <= 64 ? 2 : 3;

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LARGEST = 64 << 10, MAX_WORDS = 5 + OPS_MAX_TUNABLES };
+enum { LARGEST = 64 << 10, MAX_WORDS = 6 + OPS_MAX_TUNABLES };
 
 static const char head[] = "quadriga profile 1";
 
@@ -178,7 +178,7 @@ static bool read_tuned(struct reader *r)
     }
     struct ops_tuned tuned = {.class = OPS_TOKEN_CLASSES};
     if (r->n_words < 5 || r->comment != NULL) {
-        return damaged(r, "not \"tuned OP VARIANT FORMAT TOKENS NAME=VALUE ...\"");
+        return damaged(r, "not \"tuned OP VARIANT FORMAT TOKENS NAME=VALUE ... [first]\"");
     }
     if (!read_quant(variant, r->words[3], &tuned.quant)) {
         return damaged(r, "the kernel has no such format");
@@ -199,7 +199,8 @@ static bool read_tuned(struct reader *r)
         }
         tuned.values[n] = (uint32_t)value;
     }
-    if (n == 0 || r->n_words != n + 5) {
+    tuned.first = variant->rival && r->n_words == n + 6 && strcmp(r->words[n + 5], "first") == 0;
+    if (n == 0 || r->n_words != n + 5 + (tuned.first ? 1 : 0)) {
         return damaged(r, "more tile parameters than the kernel has");
     }
     snprintf(tuned.op, sizeof tuned.op, "%s", r->words[1]);
@@ -381,7 +382,7 @@ static void add_tuned(struct str *out, const struct ops_tuned *tuned)
          i < OPS_MAX_TUNABLES && variant != NULL && variant->tunables[i].name != NULL; i++) {
         str_printf(out, " %s=%u", variant->tunables[i].name, tuned->values[i]);
     }
-    str_printf(out, "\n");
+    str_printf(out, "%s\n", tuned->first ? " first" : "");
 }
 
 static void make_text(struct str *out, const struct ops_prefs *prefs, const struct dev_info *info)

@@ -62,19 +62,25 @@ static const char *why_none(const struct ops_need *need)
     return why;
 }
 
+/* The first row that may be taken; one that was measured to be faster goes before it. */
 static const struct ops_variant *find_row(const struct ops_need *need, const struct dev_caps *caps,
                                           const struct ops_prefs *prefs, bool any_tokens)
 {
     const struct op *op = need->op;
+    const struct ops_variant *best = NULL;
+    uint32_t class = ops_token_class(need->tokens);
     for (uint32_t i = 0; i < op->n_variants; i++) {
         const struct ops_variant *v = &op->variants[i];
         if (refusal(v, i, caps, prefs, need) == NULL &&
             (any_tokens || fits_tokens(v, need->tokens)) &&
             !ops_prefs_is_off(prefs, op->name, v->name)) {
-            return v;
+            if (v->rival && ops_prefs_is_first(prefs, op->name, v->name, need->quant, class)) {
+                return v;
+            }
+            best = best != NULL ? best : v;
         }
     }
-    return NULL;
+    return best;
 }
 
 const struct ops_variant *ops_variant_choose(const struct ops_need *need,

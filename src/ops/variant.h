@@ -33,6 +33,7 @@ struct ops_variant {
     const struct dev_shader *shader;
     const struct dev_shader *const *by_quant;
     struct ops_tunable tunables[OPS_MAX_TUNABLES]; /* ends with a NULL name */
+    bool rival;  /* may be faster than a row above it: --tune finds out (ops_tuned.first) */
     bool halves; /* operands are rounded to float16, whatever the tensors hold */
 };
 
@@ -51,6 +52,7 @@ struct ops_tuned {
     uint32_t quant; /* enum quant_id; QUANT_COUNT: the op has no formats */
     uint32_t class; /* ops_token_class */
     uint32_t values[OPS_MAX_TUNABLES];
+    bool first; /* the variant was faster than the rows above it: it goes before them */
 };
 
 /* The last self-test of a device; the variants that failed it are off. */
@@ -81,6 +83,10 @@ bool ops_prefs_add_failed(struct ops_prefs *prefs, const char *op, const char *v
 /* Replaces what was known for the same op, variant, format and class. */
 bool ops_prefs_add_tuned(struct ops_prefs *prefs, const struct ops_tuned *tuned);
 bool ops_prefs_is_off(const struct ops_prefs *prefs, const char *op, const char *variant);
+
+/* The variant goes before all others for this format and class. */
+bool ops_prefs_is_first(const struct ops_prefs *prefs, const char *op, const char *variant,
+                        uint32_t quant, uint32_t class);
 
 /* Value is one of the tunable's candidates. */
 bool ops_tunable_has(const struct ops_tunable *tunable, uint32_t value);

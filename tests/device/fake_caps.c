@@ -29,8 +29,9 @@ static void reads_caps(void **state)
     assert_int_equal(caps->max_texel_elements, 1u << 26);
     assert_int_equal(caps->coopmat_m, 16);
     assert_int_equal(caps->coopmat_k, 8);
-    assert_int_equal(caps->coopmat2,
-                     DEV_COOPMAT2_FLEXIBLE | DEV_COOPMAT2_REDUCE | DEV_COOPMAT2_CONVERT);
+    assert_int_equal(caps->coopmat2, DEV_COOPMAT2_FLEXIBLE | DEV_COOPMAT2_REDUCE |
+                                         DEV_COOPMAT2_CONVERT | DEV_COOPMAT2_WORKGROUP |
+                                         DEV_COOPMAT2_PER_ELEMENT);
     assert_int_equal(caps->timestamp_bits, 48);
     assert_true(caps->timestamp_ns == 2.0f);
     assert_true(caps->int_dot_fast);
@@ -84,6 +85,46 @@ static void reads_a_poor_device(void **state)
 }
 
 /* The second extension counts for nothing without the first, or without flexible dimensions. */
+static void check_flexible(const struct dev_flexible *found, uint32_t m, uint32_t n, uint32_t local)
+{
+    assert_int_equal(found->m, m);
+    assert_int_equal(found->n, n);
+    assert_int_equal(found->k, 16);
+    assert_int_equal(found->local, local);
+}
+
+/* Those with float32 sums, of the widest scope there is, no wider than its workgroups may be. */
+static void reads_flexible_matrices(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    fake_init(&f, 3);
+    f.fake.gpus[1].coopmat2_narrow = true;
+    f.fake.gpus[2].api = VK_API_VERSION_1_2;
+    assert_true(fake_open_instance(&f));
+    const struct dev_caps *wide = &dev_instance_info(f.inst, 0)->caps;
+    const struct dev_caps *narrow = &dev_instance_info(f.inst, 1)->caps;
+    assert_int_equal(wide->n_flexible, 2);
+    check_flexible(&wide->flexible[0], 64, 32, 256);
+    check_flexible(&wide->flexible[1], 32, 32, 128);
+    assert_int_equal(wide->flexible_most, 256);
+    assert_int_equal(wide->flexible_shared, 1024);
+    assert_int_equal(narrow->n_flexible, 1);
+    check_flexible(&narrow->flexible[0], 16, 8, 0);
+    assert_int_equal(narrow->flexible_shared, 0);
+    /* its shaders are of Vulkan 1.3 */
+    assert_int_equal(dev_instance_info(f.inst, 2)->caps.has & (DEV_CAP_COOPMAT | DEV_CAP_COOPMAT2),
+                     DEV_CAP_COOPMAT);
+    struct dev *dev = fake_open(&f, 0);
+    assert_true(f.fake.enabled_coopmat2);
+    dev_close(dev);
+    dev = dev_open(f.inst, &(struct dev_open_params){.caps_off = DEV_CAP_COOPMAT});
+    struct dev_caps masked = *dev_get_caps(dev);
+    assert_int_equal(masked.n_flexible + masked.flexible_most + masked.flexible_shared, 0);
+    dev_close(dev);
+    fake_finish(&f);
+}
+
 static void reads_matrices_in_part(void **state)
 {
     (void)state;
@@ -183,7 +224,23 @@ static void applies_quirks(void **state)
     assert_non_null(dev_kernel_get(
         dev, &(struct dev_kernel_params){.shader = &fake_subgroup_shader, .subgroup_size = 16}));
     assert_false(f.fake.full_subgroups);
+    assert_false(dev_get_caps(dev)->joint_barriers);
     dev_close(dev);
+    fake_finish(&f);
+}
+
+static void joins_barriers(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    fake_init(&f, 2);
+    f.fake.gpus[0].driver_id = f.fake.gpus[1].driver_id = VK_DRIVER_ID_MESA_LLVMPIPE;
+    f.fake.gpus[0].driver_version = 1;
+    f.fake.gpus[1].driver_version = 26u << 22;
+    assert_true(fake_open_instance(&f));
+    assert_false(dev_instance_info(f.inst, 0)->caps.joint_barriers);
+    assert_true(dev_instance_info(f.inst, 1)->caps.joint_barriers);
+    assert_string_equal(dev_instance_info(f.inst, 1)->quirks, "llvmpipe-joint-barriers");
     fake_finish(&f);
 }
 
@@ -258,6 +315,13 @@ static void rejects_wrong_shaders(void **state)
     s.bind_kinds = nine;
     assert_null(dev_kernel_get(dev, &p));
     assert_non_null(strstr(f.lines, "more storage buffers"));
+    static const uint32_t far[1] = {DEV_MAX_SPECS}, one[1] = {1};
+    s = fake_shader;
+    s.n_specs = 1;
+    s.spec_ids = far;
+    s.spec_defaults = one;
+    assert_null(dev_kernel_get(dev, &p));
+    assert_non_null(strstr(f.lines, "id of a spec constant"));
     dev_close(dev);
     fake_finish(&f);
 }
@@ -320,7 +384,7 @@ static void old_devices_have_extensions(void **state)
     fake_init(&f, 1);
     assert_true(fake_open_instance(&f));
     dev = fake_open(&f, 0);
-    assert_int_equal(f.fake.enabled_extensions, all - 2);
+    assert_int_equal(f.fake.enabled_extensions, all - 2 + 1); /* that for matrices asks for 1.3 */
     dev_close(dev);
     fake_finish(&f);
 }
@@ -330,10 +394,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_caps),
         cmocka_unit_test(reads_a_poor_device),
+        cmocka_unit_test(reads_flexible_matrices),
         cmocka_unit_test(reads_matrices_in_part),
         cmocka_unit_test(reads_mapped_memory),
         cmocka_unit_test(masks_imply),
         cmocka_unit_test(applies_quirks),
+        cmocka_unit_test(joins_barriers),
         cmocka_unit_test(chooses_subgroup_sizes),
         cmocka_unit_test(rejects_wrong_shaders),
         cmocka_unit_test(every_capability_has_a_name),

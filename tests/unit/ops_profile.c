@@ -312,6 +312,7 @@ static void test_lines(void **state)
         {"tuned matmul lanes Q4_K 1 rows=8 tokens=1 group=2", "tile parameters"},
         {"tuned matmul lanes Q4_K 1 rows=8 group=2 tokens=1 x=1", "more tile parameters"},
         {"tuned matmul lanes Q4_K 1 rows=9 group=2 tokens=1", "tile parameters"},
+        {"tuned matmul lanes Q4_K 1 rows=8 group=2 tokens=1 first", "more tile parameters"},
         {"tuned matmul lanes Q4_K 1 rows=08 group=2 tokens=1", "tile parameters"},
         {"tuned matmul lanes Q4_K 1 rows=+8 group=2 tokens=1", "tile parameters"},
         {"tuned matmul lanes Q4_K 1 rows=0 group=2 tokens=1", "tile parameters"},
@@ -410,10 +411,36 @@ static void test_folders(void **state)
     ops_prefs_finish(&prefs);
 }
 
+/* A kernel that goes before others, where this build has it. */
+static void test_first(void **state)
+{
+    struct fix *f = *state;
+    const struct ops_variant *rival = ops_find_variant(ops_find("matmul"), "coopmat2");
+    write_line(f,
+               "tuned matmul coopmat2 Q4_K 65- rows=64 tokens=64 columns=32 invocations=128 first");
+    if (rival->by_quant[QUANT_Q4_K] == NULL) {
+        refused(f, 5, "no such format");
+        return;
+    }
+    assert_true(load(f));
+    assert_true(ops_prefs_is_first(&f->prefs, "matmul", "coopmat2", QUANT_Q4_K, 3));
+    assert_false(ops_prefs_is_first(&f->prefs, "matmul", "coopmat2", QUANT_Q4_K, 2));
+    assert_false(ops_prefs_is_first(&f->prefs, "matmul", "coopmat", QUANT_Q4_K, 3));
+    assert_true(ops_profile_save(&f->prefs, f->dir, &f->info, &f->log));
+    size_t bytes;
+    char *text = read_file(f, &bytes);
+    assert_non_null(strstr(text, " invocations=128 first\n"));
+    mem_free(text);
+    write_line(f,
+               "tuned matmul coopmat2 Q4_K 65- rows=64 tokens=64 columns=32 invocations=128 last");
+    refused(f, 5, "more tile parameters");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, start, stop),
+        cmocka_unit_test_setup_teardown(test_first, start, stop),
         cmocka_unit_test_setup_teardown(test_adds, start, stop),
         cmocka_unit_test_setup_teardown(test_foreign, start, stop),
         cmocka_unit_test_setup_teardown(test_truncated, start, stop),

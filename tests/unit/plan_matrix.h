@@ -20,6 +20,7 @@ static const struct ops_variant kernels[MATMUL_KERNELS] = {
                         .min_tokens = 17,
                         .x = PLAN_F16,
                         .shader = &a_shader},
+    [MATMUL_COOPMAT2] = {.name = "coopmat2", .needs = DEV_CAP_COOPMAT2, .x = PLAN_F16},
     [MATMUL_SUBGROUP] = {.name = "subgroup", .max_tokens = 16, .shader = &a_shader},
     [MATMUL_GEMV] = {.name = "plain_gemv", .max_tokens = 4, .shader = &a_shader},
     [MATMUL_GEMM] = {.name = "plain_gemm", .shader = &a_shader},
@@ -29,7 +30,8 @@ static const struct op TOY_MATMUL = {
 
 static inline struct dev_caps matrix_caps(void)
 {
-    return (struct dev_caps){.has = DEV_CAP_SUBGROUP | DEV_CAP_FP16 | DEV_CAP_COOPMAT | DEV_CAP_INT_DOT,
+    return (struct dev_caps){.has = DEV_CAP_SUBGROUP | DEV_CAP_FP16 | DEV_CAP_COOPMAT |
+                                    DEV_CAP_INT_DOT,
                              .subgroup_size = 32,
                              .max_workgroup_invocations = 1024,
                              .max_workgroup_size = {1024, 1024, 64},
