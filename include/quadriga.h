@@ -150,7 +150,10 @@ struct qd_model_params {
      * window of local layers asks for it. GPUs get fewer at a time where a submission would take
      * longer than 250 ms: the first chunk is short and measured. */
     uint32_t n_batch;
-    uint32_t n_seq;              /* sequences at once; 0: 1 */
+    uint32_t n_seq; /* sequences at once; 0: 1 */
+    /* Tokens of the KV cache, for all sequences together (a prefix that several share counts once,
+     * but for blocks of 32 of which a part is shared); 0: n_ctx. None has more than n_ctx. */
+    uint32_t n_kv;
     enum qd_type type_k, type_v; /* of the KV cache; default f16 */
     uint32_t caps_off; /* capabilities to do without, for tests: bits as in device/device.h */
     /* Names, with commas between them, of what to do without on every device: capabilities ("fp16",
@@ -187,8 +190,9 @@ struct qd_model_info {
     bool adds_bos;
     uint64_t load_ns;
     uint32_t n_devices; /* in use */
-    uint32_t n_ctx, n_batch, n_seq;
-    uint64_t kv_bytes; /* of all layers, with n_ctx */
+    uint32_t n_ctx, n_batch, n_seq, n_kv;
+    uint32_t n_out_max; /* tokens of a step whose logits or scores may be wanted, at most */
+    uint64_t kv_bytes;  /* of all layers, with n_kv */
     uint64_t device_weight_bytes[QD_MAX_DEVICES], device_kv_bytes[QD_MAX_DEVICES],
         device_work_bytes[QD_MAX_DEVICES];
     uint32_t device_index[QD_MAX_DEVICES]; /* of qd_device_get */
@@ -281,20 +285,45 @@ typedef struct qd_session qd_session;
 QD_API enum qd_status qd_session_create(qd_model *model, qd_session **out);
 QD_API void qd_session_destroy(qd_session **session);
 
+/* A fork within a step: see qd_session_fork. It happens before token `before` of the step is
+ * appended, so that `from` may have its first `length` entries from the tokens before. None of
+ * those is of sequence `to`. */
+struct qd_fork {
+    uint32_t before;
+    uint32_t from, to, length;
+};
 /* One step: n tokens, at most n_batch, run as they are, however long they take; each with position
  * and sequence (< n_seq); they are appended to their sequences in order. want[i] asks for the
- * logits of token i (want NULL: of the last). */
+ * logits of token i (want NULL: of the last), qd_model_info.n_out_max tokens at most. */
 struct qd_step {
     uint32_t n_tokens;
     const uint32_t *token;
     const uint32_t *pos; /* NULL: the sequence's length, counting up */
     const uint32_t *seq; /* NULL: all 0 */
     const bool *want;
+    /* NULL: logits of the wanted tokens come back. Else [n_tokens]: of each wanted token i the
+     * score alone comes back: the log-probability (natural logarithm of the softmax over the
+     * vocabulary) of token id target[i] coming next. Entries of tokens not wanted are not read. */
+    const uint32_t *target;
+    const struct qd_fork *forks; /* [n_forks], in the order of `before` */
+    uint32_t n_forks;
 };
+/* After bad arguments, or where the KV cache has no room, all sequences are as they were. After a
+ * failure of a device they have their old lengths, but those that had a part in a step with forks,
+ * or in which entries were shared, are empty. */
 QD_API enum qd_status qd_session_step(qd_session *session, const struct qd_step *step);
 /* Logits [n_vocab] of the i-th token of the last step that asked for them; NULL beyond. Owned by
  * the session, valid until the next step. */
 QD_API const float *qd_session_logits(qd_session *session, uint32_t i);
+/* Scores of the wanted tokens of the last step, in their order, if it had targets; else NULL.
+ * *count of them (may be NULL). Owned by the session, valid until the next step. */
+QD_API const float *qd_session_scores(qd_session *session, uint32_t *count);
+/* Makes `to` a copy of the first `length` entries of `from`: what `to` had is forgotten; blocks of
+ * the caches are shared, and one is copied (on the devices) when either sequence writes into it.
+ * Layers with a sliding window: QD_BAD_ARGUMENT where an entry is gone that the next token would
+ * see. length <= length of from. */
+QD_API enum qd_status qd_session_fork(qd_session *session, uint32_t from, uint32_t to,
+                                      uint32_t length);
 /* Forgets the entries of a sequence from `length` on. It may then have fewer entries than asked
  * for, see qd_session_length: layers with a sliding window forget what left it, and where an entry
  * is gone that the next token would see, the sequence is emptied. A sequence that is alone can

@@ -76,6 +76,7 @@ enum qd_status qd_model_load(qd_context *context, const struct qd_model_params *
         .n_shares = params->n_tensor_split,
         .n_batch = params->n_batch,
         .n_seq = params->n_seq,
+        .n_kv = params->n_kv,
         .k_type = cache_type(params->type_k),
         .v_type = cache_type(params->type_v),
         .caps_off = params->caps_off,
@@ -162,6 +163,8 @@ void qd_model_get_info(const qd_model *model, struct qd_model_info *out)
         .n_ctx = run->n_ctx,
         .n_batch = run->n_batch,
         .n_seq = run->n_seq,
+        .n_kv = run->n_kv,
+        .n_out_max = run->max_out,
     };
     if (run->vocab != NULL && out->n_vocab == 0) {
         out->n_vocab = vocab_count(run->vocab);

@@ -3,6 +3,7 @@
 
 #include "base/os.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum qd_status qd_session_create(qd_model *model, qd_session **out)
@@ -33,14 +34,52 @@ void qd_session_destroy(qd_session **session)
     *session = NULL;
 }
 
+_Static_assert(sizeof(struct qd_fork) == sizeof(struct run_fork) &&
+                   offsetof(struct qd_fork, before) == offsetof(struct run_fork, before) &&
+                   offsetof(struct qd_fork, from) == offsetof(struct run_fork, from) &&
+                   offsetof(struct qd_fork, to) == offsetof(struct run_fork, to),
+               "forks of a step");
+
 enum qd_status qd_session_step(qd_session *session, const struct qd_step *step)
 {
-    if (step->token == NULL) {
-        log_error(session->run.log, "a step without tokens");
+    if (step->token == NULL || (step->forks == NULL && step->n_forks != 0)) {
+        log_error(session->run.log, "a step without %s", step->token == NULL ? "tokens" : "forks");
         return QD_BAD_ARGUMENT;
     }
-    return (enum qd_status)run_step(&session->run, step->n_tokens, step->token, step->pos,
-                                    step->seq, step->want);
+    struct run_fork *forks = mem_alloc((size_t)step->n_forks + 1, sizeof *forks);
+    if (forks == NULL) {
+        log_error(session->run.log, "out of memory for %u forks", step->n_forks);
+        return QD_OUT_OF_MEMORY;
+    }
+    if (step->n_forks != 0) {
+        memcpy(forks, step->forks, step->n_forks * sizeof *forks);
+    }
+    const struct run_tokens tokens = {.n = step->n_tokens,
+                                      .token = step->token,
+                                      .pos = step->pos,
+                                      .seq = step->seq,
+                                      .want = step->want,
+                                      .target = step->target,
+                                      .forks = forks,
+                                      .n_forks = step->n_forks};
+    enum qd_status status = (enum qd_status)run_step(&session->run, &tokens);
+    mem_free(forks);
+    return status;
+}
+
+const float *qd_session_scores(qd_session *session, uint32_t *count)
+{
+    const struct run_session *run = &session->run;
+    if (count != NULL) {
+        *count = run->n_scores;
+    }
+    return run->n_scores != 0 ? run->scores : NULL;
+}
+
+enum qd_status qd_session_fork(qd_session *session, uint32_t from, uint32_t to, uint32_t length)
+{
+    const struct run_fork fork = {.from = from, .to = to, .length = length};
+    return (enum qd_status)run_fork(&session->run, &fork);
 }
 
 const float *qd_session_logits(qd_session *session, uint32_t i)

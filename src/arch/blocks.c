@@ -252,7 +252,8 @@ static uint32_t add_cache(struct arch_wiring *wiring, uint32_t layer, bool is_va
     return plan_add_tensor(wiring->plan, &cache);
 }
 
-/* K and V of the tokens at `normed`, into the caches. */
+/* K and V of the tokens at `normed`, into the caches; then, in steps with copies, the entries that
+ * sequences get in blocks of their own, which may be of this very step. */
 static void add_kv(struct arch_wiring *wiring, uint32_t normed, uint32_t layer, uint32_t *k_cache,
                    uint32_t *v_cache)
 {
@@ -268,6 +269,14 @@ static void add_kv(struct arch_wiring *wiring, uint32_t normed, uint32_t layer, 
                                      .group = arch_is_local(hp, layer)};
     if (!wiring->plan->failed) {
         op_kv_append(wiring->plan, k, v, *k_cache, *v_cache, wiring->step, &attr);
+    }
+    if (!wiring->plan->failed && wiring->params->copies != 0) {
+        op_kv_copy(wiring->plan, *k_cache, *v_cache, wiring->step,
+                   &(struct op_kv_copy_attr){.kv_heads = attr.kv_heads,
+                                             .head_dim = attr.head_dim,
+                                             .slots = attr.slots,
+                                             .group = attr.group,
+                                             .copies = wiring->params->copies});
     }
 }
 
@@ -342,5 +351,8 @@ void arch_block_head(struct arch_wiring *wiring, uint32_t x)
     }
     if (!plan->failed && params->argmax) {
         op_argmax(plan, x);
+    }
+    if (!plan->failed && params->scores) {
+        op_score(plan, x, wiring->step);
     }
 }

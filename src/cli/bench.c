@@ -46,8 +46,8 @@ static enum qd_status run_generation(struct bench *bench, uint32_t n, uint64_t *
     uint64_t begin = cli_clock_ns();
     for (uint32_t i = 0; i < n; i++) {
         uint32_t token = next_token(bench);
-        enum qd_status status =
-            qd_session_step(bench->engine.session, &(struct qd_step){1, &token, NULL, NULL, NULL});
+        enum qd_status status = qd_session_step(bench->engine.session,
+                                                &(struct qd_step){.n_tokens = 1, .token = &token});
         if (status != QD_OK || cli_interrupted(bench->engine.interrupt) != 0) {
             return status != QD_OK ? status : QD_CANCELLED;
         }

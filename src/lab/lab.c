@@ -364,8 +364,14 @@ static void shuffle(struct lab *lab, uint32_t *table, uint32_t n)
 
 uint32_t lab_step(struct lab *lab, uint32_t n_seq, uint32_t blocks)
 {
+    return lab_step_with_copies(lab, n_seq, blocks, 0);
+}
+
+uint32_t lab_step_with_copies(struct lab *lab, uint32_t n_seq, uint32_t blocks, uint32_t copies)
+{
     uint32_t cap = lab->plan.n_tokens + STEP_SPARE, n_table = n_seq * blocks;
-    uint64_t n = STEP_HEADER + (uint64_t)(STEP_ARRAYS + 1) * cap + 2 * (uint64_t)n_table;
+    uint64_t pairs = STEP_HEADER + (uint64_t)(STEP_ARRAYS + 1) * cap + 2 * (uint64_t)n_table;
+    uint64_t n = pairs + 4 * (uint64_t)copies;
     uint32_t id = add_words(lab, plan_get_step(&lab->plan, n), n);
     if (id == PLAN_NONE) {
         return id;
@@ -379,6 +385,8 @@ uint32_t lab_step(struct lab *lab, uint32_t n_seq, uint32_t blocks)
     words[STEP_CAP] = cap;
     words[STEP_BLOCKS] = blocks;
     words[STEP_N_SEQ] = n_seq;
+    words[STEP_COPIES] = (uint32_t)pairs;
+    words[STEP_COPY_CAP] = copies;
     /* Arrays beyond the tokens hold numbers that must not be used. */
     for (uint32_t i = 0; i < STEP_ARRAYS * cap; i++) {
         words[STEP_HEADER + i] = i % cap < lab->plan.n_tokens ? 0 : LAB_GUARD;
@@ -392,6 +400,16 @@ uint32_t lab_step(struct lab *lab, uint32_t n_seq, uint32_t blocks)
 void lab_step_local(struct lab *lab)
 {
     lab->local = true;
+}
+
+uint32_t *lab_step_copies(struct lab *lab, uint32_t n)
+{
+    if (lab->plan.failed || lab->step == PLAN_NONE) {
+        return NULL;
+    }
+    uint32_t *words = lab->data[lab->step].words, group = lab->local ? 1 : 0;
+    words[STEP_N_COPIES + group] = n;
+    return words + words[STEP_COPIES] + (size_t)group * 2 * words[STEP_COPY_CAP];
 }
 
 /* Where slots and table of the local group begin, in words behind the global table's begin. */

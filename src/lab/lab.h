@@ -142,6 +142,11 @@ uint32_t lab_ids_in(struct lab *lab, uint32_t n);
  * in random order among all n_seq * blocks physical blocks. The same again, in another order, for
  * the caches of local layers. */
 uint32_t lab_step(struct lab *lab, uint32_t n_seq, uint32_t blocks);
+/* The same with room for `copies` pairs of slots of each group. */
+uint32_t lab_step_with_copies(struct lab *lab, uint32_t n_seq, uint32_t blocks, uint32_t copies);
+/* Sets how many pairs there are: their sources, and as many words behind as there is room for pairs
+ * their destinations. NULL after a failure. */
+uint32_t *lab_step_copies(struct lab *lab, uint32_t n);
 /* From here on slots are those of the local group. */
 void lab_step_local(struct lab *lab);
 uint32_t *lab_step_array(struct lab *lab, uint32_t array); /* STEP_TOKEN.., [n_tokens] */

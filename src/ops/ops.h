@@ -76,6 +76,17 @@ struct op_kv_append_attr {
 void op_kv_append(struct plan *plan, uint32_t k, uint32_t v, uint32_t k_cache, uint32_t v_cache,
                   uint32_t step, const struct op_kv_append_attr *attr);
 
+/* Copies entries of the caches from slot to slot, the pairs of the step buffer's group (step.h), K
+ * and V of all heads as they are stored. `copies`: the most pairs that a step has; none is in the
+ * way of another. */
+struct op_kv_copy_attr {
+    uint32_t kv_heads, head_dim, slots;
+    uint32_t group;
+    uint32_t copies;
+};
+void op_kv_copy(struct plan *plan, uint32_t k_cache, uint32_t v_cache, uint32_t step,
+                const struct op_kv_copy_attr *attr);
+
 /* o[t] = softmax(scale * q[t] K^T) V over the first step.len[t] entries of sequence step.seq[t];
  * entry i lies in slot table[seq][i / STEP_BLOCK] * STEP_BLOCK + i % STEP_BLOCK. Online softmax
  * (Milakov & Gimelshein 2018): no score matrix. q: [tokens][heads * head_dim]; heads are grouped:
@@ -103,6 +114,12 @@ uint32_t op_rows(struct plan *plan, uint32_t x, uint32_t step);
 /* ids[i] = index of the largest value of row i of the logits (lowest index on ties; NaN never
  * wins). Result: a PLAN_IDS_OUT tensor. */
 uint32_t op_argmax(struct plan *plan, uint32_t logits);
+
+/* score[i] = x[target] - log(sum_v exp(x[v])), x row i of the logits and target = step.target[i]:
+ * the natural logarithm of that token's probability. NaN where the target is not in the vocabulary,
+ * or where a logit of the row is NaN or infinity, or all are -infinity. Result: a PLAN_SCORES
+ * tensor [n_out][1]. */
+uint32_t op_score(struct plan *plan, uint32_t logits, uint32_t step);
 
 #define OP_MAX_EXPERTS 512
 

@@ -207,7 +207,8 @@ uint32_t plan_add_node(struct plan *plan, const struct plan_node *node)
 /* Tensors that a node of this very plan must write before one reads them. */
 static bool is_made_here(const struct plan_tensor *tensor)
 {
-    return tensor->role == PLAN_ACT || tensor->role == PLAN_LOGITS || tensor->role == PLAN_IDS_OUT;
+    return tensor->role == PLAN_ACT || tensor->role == PLAN_LOGITS ||
+           tensor->role == PLAN_IDS_OUT || tensor->role == PLAN_SCORES;
 }
 
 static bool check_source(const struct plan *plan, size_t n, uint32_t id, const bool *written)

@@ -82,7 +82,7 @@ uint32_t run_batch_choose(struct run_model *model, uint32_t asked, uint32_t i, b
             batch = most;
         }
     }
-    uint64_t slots = size_round(model->n_ctx, STEP_BLOCK);
+    uint64_t slots = size_round(model->n_kv, STEP_BLOCK);
     batch = batch < slots ? batch : (uint32_t)slots;
     *last = asked != 0 || cpu || batch <= GPU_LEAST || GPU_BATCH >> i <= GPU_LEAST;
     return batch;

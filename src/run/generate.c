@@ -152,7 +152,8 @@ static bool begin_token(struct run_session *session, struct run_slot *slot, uint
 {
     struct kv *kv = &session->kv;
     uint32_t entry = kv->length[0], place[KV_GROUPS], seq = 0, len = entry + 1, out = 0;
-    if (!run_record(session, slot, &slot->decode, 1, 1) || !kv_append(kv, 0, place)) {
+    if (run_record(session, slot, &(struct run_shape){.n_tokens = 1, .n_out = 1}) == NULL ||
+        !kv_append(kv, 0, place)) {
         return false;
     }
     struct run_batch batch = {.n_tokens = 1,
@@ -261,7 +262,9 @@ static enum run_status prefill_with_logits(struct generator *g)
         end = first + pace_chunk_size(n - first, most);
         status = atomic_load(&session->cancel)
                      ? RUN_CANCELLED
-                     : run_step(session, end - first, params->prompt + first, NULL, NULL, want);
+                     : run_step(session, &(struct run_tokens){.n = end - first,
+                                                              .token = params->prompt + first,
+                                                              .want = want});
         if (status == RUN_OK &&
             !params->on_logits(params->user, first, end - first, session->logits)) {
             status = RUN_CANCELLED;

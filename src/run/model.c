@@ -114,12 +114,12 @@ static enum run_status open_devices(struct run_model *model, const struct run_pa
     return RUN_OK;
 }
 
-/* Caches of global layers hold the whole context, those of local layers what their windows reach
+/* Caches of global layers hold everything, those of local layers what their windows reach
  * from all the tokens in flight. */
 static void size_caches(struct run_model *model)
 {
     const struct arch_hparams *hp = &model->arch.hp;
-    uint32_t slots = (uint32_t)size_round(model->n_ctx, STEP_BLOCK);
+    uint32_t slots = (uint32_t)size_round(model->n_kv, STEP_BLOCK);
     uint32_t n_local = arch_local_layers(hp);
     model->n_flight = model->n_devices > 2 ? model->n_devices : 2;
     model->n_slots = n_local < hp->n_layers ? slots : 0;
@@ -156,6 +156,7 @@ static enum run_status size_context(struct run_model *model, const struct run_pa
     uint32_t train = model->arch.hp.n_ctx_train;
     model->n_ctx = params->n_ctx != 0 ? params->n_ctx : train < DEFAULT_CTX ? train : DEFAULT_CTX;
     model->n_seq = params->n_seq != 0 ? params->n_seq : 1;
+    model->n_kv = params->n_kv != 0 ? params->n_kv : model->n_ctx;
     if (model->n_ctx > 1u << 24 || model->n_seq > MAX_SEQ || params->n_batch > MAX_BATCH) {
         log_error(model->log,
                   "context %u (at most %u), sequences %u (at most %u) or batch %u (at most %u) is "
@@ -163,6 +164,12 @@ static enum run_status size_context(struct run_model *model, const struct run_pa
                   model->n_ctx, 1u << 24, model->n_seq, MAX_SEQ, params->n_batch, MAX_BATCH);
         return RUN_BAD_ARGUMENT;
     }
+    if (model->n_kv > 1u << 24) {
+        log_error(model->log, "KV cache of %u tokens: at most %u", model->n_kv, 1u << 24);
+        return RUN_BAD_ARGUMENT;
+    }
+    uint64_t most = model->n_seq * size_round(model->n_ctx, STEP_BLOCK);
+    model->n_kv = model->n_kv < most ? model->n_kv : (uint32_t)most;
     if (model->n_ctx > train) {
         log_warn(model->log, "context %u is longer than the %u the model was trained for",
                  model->n_ctx, train);
@@ -207,10 +214,12 @@ static bool scratch_bytes(const struct run_model *model, const struct plan_map *
 {
     *fits = true;
     memset(bytes, 0, sizeof *bytes * PLAN_MAX_DEVICES);
-    uint32_t shape[3][2] = {{1, 1}, {model->n_batch, 1}, {model->n_batch, model->max_out}};
+    const struct run_shape shape[3] = {{.n_tokens = 1, .n_out = 1},
+                                       {.n_tokens = model->n_batch, .n_out = 1},
+                                       {.n_tokens = model->n_batch, .n_out = model->max_out}};
     for (uint32_t i = 0; i < 3; i++) {
         struct plan plan;
-        if (!run_plan_init(model, &plan, map, shape[i][0], shape[i][1])) {
+        if (!run_plan_init(model, &plan, map, &shape[i])) {
             return false;
         }
         for (uint32_t d = 0; d < PLAN_MAX_DEVICES; d++) {
@@ -225,7 +234,8 @@ static bool scratch_bytes(const struct run_model *model, const struct plan_map *
 static uint64_t fixed_bytes(const struct run_model *model)
 {
     uint64_t logits = (uint64_t)model->arch.hp.n_vocab * sizeof(float) * 2;
-    uint64_t step = (uint64_t)run_step_words(model, model->n_batch) * sizeof(uint32_t) * 2;
+    uint64_t step = run_step_words(model, model->n_batch, run_most_copies(model));
+    step *= sizeof(uint32_t) * 2;
     return (logits + step + 4096) * RUN_MAX_SLOTS;
 }
 
@@ -272,7 +282,7 @@ static bool place(struct run_model *model, enum plan_split split, bool last)
         place.share[d] = model->devices[d].share;
     }
     struct run_fit fit = {
-        .model = model, .place = &place, .n_slots = (uint32_t)size_round(model->n_ctx, STEP_BLOCK)};
+        .model = model, .place = &place, .n_slots = (uint32_t)size_round(model->n_kv, STEP_BLOCK)};
     place.advise = run_fit_advise;
     place.advise_user = &fit;
     return plan_map_init(&model->map, &place, last ? model->log : NULL);
@@ -306,7 +316,7 @@ static bool find_used(struct run_model *model, bool **used)
             return false;
         }
     }
-    if (!run_plan_init(model, &plan, &model->map, 1, 1)) {
+    if (!run_plan_init(model, &plan, &model->map, &(struct run_shape){.n_tokens = 1, .n_out = 1})) {
         return false;
     }
     for (size_t i = 0; i < plan.n_nodes; i++) {

@@ -5,11 +5,28 @@
 #include "ops/ops.h"
 #include "shaders/common/step.h"
 
-uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens)
+/* Room for pairs comes in few sizes, so that steps have few shapes. */
+enum { LEAST_COPIES = 256 };
+
+uint32_t run_most_copies(const struct run_model *model)
+{
+    return model->n_seq > 1 ? (STEP_BLOCK - 1) * model->n_batch : 0;
+}
+
+uint32_t run_copy_room(const struct run_model *model, uint32_t n_tokens, uint32_t n_copies)
+{
+    uint32_t room = LEAST_COPIES, most = run_most_copies(model);
+    while (room < n_copies || room < n_tokens) {
+        room *= 2;
+    }
+    return n_copies == 0 ? 0 : room < most ? room : most;
+}
+
+uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens, uint32_t copies)
 {
     uint32_t table = model->n_seq * (uint32_t)size_div_up(model->n_ctx, STEP_BLOCK);
     uint32_t local = model->n_slots_local != 0 ? n_tokens + table : 0;
-    return STEP_HEADER + STEP_ARRAYS * n_tokens + table + local;
+    return STEP_HEADER + STEP_ARRAYS * n_tokens + table + local + 2 * KV_GROUPS * copies;
 }
 
 uint64_t run_kv_bytes(const struct run_model *model, uint32_t layer)
@@ -32,20 +49,22 @@ static bool lower(const struct run_model *model, struct plan *plan)
 }
 
 bool run_plan_init(const struct run_model *model, struct plan *plan, const struct plan_map *map,
-                   uint32_t n_tokens, uint32_t n_out)
+                   const struct run_shape *shape)
 {
-    plan_init(plan, model->log, n_tokens, n_out, model->arch.hp.n_layers);
+    plan_init(plan, model->log, shape->n_tokens, shape->n_out, model->arch.hp.n_layers);
     struct arch_build_params params = {
-        .n_tokens = n_tokens,
-        .n_out = n_out,
+        .n_tokens = shape->n_tokens,
+        .n_out = shape->n_out,
         .n_ctx = model->n_ctx,
         .n_slots = model->n_slots,
         .n_slots_local = model->n_slots_local,
-        .step_words = run_step_words(model, n_tokens),
+        .step_words = run_step_words(model, shape->n_tokens, shape->copies),
         .k_type = model->k_type,
         .v_type = model->v_type,
-        .attn_splits = n_tokens == 1 ? model->attn_splits : 1,
-        .argmax = n_out > 0,
+        .attn_splits = shape->n_tokens == 1 ? model->attn_splits : 1,
+        .argmax = shape->n_out > 0 && !shape->scores,
+        .scores = shape->n_out > 0 && shape->scores,
+        .copies = shape->copies,
     };
     if (!arch_build(&model->arch, plan, &params) || plan->failed || !plan_check(plan)) {
         goto fail;

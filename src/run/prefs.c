@@ -108,10 +108,15 @@ static bool check_plan(const struct run_model *model, const struct plan *plan)
 
 bool run_prefs_check(const struct run_model *model)
 {
-    const uint32_t shape[2][2] = {{1, 1}, {model->n_batch, model->max_out}};
-    for (uint32_t i = 0; i < 2; i++) {
+    const struct run_shape shape[] = {{.n_tokens = 1, .n_out = 1},
+                                      {.n_tokens = model->n_batch, .n_out = model->max_out},
+                                      {.n_tokens = model->n_batch,
+                                       .n_out = model->max_out,
+                                       .copies = run_most_copies(model),
+                                       .scores = true}};
+    for (uint32_t i = 0; i < sizeof shape / sizeof *shape; i++) {
         struct plan plan;
-        if (!run_plan_init(model, &plan, &model->map, shape[i][0], shape[i][1])) {
+        if (!run_plan_init(model, &plan, &model->map, &shape[i])) {
             return false;
         }
         bool ok = check_plan(model, &plan);

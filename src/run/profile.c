@@ -34,8 +34,7 @@ struct run_profile {
 static void drop_recordings(struct run_session *session)
 {
     for (uint32_t s = 0; s < RUN_MAX_SLOTS; s++) {
-        run_recording_finish(&session->slots[s].decode);
-        run_recording_finish(&session->slots[s].chunk);
+        run_slot_forget(&session->slots[s]);
     }
 }
 

@@ -26,8 +26,10 @@ static bool set_place(struct site_map *map, uint32_t tensor, struct dev_buf *buf
 }
 
 static bool place_tensor(struct run_session *session, const struct run_slot *slot,
-                         const struct plan *plan, uint32_t id, uint32_t d, struct site_map *map)
+                         const struct run_recording *rec, uint32_t id, uint32_t d,
+                         struct site_map *map)
 {
+    const struct plan *plan = &rec->plan;
     const struct run_model *model = session->model;
     const struct plan_tensor *tensor = &plan->tensors[id];
     uint32_t other = (slot->number + 1) % 2;
@@ -52,7 +54,10 @@ static bool place_tensor(struct run_session *session, const struct run_slot *slo
     case PLAN_IDS_OUT:
         return set_place(map, id, slot->ids, 0, plan_tensor_bytes(tensor));
     case PLAN_LOGITS:
-        return set_place(map, id, slot->logits, 0, plan_tensor_bytes(tensor));
+        return set_place(map, id, rec->shape.scores ? session->scored : slot->logits, 0,
+                         plan_tensor_bytes(tensor));
+    case PLAN_SCORES:
+        return set_place(map, id, slot->scores, 0, plan_tensor_bytes(tensor));
     }
     return false;
 }
@@ -141,11 +146,12 @@ static bool on_device(const struct plan *plan, const struct plan_node *node, uin
            (node->kind == PLAN_BORDER && plan->tensors[node->src[0]].device == d);
 }
 
-/* Host-side results of the last device: logits into mapped memory. */
+/* Host-side results of the last device: logits into mapped memory. Scores are there already. */
 static bool record_results(const struct run_slot *slot, struct dev_cmd *cmd,
-                           const struct plan *plan)
+                           const struct run_recording *rec)
 {
-    for (uint32_t i = 0; i < plan->n_tensors; i++) {
+    const struct plan *plan = &rec->plan;
+    for (uint32_t i = 0; i < plan->n_tensors && !rec->shape.scores; i++) {
         if (plan->tensors[i].role == PLAN_LOGITS && slot->logits_host != slot->logits) {
             return dev_cmd_copy(cmd, slot->logits_host, 0, slot->logits, 0,
                                 plan_tensor_bytes(&plan->tensors[i]));
@@ -222,7 +228,7 @@ static bool end_copy(struct part_site *at, const struct run_mark *mark, const ch
 }
 
 /* Ends the open command, if any, and opens the next one. */
-static bool next_cmd(struct part_site *at, uint32_t n_tokens)
+static bool next_cmd(struct part_site *at, const struct run_shape *shape)
 {
     bool first = at->site.cmd == NULL;
     if (!first && !end_cmd(at->site.cmd)) {
@@ -233,7 +239,8 @@ static bool next_cmd(struct part_site *at, uint32_t n_tokens)
     if (!first || at->site.cmd == NULL) {
         return at->site.cmd != NULL;
     }
-    uint64_t bytes = (uint64_t)run_step_words(at->session->model, n_tokens) * 4;
+    const struct run_model *model = at->session->model;
+    uint64_t bytes = (uint64_t)run_step_words(model, shape->n_tokens, shape->copies) * 4;
     struct run_mark mark = run_profile_mark(at->part);
     return record_step_copy(at->slot, at->d, at->site.cmd, bytes) &&
            end_copy(at, &mark, "step words");
@@ -271,7 +278,7 @@ static bool record_part(struct run_session *session, const struct run_slot *slot
         }
         double assumed = assume_ns(device, plan, node), more = assumed * rec->scale[d];
         if ((at.site.cmd == NULL || pace_splits(&device->pace, at.ns, more)) &&
-            !next_cmd(&at, rec->n_tokens)) {
+            !next_cmd(&at, &rec->shape)) {
             return false;
         }
         at.ns += more;
@@ -285,7 +292,7 @@ static bool record_part(struct run_session *session, const struct run_slot *slot
     }
     struct run_mark mark = run_profile_mark(at.part);
     return (d != session->model->map.device[plan->n_layers + 1] ||
-            (record_results(slot, at.site.cmd, plan) && end_copy(&at, &mark, "logits"))) &&
+            (record_results(slot, at.site.cmd, rec) && end_copy(&at, &mark, "logits"))) &&
            end_cmd(at.site.cmd);
 }
 
@@ -308,7 +315,7 @@ static void *record_device(void *arg)
     map.places = arena_alloc(&map.arena, r->rec->plan.n_tensors, sizeof *map.places);
     r->ok = map.places != NULL;
     for (uint32_t id = 0; id < r->rec->plan.n_tensors && r->ok; id++) {
-        r->ok = place_tensor(r->session, r->slot, &r->rec->plan, id, r->device, &map);
+        r->ok = place_tensor(r->session, r->slot, r->rec, id, r->device, &map);
     }
     r->ok = r->ok &&
             make_kernels(r->session->model, &r->rec->plan, r->device, &map, r->session->log) &&
@@ -316,7 +323,7 @@ static void *record_device(void *arg)
     if (r->ok && r->slot->number == 0) {
         const struct run_device *device = &r->session->model->devices[r->device];
         log_debug(r->session->log, "device %u (%s): kernels of a step of %u tokens:%s",
-                  device->index, dev_get_info(device->dev)->name, r->rec->n_tokens,
+                  device->index, dev_get_info(device->dev)->name, r->rec->shape.n_tokens,
                   str_get(&map.kernels));
     }
     str_finish(&map.kernels);
@@ -332,7 +339,8 @@ static bool record_devices(struct run_session *session, const struct run_slot *s
     uint32_t n = session->model->n_devices;
     bool ok = true;
     for (uint32_t d = 0; d < n; d++) {
-        rec->scale[d] = pace_scale(&session->model->devices[d].pace, pace_kind_of(rec->n_tokens));
+        rec->scale[d] =
+            pace_scale(&session->model->devices[d].pace, pace_kind_of(rec->shape.n_tokens));
         recorders[d] = (struct recorder){.session = session,
                                          .slot = slot,
                                          .rec = rec,
@@ -360,7 +368,7 @@ static bool record_devices(struct run_session *session, const struct run_slot *s
 static bool is_cut_well(const struct run_pace *pace, const struct run_recording *rec, uint32_t d)
 {
     const struct run_part *part = &rec->part[d];
-    double scale = pace_scale(pace, pace_kind_of(rec->n_tokens));
+    double scale = pace_scale(pace, pace_kind_of(rec->shape.n_tokens));
     double cuts = part->assumed_ns * scale / pace->cut_ns;
     bool slower = scale > 1.5 * rec->scale[d] && cuts > (double)part->n_cmds;
     bool faster =
@@ -368,11 +376,11 @@ static bool is_cut_well(const struct run_pace *pace, const struct run_recording 
     return !slower && !faster;
 }
 
-bool run_record_kernels(struct run_session *session, struct run_slot *slot, uint32_t n_tokens,
-                        uint32_t n_out)
+bool run_record_kernels(struct run_session *session, struct run_slot *slot,
+                        const struct run_shape *shape)
 {
-    struct run_recording rec = {.n_tokens = n_tokens, .n_out = n_out};
-    if (!run_plan_init(session->model, &rec.plan, &session->model->map, n_tokens, n_out)) {
+    struct run_recording rec = {.shape = *shape};
+    if (!run_plan_init(session->model, &rec.plan, &session->model->map, shape)) {
         return false;
     }
     rec.ready = true;
@@ -381,30 +389,55 @@ bool run_record_kernels(struct run_session *session, struct run_slot *slot, uint
     return ok;
 }
 
-bool run_record(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
-                uint32_t n_tokens, uint32_t n_out)
+static bool same_shape(const struct run_shape *a, const struct run_shape *b)
+{
+    return a->n_tokens == b->n_tokens && a->n_out == b->n_out && a->copies == b->copies &&
+           a->scores == b->scores;
+}
+
+/* The recording of this shape, else the one to make way. */
+static struct run_recording *find_recording(struct run_slot *slot, const struct run_shape *shape)
+{
+    if (same_shape(shape, &(struct run_shape){.n_tokens = 1, .n_out = 1})) {
+        return &slot->decode;
+    }
+    struct run_recording *oldest = &slot->others[0];
+    for (uint32_t i = 0; i < RUN_OTHERS; i++) {
+        struct run_recording *rec = &slot->others[i];
+        if (rec->ready && same_shape(&rec->shape, shape)) {
+            return rec;
+        }
+        oldest = rec->used < oldest->used ? rec : oldest; /* those never used have 0 */
+    }
+    return oldest;
+}
+
+struct run_recording *run_record(struct run_session *session, struct run_slot *slot,
+                                 const struct run_shape *shape)
 {
     const struct run_model *model = session->model;
-    bool same = rec->ready && rec->n_tokens == n_tokens && rec->n_out == n_out;
+    struct run_recording *rec = find_recording(slot, shape);
+    bool same = rec->ready && same_shape(&rec->shape, shape);
     for (uint32_t d = 0; d < model->n_devices && same; d++) {
         same = is_cut_well(&model->devices[d].pace, rec, d);
     }
     if (same) {
-        return true;
+        rec->used = ++slot->n_asked;
+        return rec;
     }
     uint64_t begin = run_profile_begin(session);
     run_recording_finish(rec);
-    if (!run_plan_init(model, &rec->plan, &model->map, n_tokens, n_out)) {
-        return false;
+    if (!run_plan_init(model, &rec->plan, &model->map, shape)) {
+        return NULL;
     }
     rec->ready = true;
-    rec->n_tokens = n_tokens;
-    rec->n_out = n_out;
+    rec->shape = *shape;
+    rec->used = ++slot->n_asked;
     bool ok = record_devices(session, slot, rec, false);
     if (!ok) {
-        log_debug(session->log, "recording a step of %u tokens failed", n_tokens);
+        log_debug(session->log, "recording a step of %u tokens failed", shape->n_tokens);
         run_recording_finish(rec);
     }
     run_profile_end(session, IDLE_RECORD, begin);
-    return ok;
+    return ok ? rec : NULL;
 }

@@ -13,6 +13,7 @@
  *     session.c   buffers, recordings and counters of a session
  *     profile.c   times of kernels and of what devices wait for, where they are asked for
  *     idle.c      sums of overlapping times
+ *     tokens.c    steps of any tokens of any sequences, which may be forked
  *     prefill.c   a prompt in chunks, several in flight when there are several devices
  *     generate.c  prompt in, tokens out
  *     describe.c  the plan as text
@@ -56,6 +57,9 @@ enum run_depth {
     RUN_DEPTH_DIRECTORY
 };
 
+/* Shapes of steps, beside that of decode, whose recordings a slot keeps. */
+#define RUN_OTHERS 6
+
 /* Slots: steps that may be in flight at once. */
 #define RUN_MAX_SLOTS DEV_MAX_OPEN
 
@@ -67,6 +71,7 @@ struct run_params {
     double share[DEV_MAX_OPEN]; /* a device without a share stays out; all zero: by free memory */
     uint32_t n_shares;          /* given; at most as many as devices */
     uint32_t n_ctx, n_batch, n_seq; /* 0: default */
+    uint32_t n_kv;                  /* 0: n_ctx */
     enum plan_elem k_type, v_type;
     uint32_t caps_off;
     const char *disable; /* as for ops_disable_parse, on every device; NULL: nothing */
@@ -105,6 +110,7 @@ struct run_model {
     uint32_t n_devices;
     struct run_device devices[DEV_MAX_OPEN];
     uint32_t n_ctx, n_batch, n_seq;
+    uint32_t n_kv;                   /* entries that all sequences have room for together */
     bool batch_asked;                /* n_batch is what somebody asked for */
     double chunk_flop;               /* of a token in the largest matrix of a layer */
     uint32_t n_slots, n_slots_local; /* entries of the KV caches of global and of local layers; 0:
@@ -140,8 +146,17 @@ uint32_t run_batch_head(const struct run_model *model);
 /* Every activation of the plan, and its scratch, is within what the devices can bind. */
 bool run_batch_fits(const struct run_model *model, const struct plan *plan);
 
-/* Words of the step buffer of a step of n tokens. */
-uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens);
+/* What a step is recorded for. */
+struct run_shape {
+    uint32_t n_tokens, n_out;
+    uint32_t copies; /* room for pairs of entries to copy, in each group; 0: no step has any */
+    bool scores;     /* the results are scores, not logits */
+};
+/* Words of the step buffer of a step of n tokens, with room for `copies` pairs in each group. */
+uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens, uint32_t copies);
+/* The most pairs of a step; and the room that one with n_copies of them is given. */
+uint32_t run_most_copies(const struct run_model *model);
+uint32_t run_copy_room(const struct run_model *model, uint32_t n_tokens, uint32_t n_copies);
 /* Where border `from` -> `from + 1` of a slot lies in the arena. */
 uint64_t run_border_offset(const struct run_model *model, uint32_t slot, uint32_t from);
 
@@ -177,7 +192,7 @@ void run_fit_advise(void *user, struct str *out);
 
 /* plans.c: build, place, fuse, memory. n_out == 0: no head. False: logged; *plan is finished. */
 bool run_plan_init(const struct run_model *model, struct plan *plan, const struct plan_map *map,
-                   uint32_t n_tokens, uint32_t n_out);
+                   const struct run_shape *shape);
 
 /* describe.c: owned by the model. NULL: out of memory. */
 const char *run_model_describe(struct run_model *model, bool nodes);
@@ -188,7 +203,8 @@ const char *run_model_describe(struct run_model *model, bool nodes);
 struct run_recording {
     bool ready;
     struct plan plan;
-    uint32_t n_tokens, n_out;
+    struct run_shape shape;
+    uint64_t used; /* number of the slot's run_record that asked for it last */
     uint32_t runs; /* on a CPU the first one may include the compiler: it is not measured */
     double scale[DEV_MAX_OPEN]; /* pace_scale at the time of recording */
     struct run_part {
@@ -208,9 +224,12 @@ struct run_slot {
     struct dev_buf *step[DEV_MAX_OPEN]; /* what kernels read: step_host itself on CPU devices */
     struct dev_buf *ids;                /* argmax results, mapped, on the last device: [n_batch] */
     struct dev_buf *ids_in;             /* on the first device, when that is not the last */
-    struct dev_buf *logits, *logits_host; /* on the last device: written by it; read back */
-    struct run_recording decode, chunk;   /* chunk: the last prefill shape */
-    uint64_t value[DEV_MAX_OPEN];         /* timeline value of the last submission to each device */
+    struct dev_buf *logits, *logits_host;    /* on the last device: written by it; read back */
+    struct dev_buf *scores;                  /* mapped, on the last device: [n_batch] */
+    struct run_recording decode;             /* of one token with its logits */
+    struct run_recording others[RUN_OTHERS]; /* of the shapes that were asked for last */
+    uint64_t n_asked;
+    uint64_t value[DEV_MAX_OPEN]; /* timeline value of the last submission to each device */
     uint64_t begin_ns;
     uint64_t submit_begin[DEV_MAX_OPEN], submit_end[DEV_MAX_OPEN]; /* os_clock_ns, the last time */
     uint64_t wait_begin[DEV_MAX_OPEN], wait_end[DEV_MAX_OPEN];
@@ -235,6 +254,10 @@ struct run_session {
     uint32_t logits_rows; /* room of the logits buffers, in rows */
     const float *logits;  /* of the last step, NULL: none */
     uint32_t n_logits;
+    struct dev_buf *scored; /* on the last device: logits of steps whose results are scores */
+    uint32_t scored_rows;
+    const float *scores; /* of the last step, NULL: none */
+    uint32_t n_scores;
     struct run_stats stats;
     uint64_t init_ns;     /* buffers, recordings, compiled kernels */
     pthread_mutex_t lock; /* stats, turns, profile */
@@ -248,16 +271,22 @@ enum run_status run_session_init(struct run_session *session, struct run_model *
 void run_session_finish(struct run_session *session);
 void run_session_cancel(struct run_session *session); /* any thread, signal handlers */
 
-/* record.c: (re-)records `rec` of a slot for this shape, unless it is that already. With one device
- * the ids of the neighbour slot's argmax are bound as ids_in. */
-bool run_record(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
-                uint32_t n_tokens, uint32_t n_out);
+/* record.c: the slot's recording for this shape, made (anew) where there is none, in place of the
+ * one that was asked for longest ago; `decode` where it is one token's. With one device the ids of
+ * the neighbour slot's argmax are bound as ids_in. NULL: logged. Nothing of the slot is in flight.
+ */
+struct run_recording *run_record(struct run_session *session, struct run_slot *slot,
+                                 const struct run_shape *shape);
 void run_recording_finish(struct run_recording *rec);
 /* Only makes the kernels that a step of this shape needs. */
-bool run_record_kernels(struct run_session *session, struct run_slot *slot, uint32_t n_tokens,
-                        uint32_t n_out);
-/* Room for this many rows of logits in every slot. Only while nothing is in flight. */
+bool run_record_kernels(struct run_session *session, struct run_slot *slot,
+                        const struct run_shape *shape);
+/* session.c: forgets all recordings of a slot. */
+void run_slot_forget(struct run_slot *slot);
+/* Room for this many rows of logits in every slot, or for those of steps with scores. Only while
+ * nothing is in flight. */
 bool run_session_reserve_logits(struct run_session *session, uint32_t rows);
+bool run_session_reserve_scores(struct run_session *session, uint32_t rows);
 
 /* One step's arrays. */
 struct run_batch {
@@ -265,7 +294,19 @@ struct run_batch {
     const uint32_t *token, *pos, *seq, *len; /* [n_tokens] */
     const uint32_t *slot[KV_GROUPS];         /* [n_tokens] in each group's caches */
     const uint32_t *out;                     /* [n_out] row numbers */
+    const uint32_t *target;                  /* [n_out] ids to be scored; NULL: logits */
+    uint32_t n_copies[KV_GROUPS];            /* pairs, see kv.h */
+    const uint32_t *copy_from[KV_GROUPS], *copy_to[KV_GROUPS];
+    const uint32_t *words; /* the step buffer as run_step_write made it; NULL: it is made when the
+                              step begins */
 };
+/* What a batch is recorded for. */
+struct run_shape run_batch_shape(const struct run_model *model, const struct run_batch *batch);
+/* The pairs that are not copied yet become the batch's. */
+void run_batch_copies(struct run_batch *batch, const struct kv *kv);
+/* The step buffer of a batch with the block tables as they are now: run_step_words of its shape. */
+void run_step_write(const struct run_session *session, uint32_t *words,
+                    const struct run_batch *batch);
 /* step.c: carries a batch through all devices. In run_step_begin the submissions of a one-device
  * model return without waiting; run_step_end waits for the slot and counts. `ticket`: chunk number
  * when several are in flight (they keep their order on every device), else UINT64_MAX. */
@@ -282,10 +323,51 @@ enum run_status run_session_failure(const struct run_session *session); /* LOST 
  * entries that the old end would see. That needs more chunks than may be in flight at once. */
 enum run_status run_prefill(struct run_session *session, uint32_t seq, const uint32_t *tokens,
                             uint32_t n, bool want_last, uint32_t *id);
-/* One step of any tokens of any sequences; rows of logits for those wanted (NULL: the last). After
- * a failure the sequences have their old lengths. */
-enum run_status run_step(struct run_session *session, uint32_t n, const uint32_t *tokens,
-                         const uint32_t *pos, const uint32_t *seq, const bool *want);
+
+/* tokens.c: steps of any tokens of any sequences. */
+struct run_fork {
+    uint32_t before; /* the token of the step before which it happens */
+    uint32_t from, to, length;
+};
+struct run_tokens {
+    uint32_t n;
+    const uint32_t *token;  /* [n] */
+    const uint32_t *pos;    /* [n], NULL: the sequence's length, counting up */
+    const uint32_t *seq;    /* [n], NULL: all 0 */
+    const bool *want;       /* [n], NULL: the last */
+    const uint32_t *target; /* [n], NULL: logits of those wanted; else their scores */
+    const struct run_fork *forks;
+    uint32_t n_forks;
+};
+/* Arrays of all tokens of a call; batches are ranges of it. */
+struct run_arrays {
+    uint32_t *memory;
+    uint32_t *token, *pos, *seq, *slot[KV_GROUPS], *len, *out, *target;
+    uint32_t n;
+};
+bool run_arrays_init(struct run_arrays *arrays, uint32_t n, struct log *log);
+/* False: logged. */
+bool run_check_token(const struct run_session *session, uint32_t n, uint32_t i, uint32_t token,
+                     uint32_t seq);
+enum run_status run_say_full(const struct run_session *session, uint32_t seq);
+/* Appends token i of the arrays to its sequence. */
+enum run_status run_append(struct run_session *session, struct run_arrays *arrays, uint32_t i,
+                           uint32_t token, uint32_t seq, const uint32_t *pos);
+/* Between calls nothing is in flight: all entries are computed. */
+void run_settle_all(struct run_session *session);
+/* Checks a step and appends its tokens: the arrays (of at least tokens->n) and *batch, which points
+ * into them and to the pairs of the caches; those are the caller's to forget (kv_copied) once the
+ * step buffer is written. Rows of scores are as many as full groups of 32, the last ones repeat row
+ * 0; *n_out are wanted. After a failure the sequences are as they were. */
+enum run_status run_tokens_plan(struct run_session *session, const struct run_tokens *tokens,
+                                struct run_arrays *arrays, struct run_batch *batch,
+                                uint32_t *n_out);
+/* One step; rows of logits or scores for the tokens wanted. After bad arguments or without room the
+ * sequences are as they were; after a failure of a device they have their old lengths, but those
+ * that had a part in a step with forks or copies are empty. */
+enum run_status run_step(struct run_session *session, const struct run_tokens *tokens);
+/* Makes sequence `to` the first `length` entries of `from`. */
+enum run_status run_fork(struct run_session *session, const struct run_fork *fork);
 
 enum run_stop { RUN_STOP_LIMIT, RUN_STOP_END, RUN_STOP_TEXT, RUN_STOP_CONTEXT, RUN_STOP_CALLBACK };
 

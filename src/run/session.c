@@ -106,7 +106,8 @@ static bool create_slot(struct run_session *session, struct run_slot *slot)
 {
     const struct run_model *model = session->model;
     uint32_t last = model->map.device[model->arch.hp.n_layers + 1];
-    uint64_t step_bytes = (uint64_t)run_step_words(model, model->n_batch) * sizeof(uint32_t);
+    uint32_t step_words = run_step_words(model, model->n_batch, run_most_copies(model));
+    uint64_t step_bytes = (uint64_t)step_words * sizeof(uint32_t);
     uint64_t id_bytes = (uint64_t)model->n_batch * sizeof(uint32_t);
     for (uint32_t d = 0; d < model->n_devices; d++) {
         struct dev *dev = model->devices[d].dev;
@@ -120,13 +121,23 @@ static bool create_slot(struct run_session *session, struct run_slot *slot)
         }
     }
     slot->ids = create_buf(model->devices[last].dev, "ids", id_bytes, DEV_MEM_READBACK);
-    if (slot->ids == NULL || dev_buf_map(slot->ids) == NULL) {
+    slot->scores = create_buf(model->devices[last].dev, "scores", id_bytes, DEV_MEM_READBACK);
+    if (slot->ids == NULL || dev_buf_map(slot->ids) == NULL || slot->scores == NULL ||
+        dev_buf_map(slot->scores) == NULL) {
         return false;
     }
     if (last != 0) {
         slot->ids_in = create_buf(model->devices[0].dev, "ids in", id_bytes, DEV_MEM_UPLOAD);
     }
     return last == 0 || slot->ids_in != NULL;
+}
+
+void run_slot_forget(struct run_slot *slot)
+{
+    run_recording_finish(&slot->decode);
+    for (uint32_t i = 0; i < RUN_OTHERS; i++) {
+        run_recording_finish(&slot->others[i]);
+    }
 }
 
 static void drop_logits(struct run_slot *slot)
@@ -151,8 +162,7 @@ bool run_session_reserve_logits(struct run_session *session, uint32_t rows)
     session->logits_rows = 0;
     for (uint32_t s = 0; s < model->n_flight; s++) {
         struct run_slot *slot = &session->slots[s];
-        run_recording_finish(&slot->decode);
-        run_recording_finish(&slot->chunk);
+        run_slot_forget(slot);
         drop_logits(slot);
         slot->logits = create_buf(last->dev, "logits", bytes,
                                   is_cpu(last) ? DEV_MEM_READBACK : DEV_MEM_DEVICE);
@@ -167,6 +177,33 @@ bool run_session_reserve_logits(struct run_session *session, uint32_t rows)
     return true;
 }
 
+/* Steps follow each other on the device, so that all slots may have the same room. */
+bool run_session_reserve_scores(struct run_session *session, uint32_t rows)
+{
+    struct run_model *model = session->model;
+    if (rows <= session->scored_rows) {
+        return true;
+    }
+    const struct run_device *last = &model->devices[model->map.device[model->arch.hp.n_layers + 1]];
+    uint32_t more = rows > 2 * session->scored_rows ? rows : 2 * session->scored_rows;
+    more = more < model->max_out ? more : model->max_out;
+    session->scored_rows = 0;
+    for (uint32_t s = 0; s < model->n_flight; s++) {
+        for (uint32_t i = 0; i < RUN_OTHERS; i++) {
+            struct run_recording *rec = &session->slots[s].others[i];
+            if (rec->shape.scores) {
+                run_recording_finish(rec);
+            }
+        }
+    }
+    dev_buf_destroy(session->scored);
+    session->scored =
+        create_buf(last->dev, "logits to score",
+                   (uint64_t)more * model->arch.hp.n_vocab * sizeof(float), DEV_MEM_DEVICE);
+    session->scored_rows = session->scored != NULL ? more : 0;
+    return session->scored != NULL;
+}
+
 /* Records a decode step and a first prefill chunk, and makes the kernels of a full one, so that
  * drivers which compile when a pipeline is made have done so before the first prompt comes.
  * (Software drivers compile at the first dispatch.) */
@@ -176,9 +213,12 @@ static bool warm_up(struct run_session *session)
     const struct run_model *model = session->model;
     uint32_t full = model->n_batch, first = run_batch_now(model, full, full);
     first = first < full ? first : full;
-    return run_record(session, slot, &slot->decode, 1, 1) &&
-           (first == full || run_record_kernels(session, slot, full, 1)) &&
-           run_record(session, slot, &slot->chunk, first, first > 1 ? 1 : 0);
+    const struct run_shape one = {.n_tokens = 1, .n_out = 1};
+    const struct run_shape all = {.n_tokens = full, .n_out = 1};
+    const struct run_shape some = {.n_tokens = first, .n_out = first > 1 ? 1 : 0};
+    return run_record(session, slot, &one) != NULL &&
+           (first == full || run_record_kernels(session, slot, &all)) &&
+           run_record(session, slot, &some) != NULL;
 }
 
 enum run_status run_session_init(struct run_session *session, struct run_model *model)
@@ -200,7 +240,8 @@ enum run_status run_session_init(struct run_session *session, struct run_model *
         .n_seq = model->n_seq,
         .n_ctx = model->n_ctx,
         .n_blocks = {model->n_slots / STEP_BLOCK, model->n_slots_local / STEP_BLOCK},
-        .window = model->arch.hp.window};
+        .window = model->arch.hp.window,
+        .most_copies = run_most_copies(model)};
     bool ok = kv_init(&session->kv, &kv);
     ok = ok && create_scratch(session) && create_caches(session);
     for (uint32_t s = 0; s < model->n_flight && ok; s++) {
@@ -219,8 +260,7 @@ enum run_status run_session_init(struct run_session *session, struct run_model *
 
 static void slot_finish(struct run_slot *slot)
 {
-    run_recording_finish(&slot->decode);
-    run_recording_finish(&slot->chunk);
+    run_slot_forget(slot);
     for (uint32_t d = 0; d < DEV_MAX_OPEN; d++) {
         if (slot->step[d] != slot->step_host[d]) {
             dev_buf_destroy(slot->step[d]);
@@ -229,6 +269,7 @@ static void slot_finish(struct run_slot *slot)
     }
     dev_buf_destroy(slot->ids);
     dev_buf_destroy(slot->ids_in);
+    dev_buf_destroy(slot->scores);
     drop_logits(slot);
 }
 
@@ -245,6 +286,7 @@ void run_session_finish(struct run_session *session)
     for (uint32_t d = 0; d < DEV_MAX_OPEN; d++) {
         dev_buf_destroy(session->scratch[d]);
     }
+    dev_buf_destroy(session->scored);
     kv_finish(&session->kv);
     arena_finish(&session->arena);
     pthread_cond_destroy(&session->turned);

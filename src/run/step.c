@@ -19,8 +19,53 @@ static void write_table(const struct kv *kv, uint32_t g, uint32_t *table)
     }
 }
 
-static void write_step(const struct run_session *session, uint32_t *words,
-                       const struct run_batch *batch)
+void run_batch_copies(struct run_batch *batch, const struct kv *kv)
+{
+    for (uint32_t g = 0; g < KV_GROUPS; g++) {
+        batch->n_copies[g] = kv->group[g].n_copies;
+        batch->copy_from[g] = kv->group[g].copy_from;
+        batch->copy_to[g] = kv->group[g].copy_to;
+    }
+}
+
+struct run_shape run_batch_shape(const struct run_model *model, const struct run_batch *batch)
+{
+    const uint32_t *n = batch->n_copies;
+    uint32_t most = n[KV_GLOBAL] > n[KV_LOCAL] ? n[KV_GLOBAL] : n[KV_LOCAL];
+    return (struct run_shape){.n_tokens = batch->n_tokens,
+                              .n_out = batch->n_out,
+                              .copies = run_copy_room(model, batch->n_tokens, most),
+                              .scores = batch->target != NULL && batch->n_out != 0};
+}
+
+static void write_copies(const struct run_session *session, uint32_t *words,
+                         const struct run_batch *batch)
+{
+    uint32_t room = run_batch_shape(session->model, batch).copies;
+    uint32_t begin = run_step_words(session->model, batch->n_tokens, 0);
+    words[STEP_COPIES] = begin;
+    words[STEP_COPY_CAP] = room;
+    for (uint32_t g = 0; g < KV_GROUPS && room != 0; g++) {
+        uint32_t *from = words + begin + (size_t)2 * g * room, n = batch->n_copies[g];
+        words[STEP_N_COPIES + g] = n;
+        if (n != 0) {
+            memcpy(from, batch->copy_from[g], n * sizeof *from);
+            memcpy(from + room, batch->copy_to[g], n * sizeof *from);
+        }
+    }
+}
+
+/* [cap] words of which n are given, the rest 0. */
+static void write_array(uint32_t *words, const uint32_t *values, uint32_t n, uint32_t cap)
+{
+    memset(words, 0, cap * sizeof *words);
+    if (n != 0 && values != NULL) {
+        memcpy(words, values, n * sizeof *words);
+    }
+}
+
+void run_step_write(const struct run_session *session, uint32_t *words,
+                    const struct run_batch *batch)
 {
     const struct kv *kv = &session->kv;
     uint32_t n = batch->n_tokens;
@@ -36,10 +81,8 @@ static void write_step(const struct run_session *session, uint32_t *words,
     memcpy(arrays + STEP_SEQ * n, batch->seq, n * sizeof *words);
     memcpy(arrays + STEP_SLOT * n, batch->slot[KV_GLOBAL], n * sizeof *words);
     memcpy(arrays + STEP_LEN * n, batch->len, n * sizeof *words);
-    memset(arrays + STEP_OUT * n, 0, n * sizeof *words);
-    if (batch->n_out != 0) {
-        memcpy(arrays + STEP_OUT * n, batch->out, batch->n_out * sizeof *words);
-    }
+    write_array(arrays + STEP_OUT * n, batch->out, batch->n_out, n);
+    write_array(arrays + STEP_TARGET * n, batch->target, batch->n_out, n);
     uint32_t *table = arrays + STEP_ARRAYS * n;
     write_table(kv, KV_GLOBAL, table);
     if (kv->group[KV_LOCAL].n_blocks != 0) {
@@ -47,6 +90,20 @@ static void write_step(const struct run_session *session, uint32_t *words,
         memcpy(local, batch->slot[KV_LOCAL], n * sizeof *words);
         write_table(kv, KV_LOCAL, local + n);
     }
+    write_copies(session, words, batch);
+}
+
+/* The step buffer of one device. */
+static void fill_step(const struct run_session *session, uint32_t *words,
+                      const struct run_batch *batch)
+{
+    if (batch->words == NULL) {
+        run_step_write(session, words, batch);
+        return;
+    }
+    uint32_t copies = run_batch_shape(session->model, batch).copies;
+    size_t n = run_step_words(session->model, batch->n_tokens, copies);
+    memcpy(words, batch->words, n * sizeof *words);
 }
 
 /* Waits until this chunk is next on device d. */
@@ -125,7 +182,7 @@ bool run_step_begin(struct run_session *session, struct run_slot *slot, struct r
     for (uint32_t d = 0; d < model->n_devices; d++) {
         slot->value[d] = slot->wait_end[d] = 0;
         if (rec->part[d].n_cmds != 0) {
-            write_step(session, dev_buf_map(slot->step_host[d]), batch);
+            fill_step(session, dev_buf_map(slot->step_host[d]), batch);
         }
     }
     run_profile_end(session, IDLE_PREPARE, slot->begin_ns);
@@ -163,7 +220,7 @@ static void count(struct run_session *session, const struct run_slot *slot,
 {
     struct run_model *model = session->model;
     struct run_stats *stats = &session->stats;
-    uint64_t border = (uint64_t)rec->n_tokens * model->arch.hp.n_embd * sizeof(float);
+    uint64_t border = (uint64_t)rec->shape.n_tokens * model->arch.hp.n_embd * sizeof(float);
     uint64_t wall = os_clock_ns() - slot->begin_ns;
     pthread_mutex_lock(&session->lock);
     stats->steps++;
@@ -180,7 +237,7 @@ static void count(struct run_session *session, const struct run_slot *slot,
         }
         struct run_pace *pace = &model->devices[d].pace;
         if (pace->cpu ? ns != 0 && rec->runs != 0 : part->n_cmds != 0) {
-            pace_add(pace, pace_kind_of(rec->n_tokens), part->assumed_ns,
+            pace_add(pace, pace_kind_of(rec->shape.n_tokens), part->assumed_ns,
                      (double)(ns != 0 ? ns : wall));
         }
     }

@@ -100,7 +100,7 @@ static void only_those_of_the_plan(void **state)
         r.fake.n_trace = 0;
         submit_all(&r, &r.session.slots[0].decode);
         uint32_t decode = count_bound(&r.fake);
-        submit_all(&r, &r.session.slots[0].chunk);
+        submit_all(&r, &r.session.slots[0].others[0]);
         uint32_t both = count_bound(&r.fake);
         printf("%u devices: %u pipelines, decode binds %u, with a chunk %u\n", n, made, decode,
                both);

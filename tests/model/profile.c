@@ -127,7 +127,7 @@ static void every_dispatch_is_in_a_row(void **state)
         run_profile_reset(&r.session);
         assert_true(run_profile_get(&r.session, r.rows, ROWS, &count) && count == n);
         run_profile_stop(&r.session);
-        assert_false(r.session.slots[0].chunk.ready); /* it had timestamps */
+        assert_false(r.session.slots[0].others[0].ready); /* it had timestamps */
         r.fake.trace_timestamps = true;
         r.fake.n_trace = 0;
         assert_int_equal(run_tokens(&r), RUN_OK);
