@@ -38,6 +38,11 @@ struct eval_set {
 bool eval_set_read(struct eval_set *set, const char *path, struct log *log);
 void eval_set_finish(struct eval_set *set);
 
+/* What tells sets, and model files, from each other (hash.c): of all texts and labels; of the
+ * length of a file and up to 1 MiB at each of its ends. False: logged. */
+uint64_t eval_hash_set(const struct eval_set *set);
+bool eval_hash_file(const char *path, uint64_t *hash, struct log *log);
+
 /* ---- which tasks (pick.c) ---- */
 
 /* llama.cpp's choice of n out of `total` (n <= total), in its order: std::mt19937 with seed 1 and
@@ -172,6 +177,8 @@ void eval_collect_result(const struct eval_collect *collect, size_t item, struct
 struct eval_tally {
     uint64_t n, right[EVAL_METRICS];
 };
+/* True when all four sums are numbers. */
+bool eval_result_ok(const struct eval_result *result);
 void eval_tally_add(struct eval_tally *tally, const struct eval_result *result);
 /* Wilson's 95 % interval of a share (E. B. Wilson, 1927), z = 1.95996398454. n above 0. */
 void eval_wilson(uint64_t right, uint64_t n, double *low, double *high);

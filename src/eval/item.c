@@ -34,6 +34,8 @@ static bool tokenize(const struct maker *maker, const char *text, size_t bytes, 
     if (parse && count > 1 && bos != UINT32_MAX && (*ids)[0] == bos && (*ids)[1] == bos) {
         memmove(*ids, *ids + 1, --count * sizeof **ids);
     }
+    uint32_t *less = count != 0 ? mem_resize(*ids, count, sizeof *less) : NULL;
+    *ids = less != NULL ? less : *ids;
     *n = (uint32_t)count;
     return true;
 }

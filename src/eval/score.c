@@ -82,6 +82,15 @@ void eval_collect_result(const struct eval_collect *collect, size_t item, struct
     }
 }
 
+bool eval_result_ok(const struct eval_result *result)
+{
+    bool ok = true;
+    for (uint32_t e = 0; e < EVAL_ENDINGS; e++) {
+        ok = ok && isfinite(result->sum[e]);
+    }
+    return ok;
+}
+
 void eval_tally_add(struct eval_tally *tally, const struct eval_result *result)
 {
     tally->n++;
