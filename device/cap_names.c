@@ -22,6 +22,7 @@ static const struct {
     {DEV_CAP_BUDGET, "budget"},
     {DEV_CAP_CPU, "cpu"},
     {DEV_CAP_TEXEL, "texel"},
+    {DEV_CAP_CALIBRATED, "calibrated"},
 };
 
 const char *dev_cap_name(uint32_t cap)

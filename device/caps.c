@@ -42,6 +42,7 @@ static bool read_extensions(const struct dev_instance *inst, struct phys *phys)
         {VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME, EXT_COOPMAT2},
         {VK_KHR_MAINTENANCE_4_EXTENSION_NAME, EXT_MAINTENANCE4},
         {VK_KHR_PORTABILITY_SUBSET_EXTENSION_NAME, EXT_PORTABILITY},
+        {VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME, EXT_CALIBRATED},
     };
     uint32_t n = 0;
     VkResult result = inst->vk.EnumerateDeviceExtensionProperties(phys->handle, NULL, &n, NULL);
@@ -259,7 +260,7 @@ static uint64_t max3(uint64_t a, uint64_t b, uint64_t c)
     return m > c ? m : c;
 }
 
-static void read_limits(const struct query *q, struct phys *phys)
+static void read_limits(const struct dev_instance *inst, const struct query *q, struct phys *phys)
 {
     const VkPhysicalDeviceLimits *l = &q->props.properties.limits;
     struct dev_caps *caps = &phys->info.caps;
@@ -288,6 +289,9 @@ static void read_limits(const struct query *q, struct phys *phys)
                          q->p_int_dot.integerDotProduct4x8BitPackedSignedAccelerated == VK_TRUE;
     caps->timestamp_ns = caps->timestamp_bits != 0 ? l->timestampPeriod : 0;
     caps->timestamp_bits = caps->timestamp_ns > 0 ? caps->timestamp_bits : 0;
+    if (caps->timestamp_bits != 0 && calibrate_probe(inst, phys)) {
+        caps->has |= DEV_CAP_CALIBRATED;
+    }
 }
 
 /* A family with compute; one without graphics first, so that a desktop stays alive. */
@@ -400,7 +404,7 @@ bool caps_read(const struct dev_instance *inst, struct phys *phys)
         return refuse(phys, "it has no compute queue");
     }
     read_features(inst, &q, phys);
-    read_limits(&q, phys);
+    read_limits(inst, &q, phys);
     if (q.v12.timelineSemaphore != VK_TRUE) {
         return refuse(phys, "it has no timeline semaphores");
     }

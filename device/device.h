@@ -45,6 +45,7 @@ enum dev_cap {
     DEV_CAP_CPU = 1 << 12,      /* being a CPU: masked, CPU variants are not chosen */
     DEV_CAP_TEXEL = 1 << 13,    /* uniform texel buffers (R32G32B32A32) of at least 2^24 elements */
     DEV_CAP_COOPMAT2 = 1 << 14, /* VK_NV_cooperative_matrix2, at least its flexible dimensions */
+    DEV_CAP_CALIBRATED = 1 << 15, /* VK_EXT_calibrated_timestamps, with the host's clock */
 };
 
 /* Parts of VK_NV_cooperative_matrix2, each of which a device may have or not. */
@@ -288,6 +289,14 @@ uint32_t dev_cmd_spans(const struct dev_cmd *cmd); /* of the recording so far, i
  * rules. False where there are none. */
 bool dev_cmd_read_spans(struct dev_cmd *cmd, uint64_t *ns);
 bool dev_cmd_end(struct dev_cmd *cmd);
+/* One moment on the clock of dev_cmd_read_timers and on os_clock_ns, and how far apart the two may
+ * be. With DEV_CAP_CALIBRATED the device is asked, else a timestamp is submitted and waited for a
+ * few times: then nothing else should be in flight. False: the device has no timestamps, or failed
+ * (logged). Any thread. */
+struct dev_moment {
+    uint64_t device_ns, host_ns, error_ns;
+};
+bool dev_calibrate(struct dev *dev, struct dev_moment *out);
 uint32_t dev_cmd_count(const struct dev_cmd *cmd);    /* dispatches */
 uint32_t dev_cmd_barriers(const struct dev_cmd *cmd); /* barriers put between them */
 

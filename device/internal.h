@@ -31,6 +31,7 @@ enum phys_ext {
     EXT_MAINTENANCE4 = 1 << 5,
     EXT_PORTABILITY = 1 << 6,
     EXT_COOPMAT2 = 1 << 7,
+    EXT_CALIBRATED = 1 << 8,
 };
 
 /* What a row of quirks.c may switch off besides capabilities. */
@@ -299,6 +300,9 @@ struct dev_cmd {
 
 /* timer.c: the first timestamps of a pool, in nanoseconds. */
 bool timer_read(struct dev *dev, VkQueryPool pool, uint64_t *ns, uint32_t count);
+uint64_t timer_ns(const struct dev *dev, uint64_t ticks);
+/* calibrate.c: the device can tell its clock and the host's at once. */
+bool calibrate_probe(const struct dev_instance *inst, const struct phys *phys);
 /* span.c: around a command, behind its barrier; nothing where the recording has no spans. */
 bool span_begin(struct dev_cmd *cmd);
 void span_end(struct dev_cmd *cmd);

@@ -15,7 +15,7 @@ struct enable {
     VkPhysicalDeviceShaderIntegerDotProductFeatures int_dot;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
     VkPhysicalDeviceCooperativeMatrix2FeaturesNV coopmat2;
-    const char *names[8];
+    const char *names[10];
     uint32_t n_names;
 };
 
@@ -52,6 +52,9 @@ static void enable_extensions(const struct dev *dev, struct enable *e)
     }
     if (has(dev, DEV_CAP_COOPMAT2)) {
         e->names[e->n_names++] = VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME;
+    }
+    if (has(dev, DEV_CAP_CALIBRATED)) {
+        e->names[e->n_names++] = VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME;
     }
     if ((phys->exts & EXT_PORTABILITY) != 0) {
         e->names[e->n_names++] = VK_KHR_PORTABILITY_SUBSET_EXTENSION_NAME;

@@ -45,6 +45,13 @@ void dev_cmd_timestamp(struct dev_cmd *cmd, uint32_t slot)
     }
 }
 
+uint64_t timer_ns(const struct dev *dev, uint64_t ticks)
+{
+    uint32_t bits = dev->info.caps.timestamp_bits;
+    uint64_t mask = bits < 64 ? (1ull << bits) - 1 : UINT64_MAX;
+    return (uint64_t)((double)(ticks & mask) * (double)dev->info.caps.timestamp_ns);
+}
+
 bool timer_read(struct dev *dev, VkQueryPool pool, uint64_t *ns, uint32_t count)
 {
     VkResult result = dev->vk.GetQueryPoolResults(dev->handle, pool, 0, count, count * sizeof *ns,
@@ -52,10 +59,8 @@ bool timer_read(struct dev *dev, VkQueryPool pool, uint64_t *ns, uint32_t count)
     if (result == VK_NOT_READY || !dev_check(dev, result, "vkGetQueryPoolResults")) {
         return false;
     }
-    uint32_t bits = dev->info.caps.timestamp_bits;
-    uint64_t mask = bits < 64 ? (1ull << bits) - 1 : UINT64_MAX;
     for (uint32_t i = 0; i < count; i++) {
-        ns[i] = (uint64_t)((double)(ns[i] & mask) * (double)dev->info.caps.timestamp_ns);
+        ns[i] = timer_ns(dev, ns[i]);
     }
     return true;
 }

@@ -28,6 +28,7 @@
     X(GetDeviceProcAddr, true)                                                                     \
     X(CreateDevice, true)                                                                          \
     X(GetPhysicalDeviceCooperativeMatrixPropertiesKHR, false)                                      \
+    X(GetPhysicalDeviceCalibrateableTimeDomainsEXT, false)                                         \
     X(CreateDebugUtilsMessengerEXT, false)                                                         \
     X(DestroyDebugUtilsMessengerEXT, false)                                                        \
     X(SetDebugUtilsObjectNameEXT, false)
@@ -89,7 +90,8 @@
     X(GetQueryPoolResults, true)                                                                   \
     X(CmdResetQueryPool, true)                                                                     \
     X(CmdWriteTimestamp, true)                                                                     \
-    X(GetMemoryHostPointerPropertiesEXT, false)
+    X(GetMemoryHostPointerPropertiesEXT, false)                                                    \
+    X(GetCalibratedTimestampsEXT, false)
 
 #define VKFN_FIELD(name, needed) PFN_vk##name name;
 

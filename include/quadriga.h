@@ -315,8 +315,8 @@ struct qd_step {
     uint32_t n_forks;
 };
 /* After bad arguments, or where the KV cache has no room, all sequences are as they were. After a
- * failure of a device they have their old lengths, but those that had a part in a step with forks,
- * or in which entries were shared, are empty. */
+ * failure of a device they have their old lengths; but those of a step with forks, or that writes
+ * into shared blocks, are empty. */
 QD_API enum qd_status qd_session_step(qd_session *session, const struct qd_step *step);
 /* Logits [n_vocab] of the i-th token of the last step that asked for them; NULL beyond. Owned by
  * the session, valid until the next step. */
@@ -337,6 +337,30 @@ QD_API enum qd_status qd_session_fork(qd_session *session, uint32_t from, uint32
 QD_API enum qd_status qd_session_truncate(qd_session *session, uint32_t seq, uint32_t length);
 QD_API uint32_t qd_session_length(const qd_session *session, uint32_t seq);
 QD_API void qd_session_cancel(qd_session *session); /* ends the running call with QD_CANCELLED */
+
+/* Steps one after another, several in flight: while a device works on one, those before it work on
+ * the next. */
+struct qd_run_params {
+    /* Fills the next step; false: there is none. It may fork and truncate sequences: that takes
+     * effect between the step before and this one, although steps before may still be in flight.
+     * What the step points to must stay valid until the next call of `next`, or the end of the
+     * run. */
+    bool (*next)(void *user, struct qd_step *step);
+    /* The results of step `index` (0 first), in the order of the steps: logits [n][n_vocab] of the
+     * n tokens that asked for them, valid during the call; NULL with n 0. Returning false ends the
+     * run with QD_CANCELLED. NULL: nobody is told. */
+    bool (*done)(void *user, uint64_t index, const float *results, uint32_t n);
+    void *user;
+    /* Steps in flight at most: step k is asked for when step k - depth is done. 0: as many as keep
+     * every device busy. */
+    uint32_t depth;
+};
+/* A step that is refused ends the run with its status after those before it are done, and changes
+ * nothing; the same goes for qd_session_cancel, and steps in flight then run to their end without
+ * `done`. Where a device fails all sequences are emptied. Both callbacks come on the calling
+ * thread, and must not call the session but to fork, to truncate, to cancel and to ask for a
+ * length. Afterwards qd_session_logits and qd_session_scores have nothing. */
+QD_API enum qd_status qd_session_run(qd_session *session, const struct qd_run_params *params);
 
 struct qd_sampling {
     float temperature;    /* 0: greedy */
@@ -425,6 +449,46 @@ struct qd_profile_row {
  * for what is not explained. None while it is off. */
 QD_API enum qd_status qd_session_get_profile(qd_session *session, struct qd_profile_row *rows,
                                              size_t cap, size_t *count);
+
+/* What devices and threads do, event by event, on one clock: from here on, or no more. Costs a few
+ * microseconds a step; commands stay as they are. Switching it on forgets the events before. */
+QD_API enum qd_status qd_session_trace(qd_session *session, bool on);
+
+enum qd_trace_kind {
+    QD_TRACE_WORK,    /* a device works on (a part of) a step */
+    QD_TRACE_PUBLISH, /* activations leave a device ... */
+    QD_TRACE_FETCH,   /* ... and come to the next */
+    QD_TRACE_PLAN,    /* the rest are a thread's: a step is laid out */
+    QD_TRACE_RECORD,  /* commands are recorded */
+    QD_TRACE_SUBMIT,  /* a step is submitted to a device */
+    QD_TRACE_WAIT,    /* for a device to be done with a step */
+    QD_TRACE_SAMPLE,  /* a token is chosen and turned into text */
+    QD_TRACE_READ,    /* timestamps are read */
+};
+struct qd_trace_event {
+    enum qd_trace_kind kind;
+    uint32_t device; /* position among those of the model */
+    uint32_t thread; /* 0: the one that calls; d: the one that hands steps over to device d */
+    uint64_t step;   /* from 0, of the session's life; UINT64_MAX: of no step in particular */
+    uint64_t begin_ns, end_ns;      /* CLOCK_MONOTONIC */
+    uint32_t part, n_parts;         /* of the device's work on the step; submissions are short */
+    uint32_t n_tokens, n_out;       /* of the step, and for how many there are results */
+    uint32_t first_layer, n_layers; /* of the device */
+    uint64_t bytes;                 /* of activations */
+    bool copied;                    /* by the host; false: the device works on host memory itself */
+};
+/* Up to `cap` events, in the order in which they were noted, and their full number in *count. Those
+ * of a device's work are in the order of the steps. None while it is off. */
+QD_API enum qd_status qd_session_get_trace(qd_session *session, struct qd_trace_event *events,
+                                           size_t cap, size_t *count);
+/* How the times of a device were put on that clock. */
+struct qd_trace_clock {
+    bool has_timestamps; /* else its work is what the host saw: from submission to end */
+    bool calibrated;     /* the driver tells both clocks; else submissions were bracketed */
+    uint64_t error_ns;   /* how far they may be apart: the most that was seen */
+};
+QD_API void qd_session_get_trace_clock(const qd_session *session, uint32_t device,
+                                       struct qd_trace_clock *out);
 
 #ifdef __cplusplus
 }

@@ -213,7 +213,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_EnumerateDeviceExtensionProperties(
 {
     (void)layer;
     const struct fake_gpu *g = gpu_of(physical);
-    const char *names[8] = {VK_KHR_MAINTENANCE_4_EXTENSION_NAME};
+    const char *names[9] = {VK_KHR_MAINTENANCE_4_EXTENSION_NAME};
     uint32_t n = 1;
     const struct {
         uint32_t cap;
@@ -223,7 +223,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_EnumerateDeviceExtensionProperties(
                {DEV_CAP_SUBGROUP_CONTROL, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME},
                {DEV_CAP_INT_DOT, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME},
                {DEV_CAP_COOPMAT, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME},
-               {DEV_CAP_COOPMAT2, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME}};
+               {DEV_CAP_COOPMAT2, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME},
+               {DEV_CAP_CALIBRATED, VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (fake_has(g, all[i].cap)) {
             names[n++] = all[i].name;
@@ -456,6 +457,19 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPhysicalDeviceCooperativeMatrixPro
     }
     *count = 1;
     return fake_fallible("vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR", NULL);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPhysicalDeviceCalibrateableTimeDomainsEXT(
+    VkPhysicalDevice physical, uint32_t *count, VkTimeDomainEXT *domains)
+{
+    if (!fake_has(gpu_of(physical), DEV_CAP_CALIBRATED) || domains == NULL || *count < 2) {
+        fake_wrong("time domains without the extension or the room");
+        return VK_INCOMPLETE;
+    }
+    domains[0] = VK_TIME_DOMAIN_CLOCK_MONOTONIC_EXT;
+    domains[1] = VK_TIME_DOMAIN_DEVICE_EXT;
+    *count = 2;
+    return fake_fallible("vkGetPhysicalDeviceCalibrateableTimeDomainsEXT", NULL);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_CreateDebugUtilsMessengerEXT(

@@ -321,6 +321,22 @@ fake_GetMemoryHostPointerPropertiesEXT(VkDevice device, VkExternalMemoryHandleTy
     return fake_fallible("vkGetMemoryHostPointerPropertiesEXT", NULL);
 }
 
+/* The device's clock reads 500 when the host's reads 7000 ns, 2 ns a tick. */
+static VKAPI_ATTR VkResult VKAPI_CALL fake_GetCalibratedTimestampsEXT(
+    VkDevice device, uint32_t n, const VkCalibratedTimestampInfoEXT *infos, uint64_t *stamps,
+    uint64_t *error)
+{
+    const struct fake_gpu *g = ((struct fake_device *)(void *)device)->gpu;
+    if (!fake_has(g, DEV_CAP_CALIBRATED)) {
+        fake_wrong("calibrated timestamps without the extension");
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        stamps[i] = infos[i].timeDomain == VK_TIME_DOMAIN_DEVICE_EXT ? 500 + (1ull << 60) : 7000;
+    }
+    *error = 30;
+    return fake_fallible("vkGetCalibratedTimestampsEXT", device);
+}
+
 /* ---- descriptors and the pipeline cache ---- */
 
 static VKAPI_ATTR VkResult VKAPI_CALL
@@ -474,7 +490,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPipelineCacheData(VkDevice device,
     X(UpdateDescriptorSets)                                                                        \
     X(CreateQueryPool)                                                                             \
     X(DestroyQueryPool)                                                                            \
-    X(GetMemoryHostPointerPropertiesEXT)
+    X(GetMemoryHostPointerPropertiesEXT)                                                           \
+    X(GetCalibratedTimestampsEXT)
 
 PFN_vkVoidFunction fake_device_function(const char *name)
 {

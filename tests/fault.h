@@ -40,6 +40,12 @@
     X(GetPhysicalDeviceCooperativeMatrixPropertiesKHR, FAULT_MEMORY, physical,                     \
       (VkPhysicalDevice physical, uint32_t *n, VkCooperativeMatrixPropertiesKHR *out),             \
       (physical, n, out))                                                                          \
+    X(GetPhysicalDeviceCalibrateableTimeDomainsEXT, FAULT_MEMORY, physical,                        \
+      (VkPhysicalDevice physical, uint32_t *n, VkTimeDomainEXT *out), (physical, n, out))          \
+    X(GetCalibratedTimestampsEXT, FAULT_MEMORY, device,                                            \
+      (VkDevice device, uint32_t n, const VkCalibratedTimestampInfoEXT *infos, uint64_t *out,      \
+       uint64_t *error),                                                                           \
+      (device, n, infos, out, error))                                                              \
     X(CreateDebugUtilsMessengerEXT, FAULT_HOST, instance,                                          \
       (VkInstance instance, const VkDebugUtilsMessengerCreateInfoEXT *info, FAULT_ALLOC,           \
        VkDebugUtilsMessengerEXT *out),                                                             \

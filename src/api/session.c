@@ -40,31 +40,92 @@ _Static_assert(sizeof(struct qd_fork) == sizeof(struct run_fork) &&
                    offsetof(struct qd_fork, to) == offsetof(struct run_fork, to),
                "forks of a step");
 
-enum qd_status qd_session_step(qd_session *session, const struct qd_step *step)
+/* `forks` of the caller's, at least one more than the step's. False: said. */
+static bool take_step(const struct qd_step *step, struct run_fork **forks, size_t *cap,
+                      struct run_tokens *out, struct log *log)
 {
     if (step->token == NULL || (step->forks == NULL && step->n_forks != 0)) {
-        log_error(session->run.log, "a step without %s", step->token == NULL ? "tokens" : "forks");
-        return QD_BAD_ARGUMENT;
+        log_error(log, "a step without %s", step->token == NULL ? "tokens" : "forks");
+        return false;
     }
-    struct run_fork *forks = mem_alloc((size_t)step->n_forks + 1, sizeof *forks);
-    if (forks == NULL) {
-        log_error(session->run.log, "out of memory for %u forks", step->n_forks);
-        return QD_OUT_OF_MEMORY;
+    if (step->n_forks > *cap) {
+        struct run_fork *grown = mem_resize(*forks, step->n_forks, sizeof *grown);
+        if (grown == NULL) {
+            log_error(log, "out of memory for %u forks", step->n_forks);
+            return false;
+        }
+        *forks = grown;
+        *cap = step->n_forks;
     }
     if (step->n_forks != 0) {
-        memcpy(forks, step->forks, step->n_forks * sizeof *forks);
+        memcpy(*forks, step->forks, step->n_forks * sizeof **forks);
     }
-    const struct run_tokens tokens = {.n = step->n_tokens,
-                                      .token = step->token,
-                                      .pos = step->pos,
-                                      .seq = step->seq,
-                                      .want = step->want,
-                                      .target = step->target,
-                                      .forks = forks,
-                                      .n_forks = step->n_forks};
-    enum qd_status status = (enum qd_status)run_step(&session->run, &tokens);
+    *out = (struct run_tokens){.n = step->n_tokens,
+                               .token = step->token,
+                               .pos = step->pos,
+                               .seq = step->seq,
+                               .want = step->want,
+                               .target = step->target,
+                               .forks = *forks,
+                               .n_forks = step->n_forks};
+    return true;
+}
+
+enum qd_status qd_session_step(qd_session *session, const struct qd_step *step)
+{
+    struct run_fork *forks = NULL;
+    size_t cap = 0;
+    struct run_tokens tokens;
+    bool ok = take_step(step, &forks, &cap, &tokens, session->run.log);
+    enum qd_status status = ok ? (enum qd_status)run_step(&session->run, &tokens) : QD_BAD_ARGUMENT;
     mem_free(forks);
     return status;
+}
+
+struct runner {
+    struct run_session *session;
+    const struct qd_run_params *params;
+    struct run_fork *forks;
+    size_t cap_forks;
+    bool bad; /* a step that is none */
+};
+
+static bool next_step(void *user, struct run_tokens *tokens)
+{
+    struct runner *runner = user;
+    struct qd_step step = {0};
+    if (!runner->params->next(runner->params->user, &step)) {
+        return false;
+    }
+    runner->bad =
+        !take_step(&step, &runner->forks, &runner->cap_forks, tokens, runner->session->log);
+    return !runner->bad;
+}
+
+static bool step_done(void *user, uint64_t index, struct run_slot *slot, uint32_t n, bool scores)
+{
+    const struct qd_run_params *params = ((struct runner *)user)->params;
+    const float *results = n != 0 ? dev_buf_map(scores ? slot->scores : slot->logits_host) : NULL;
+    return params->done == NULL || params->done(params->user, index, results, n);
+}
+
+enum qd_status qd_session_run(qd_session *session, const struct qd_run_params *params)
+{
+    struct run_session *run = &session->run;
+    struct runner runner = {.session = run, .params = params};
+    const struct run_source source = {
+        .next = next_step, .done = step_done, .user = &runner, .depth = params->depth};
+    uint64_t begin = os_clock_ns();
+    run->n_logits = run->n_scores = 0;
+    atomic_store(&run->cancel, false);
+    enum run_status status = run_pipeline(run, &source);
+    bool lost = status == RUN_DEVICE_LOST || status == RUN_ERROR || status == RUN_OUT_OF_MEMORY;
+    for (uint32_t s = 0; s < run->kv.n_seq && lost; s++) {
+        kv_truncate(&run->kv, s, 0);
+    }
+    run->stats.step_ns += os_clock_ns() - begin;
+    mem_free(runner.forks);
+    return status == RUN_OK && runner.bad ? QD_BAD_ARGUMENT : (enum qd_status)status;
 }
 
 const float *qd_session_scores(qd_session *session, uint32_t *count)

@@ -18,15 +18,12 @@ struct bench {
     struct bench_setup setup;
     uint64_t random; /* state of the token generator */
     uint32_t *tokens;
+    struct bench_streams streams; /* where there are several */
 };
 
-/* splitmix64 */
 static uint32_t next_token(struct bench *bench)
 {
-    uint64_t z = bench->random += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (uint32_t)((z ^ z >> 31) % bench->setup.info.n_vocab);
+    return bench_token(&bench->random, bench->setup.info.n_vocab);
 }
 
 /* Runs n random tokens as a prompt, with the logits of the last. */
@@ -60,7 +57,8 @@ static enum qd_status run_generation(struct bench *bench, uint32_t n, uint64_t *
 
 static void summarize(struct bench_test *test)
 {
-    double tokens = test->n_prompt + test->n_gen, n = test->n_samples;
+    double tokens = (double)(test->n_prompt + test->n_gen) * test->n_streams;
+    double n = test->n_samples;
     double sum_ns = 0, sum_ts = 0, square_ns = 0, square_ts = 0;
     for (uint32_t i = 0; i < test->n_samples; i++) {
         sum_ns += (double)test->samples_ns[i];
@@ -77,10 +75,28 @@ static void summarize(struct bench_test *test)
     test->stddev_ts = n > 1 ? sqrt(square_ts / (n - 1)) : 0;
 }
 
+static enum qd_status run_streams(struct bench *bench, struct bench_test *test, uint64_t *ns,
+                                  uint64_t *first_ns)
+{
+    struct bench_streams *s = &bench->streams;
+    enum qd_status status = bench_streams_truncate(s, test->n_depth);
+    uint64_t begin = cli_clock_ns();
+    if (status == QD_OK) {
+        status = test->n_prompt != 0 ? bench_streams_prompt(s, test->n_prompt, first_ns)
+                                     : bench_streams_generate(s, test->n_gen, first_ns);
+    }
+    *ns = cli_clock_ns() - begin;
+    *ns = *ns != 0 ? *ns : 1;
+    return status;
+}
+
 static enum qd_status run_once(struct bench *bench, struct bench_test *test, uint64_t *ns,
                                uint64_t *first_ns)
 {
     qd_session *session = bench->engine.session;
+    if (test->n_streams > 1) {
+        return run_streams(bench, test, ns, first_ns);
+    }
     enum qd_status status = qd_session_truncate(session, 0, test->n_depth);
     if (status != QD_OK) {
         return status;
@@ -98,11 +114,14 @@ static enum qd_status run_once(struct bench *bench, struct bench_test *test, uin
 
 static enum qd_status warm_up(struct bench *bench, struct bench_test *test)
 {
-    enum qd_status status = qd_session_truncate(bench->engine.session, 0, 0);
-    if (status == QD_OK && test->n_depth != 0) {
-        status = run_prompt(bench, test->n_depth);
-    }
     uint64_t ns, first_ns;
+    enum qd_status status = test->n_streams > 1 ? bench_streams_truncate(&bench->streams, 0)
+                                                : qd_session_truncate(bench->engine.session, 0, 0);
+    if (status == QD_OK && test->n_depth != 0) {
+        status = test->n_streams > 1
+                     ? bench_streams_prompt(&bench->streams, test->n_depth, &first_ns)
+                     : run_prompt(bench, test->n_depth);
+    }
     return status == QD_OK ? run_once(bench, test, &ns, &first_ns) : status;
 }
 
@@ -159,6 +178,9 @@ static enum qd_status measure(struct bench *bench, struct bench_test *test)
     test->ttft_ns = first_sum / test->n_samples;
     test->exchanges = stats.exchanges / test->n_samples;
     test->exchanged_bytes = stats.exchanged_bytes / test->n_samples;
+    for (uint32_t d = 0; d < bench->setup.info.n_devices && stats.step_ns != 0; d++) {
+        test->busy[d] = (double)stats.device_busy_ns[d] / (double)stats.step_ns;
+    }
     memcpy(test->peak_device_bytes, stats.device_peak_bytes, sizeof test->peak_device_bytes);
     test->peak_host_bytes = stats.host_peak_bytes;
     return bench->options->profile ? profile(bench, test) : QD_OK;
@@ -241,12 +263,20 @@ static bool prepare(struct bench *bench, struct bench_test *tests, size_t n)
     for (size_t i = 0; i < n; i++) {
         tests[i].n_samples = (uint32_t)options->n_repeats;
         tests[i].n_depth = (uint32_t)options->n_depth;
+        tests[i].n_streams = (uint32_t)options->n_streams;
         tests[i].samples_ns = cli_alloc(tests[i].n_samples, sizeof *tests[i].samples_ns);
         if (tests[i].samples_ns == NULL) {
             return false;
         }
     }
     return bench->tokens != NULL;
+}
+
+/* Tokens of the KV cache for all streams, each of whole blocks of 32; too many are refused. */
+static uint32_t kv_tokens(int64_t n_streams, int64_t n_ctx)
+{
+    int64_t n = n_streams * ((n_ctx + 31) / 32 * 32);
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
 static int run_tests(struct bench *bench, struct bench_test *tests, size_t n)
@@ -256,13 +286,16 @@ static int run_tests(struct bench *bench, struct bench_test *tests, size_t n)
         options->n_prompt > options->n_predict ? options->n_prompt : options->n_predict;
     int64_t n_ctx = options->n_ctx != 0 ? options->n_ctx : options->n_depth + longest;
     int code = cli_engine_open_devices(&bench->engine, options);
+    bench->engine.n_seq = (uint32_t)options->n_streams;
+    bench->engine.n_kv = kv_tokens(options->n_streams, n_ctx);
     if (code == CLI_DONE) {
         code = cli_engine_load(&bench->engine, options, (uint32_t)n_ctx);
     }
     if (code != CLI_DONE) {
         return code;
     }
-    if (!describe(bench)) {
+    if (!describe(bench) ||
+        !bench_streams_init(&bench->streams, bench->engine.session, &bench->setup.info, options)) {
         return CLI_FAILED;
     }
     for (size_t i = 0; i < n; i++) {
@@ -291,6 +324,7 @@ int cli_bench(const struct cli_options *options)
     }
     code = prepare(&bench, tests, n) ? run_tests(&bench, tests, n) : CLI_FAILED;
     code = cli_engine_close(&bench.engine, code);
+    bench_streams_finish(&bench.streams);
     cli_free(bench.tokens);
     for (size_t i = 0; i < 2; i++) {
         cli_free(tests[i].samples_ns);

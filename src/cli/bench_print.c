@@ -18,11 +18,20 @@ static json_t *list_of(const uint64_t *values, size_t n)
     return list;
 }
 
+static json_t *shares_of(const double *values, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_array_append_new(list, json_real(values[i]));
+    }
+    return list;
+}
+
 static json_t *rates_of(const struct bench_test *test)
 {
     json_t *list = json_array();
     for (uint32_t i = 0; i < test->n_samples; i++) {
-        double tokens = test->n_prompt + test->n_gen;
+        double tokens = (double)(test->n_prompt + test->n_gen) * test->n_streams;
         json_array_append_new(list, json_real(tokens * 1e9 / (double)test->samples_ns[i]));
     }
     return list;
@@ -60,6 +69,7 @@ static json_t *test_json(const struct bench_setup *setup, const struct bench_tes
     cli_json_add(out, "n_prompt", json_integer(test->n_prompt));
     cli_json_add(out, "n_gen", json_integer(test->n_gen));
     cli_json_add(out, "n_depth", json_integer(test->n_depth));
+    cli_json_add(out, "n_streams", json_integer(test->n_streams));
     cli_json_add(out, "test_time", json_string(test->time));
     cli_json_add(out, "avg_ns", json_integer((json_int_t)test->avg_ns));
     cli_json_add(out, "stddev_ns", json_integer((json_int_t)test->stddev_ns));
@@ -68,6 +78,7 @@ static json_t *test_json(const struct bench_setup *setup, const struct bench_tes
     cli_json_add(out, "ttft_ns", cli_json_uint(test->ttft_ns));
     cli_json_add(out, "exchanges", cli_json_uint(test->exchanges));
     cli_json_add(out, "exchanged_bytes", cli_json_uint(test->exchanged_bytes));
+    cli_json_add(out, "busy", shares_of(test->busy, setup->info.n_devices));
     cli_json_add(out, "peak_device_bytes", list_of(test->peak_device_bytes, setup->info.n_devices));
     cli_json_add(out, "peak_host_bytes", cli_json_uint(test->peak_host_bytes));
     cli_json_add(out, "samples_ns", list_of(test->samples_ns, test->n_samples));
@@ -87,7 +98,12 @@ static json_t *test_json(const struct bench_setup *setup, const struct bench_tes
 
 void bench_test_name(const struct bench_test *test, char *out, size_t bytes)
 {
-    snprintf(out, bytes, "%s%u", test->n_prompt != 0 ? "pp" : "tg", test->n_prompt + test->n_gen);
+    size_t n = 0;
+    if (test->n_streams > 1) {
+        n = (size_t)snprintf(out, bytes, "%u x ", test->n_streams);
+    }
+    snprintf(out + n, bytes - n, "%s%u", test->n_prompt != 0 ? "pp" : "tg",
+             test->n_prompt + test->n_gen);
     if (test->n_depth != 0) {
         size_t used = strlen(out);
         snprintf(out + used, bytes - used, " @ d%u", test->n_depth);

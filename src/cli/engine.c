@@ -43,6 +43,9 @@ int cli_engine_open_devices(struct cli_engine *engine, const struct cli_options 
     if (options->model != NULL && !cli_env_prepare(options->model)) {
         return CLI_FAILED;
     }
+    if (!cli_trace_open(&engine->trace, options->trace)) {
+        return CLI_FAILED;
+    }
     engine->interrupt = cli_interrupt_create();
     return engine->interrupt != NULL ? open_context(engine, options, false) : CLI_FAILED;
 }
@@ -84,6 +87,9 @@ int cli_engine_load(struct cli_engine *engine, const struct cli_options *options
     if (status == QD_OK && !options->dry_run) {
         status = qd_session_create(engine->model, &engine->session);
     }
+    if (status == QD_OK && engine->trace.path != NULL && engine->session != NULL) {
+        status = qd_session_trace(engine->session, true);
+    }
     if (status != QD_OK) {
         return cli_engine_failure(engine, status);
     }
@@ -95,6 +101,10 @@ int cli_engine_close(struct cli_engine *engine, int code)
 {
     if (engine->interrupt != NULL) {
         cli_interrupt_watch(engine->interrupt, NULL);
+    }
+    if (!cli_trace_close(&engine->trace, engine->context, engine->model, engine->session) &&
+        code == CLI_DONE) {
+        code = CLI_FAILED;
     }
     qd_session_destroy(&engine->session);
     qd_model_destroy(&engine->model);

@@ -194,29 +194,6 @@ static bool step_done(void *user, uint64_t index, const float *results, uint32_t
     return true;
 }
 
-static enum qd_status run_steps(struct run *run)
-{
-    qd_session *session = run->eval->engine.session;
-    struct qd_step step;
-    for (uint64_t index = 0; next_step(run, &step); index++) {
-        enum qd_status status = qd_session_step(session, &step);
-        uint32_t n = 0;
-        if (status != QD_OK) {
-            return status;
-        }
-        for (uint32_t i = 0; i < step.n_tokens; i++) {
-            n += step.want[i];
-        }
-        const float *results = step.target != NULL ? qd_session_scores(session, NULL)
-                               : n != 0            ? qd_session_logits(session, 0)
-                                                   : NULL;
-        if (!step_done(run, index, results, n)) {
-            return QD_CANCELLED;
-        }
-    }
-    return QD_OK;
-}
-
 /* Why the run ended. */
 static int judge(const struct run *run, enum qd_status status)
 {
@@ -245,7 +222,9 @@ int cli_eval_run(struct cli_eval *eval, const struct cli_eval_job *job)
     }
     qd_session_reset_stats(eval->engine.session);
     uint64_t begin = cli_clock_ns();
-    enum qd_status status = run_steps(&run);
+    enum qd_status status =
+        qd_session_run(eval->engine.session,
+                       &(struct qd_run_params){.next = next_step, .done = step_done, .user = &run});
     eval->wall_ns = cli_clock_ns() - begin;
     eval_pack_destroy(run.pack);
     cli_free(run.queue.rows);

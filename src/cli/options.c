@@ -88,6 +88,7 @@ static void set_defaults(const struct cli_command *command, struct cli_options *
         .n_predict = command->bit == CLI_BENCH ? 32 : -1,
         .n_prompt = 128,
         .n_repeats = command->bit == CLI_BENCH ? 5 : 0,
+        .n_streams = 1,
         .time_limit = 200,
         .temperature = 0.8,
         .top_k = 40,

@@ -51,11 +51,13 @@ struct cli_options {
     bool selftest;
     bool profile;        /* of bench */
     const char *disable; /* names, checked; NULL: nothing */
+    const char *trace;   /* file to write; NULL: none */
     const char *stops[CLI_MAX_STOPS];
     uint32_t n_stops;
     int64_t n_predict, n_ctx, n_batch;    /* n_ctx, n_batch: 0 is the library's default */
     int64_t n_ubatch;                     /* parsed into n_batch, the smaller of both */
     int64_t n_prompt, n_depth, n_repeats; /* of bench; its -n is n_predict */
+    int64_t n_streams;                    /* of bench */
     int64_t top_k;
     double temperature, top_p, min_p, repeat_penalty;
     bool has_seed;

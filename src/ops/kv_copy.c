@@ -80,7 +80,8 @@ static bool record(const struct op_site *site, const struct plan_node *node)
         return false;
     }
     for (uint32_t s = 0; s < k->n_segments; s++) {
-        if (k->segments[s].rows != v->segments[s].rows) {
+        if (k->segments[s].row0 != v->segments[s].row0 ||
+            k->segments[s].rows != v->segments[s].rows) {
             log_error(site->log, "kv_copy: layer %d: segment %u holds other heads of K than of V",
                       (int)node->layer, s);
             return false;

@@ -67,6 +67,10 @@ const char *run_model_describe(struct run_model *model, bool nodes)
         model->arch.shape, model->arch.dummy ? " DUMMY" : "", (double)model->arch.n_params / 1e6,
         experts, hp->n_layers, model->n_ctx, plan_elem_name(model->k_type),
         plan_elem_name(model->v_type), model->n_batch);
+    if (model->n_seq > 1) {
+        str_printf(out, "  up to %u sequences in a KV cache of %u tokens\n", model->n_seq,
+                   model->n_kv);
+    }
     if (hp->window != 0) {
         str_printf(out, "  window of %u in %u layers, whose caches hold %u entries\n", hp->window,
                    arch_local_layers(hp), model->n_slots_local);

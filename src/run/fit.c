@@ -91,7 +91,9 @@ void run_fit_advise(void *user, struct str *out)
     uint32_t ctx = longest(fit, bytes);
     double bits, now = 8.0 * (double)model->arch.file_bytes / (double)model->arch.n_params;
     const char *format = ctx == 0 ? richest(fit, bytes, now, &bits) : NULL;
-    if (ctx != 0) {
+    if (ctx != 0 && model->n_kv != model->n_ctx) {
+        str_printf(out, "a KV cache of %u tokens in all", ctx);
+    } else if (ctx != 0) {
         str_printf(out, "a context of %u tokens (-c %u)", ctx, ctx);
     } else if (format != NULL) {
         str_printf(out, "weights in %s (%.1f bits each, these have %.1f) at -c %u", format, bits,

@@ -164,7 +164,7 @@ static bool begin_token(struct run_session *session, struct run_slot *slot, uint
                               .slot = {&place[KV_GLOBAL], &place[KV_LOCAL]},
                               .len = &len,
                               .out = &out};
-    return run_step_begin(session, slot, &slot->decode, &batch, UINT64_MAX);
+    return run_step_begin(session, slot, &slot->decode, &batch);
 }
 
 static bool end_token(struct run_session *session, struct run_slot *slot)

@@ -114,18 +114,19 @@ static enum run_status open_devices(struct run_model *model, const struct run_pa
     return RUN_OK;
 }
 
-/* Caches of global layers hold everything, those of local layers what their windows reach
- * from all the tokens in flight. */
+/* Caches of global layers hold everything, those of local layers what their windows reach from a
+ * step's tokens, and as much again, so that a sequence can go back by a step. (Devices run steps in
+ * order: those in flight need no room of their own.) */
 static void size_caches(struct run_model *model)
 {
     const struct arch_hparams *hp = &model->arch.hp;
     uint32_t slots = (uint32_t)size_round(model->n_kv, STEP_BLOCK);
     uint32_t n_local = arch_local_layers(hp);
-    model->n_flight = model->n_devices > 2 ? model->n_devices : 2;
+    model->n_flight = model->n_devices > 1 ? model->n_devices + 2 : 2;
     model->n_slots = n_local < hp->n_layers ? slots : 0;
     if (n_local != 0) {
-        uint64_t in_flight = (uint64_t)model->n_batch * model->n_flight;
-        uint64_t local = kv_local_blocks(hp->window, model->n_seq, in_flight) * STEP_BLOCK;
+        uint64_t local =
+            kv_local_blocks(hp->window, model->n_seq, 2 * (uint64_t)model->n_batch) * STEP_BLOCK;
         model->n_slots_local = local < slots ? (uint32_t)local : slots;
     }
 }

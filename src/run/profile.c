@@ -229,16 +229,23 @@ bool run_profile_end_mark(struct run_session *session, uint32_t d, struct run_pa
 
 uint64_t run_profile_begin(const struct run_session *session)
 {
-    return session->profile != NULL ? os_clock_ns() : 0;
+    return session->profile != NULL || session->trace != NULL ? os_clock_ns() : 0;
 }
 
 void run_profile_end(struct run_session *session, enum idle_why why, uint64_t begin)
 {
+    static const enum run_trace_kind kinds[IDLE_REASONS] = {[IDLE_RECORD] = RUN_TRACE_RECORD,
+                                                            [IDLE_PREPARE] = RUN_TRACE_PLAN,
+                                                            [IDLE_SAMPLE] = RUN_TRACE_SAMPLE,
+                                                            [IDLE_READ] = RUN_TRACE_READ};
     struct run_profile *profile = session->profile;
+    uint64_t end = profile != NULL || session->trace != NULL ? os_clock_ns() : 0;
+    if (why != IDLE_EXCHANGE) { /* of which a trace knows more */
+        run_trace_host(session, kinds[why], begin, end);
+    }
     if (profile == NULL) {
         return;
     }
-    uint64_t end = os_clock_ns();
     pthread_mutex_lock(&session->lock);
     if (mem_grow((void **)&profile->phases, &profile->cap_phases, profile->n_phases,
                  sizeof *profile->phases)) {

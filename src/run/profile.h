@@ -49,7 +49,8 @@ bool run_profile_end_mark(struct run_session *session, uint32_t d, struct run_pa
 
 /* ---- steps ---- */
 
-/* Something the host does: begin gives the time, 0 when off. */
+/* Something the host does, on the caller's thread but for IDLE_EXCHANGE: begin gives the time, 0
+ * when off. A trace is told too. */
 uint64_t run_profile_begin(const struct run_session *session);
 void run_profile_end(struct run_session *session, enum idle_why why, uint64_t begin);
 /* After a step was waited for. False: logged. */

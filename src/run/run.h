@@ -10,11 +10,13 @@
  *     batch.c     tokens of a chunk: how many there is room for, how many there may be now
  *     kv.c        which blocks of the KV caches belong to which sequence
  *     step.c      one step through the devices, border by border
+ *     pipeline.c  steps one after another, several in flight
  *     session.c   buffers, recordings and counters of a session
  *     profile.c   times of kernels and of what devices wait for, where they are asked for
  *     idle.c      sums of overlapping times
+ *     trace.c     what devices and threads did, event by event, where it is asked for
  *     tokens.c    steps of any tokens of any sequences, which may be forked
- *     prefill.c   a prompt in chunks, several in flight when there are several devices
+ *     prefill.c   a prompt in chunks
  *     generate.c  prompt in, tokens out
  *     describe.c  the plan as text
  *
@@ -32,6 +34,7 @@
 #include "run/pace.h"
 #include "run/profile.h"
 #include "run/sample.h"
+#include "run/trace.h"
 #include "text/text.h"
 
 #include <stdatomic.h>
@@ -60,8 +63,9 @@ enum run_depth {
 /* Shapes of steps, beside that of decode, whose recordings a slot keeps. */
 #define RUN_OTHERS 6
 
-/* Slots: steps that may be in flight at once. */
-#define RUN_MAX_SLOTS DEV_MAX_OPEN
+/* Slots: steps that may be in flight at once. With as many as devices the first one would get its
+ * next step when the last one is done, and idle until then; two more are queued ahead of it. */
+#define RUN_MAX_SLOTS (DEV_MAX_OPEN + 2)
 
 struct run_params {
     const char *path, *dummy; /* one of them */
@@ -231,8 +235,8 @@ struct run_slot {
     struct run_recording decode;             /* of one token with its logits */
     struct run_recording others[RUN_OTHERS]; /* of the shapes that were asked for last */
     uint64_t n_asked;
+    uint64_t index;               /* number of the step, from 0 in each session */
     uint64_t value[DEV_MAX_OPEN]; /* timeline value of the last submission to each device */
-    uint64_t begin_ns;
     uint64_t submit_begin[DEV_MAX_OPEN], submit_end[DEV_MAX_OPEN]; /* os_clock_ns, the last time */
     uint64_t wait_begin[DEV_MAX_OPEN], wait_end[DEV_MAX_OPEN];
 };
@@ -261,11 +265,12 @@ struct run_session {
     const float *scores; /* of the last step, NULL: none */
     uint32_t n_scores;
     struct run_stats stats;
-    uint64_t init_ns;     /* buffers, recordings, compiled kernels */
-    pthread_mutex_t lock; /* stats, turns, profile */
-    pthread_cond_t turned;
-    struct run_profile *profile; /* NULL: off */
-    uint64_t turn[DEV_MAX_OPEN]; /* next chunk to be submitted on each device */
+    uint64_t init_ns;               /* buffers, recordings, compiled kernels */
+    uint64_t n_planned;             /* steps so far */
+    uint64_t seen_ns[DEV_MAX_OPEN]; /* when the last step was seen to end on each device */
+    pthread_mutex_t lock;           /* stats, profile */
+    struct run_trace *trace;        /* NULL: off */
+    struct run_profile *profile;    /* NULL: off */
     atomic_bool cancel;
 };
 
@@ -299,30 +304,32 @@ struct run_batch {
     const uint32_t *target;                  /* [n_out] ids to be scored; NULL: logits */
     uint32_t n_copies[KV_GROUPS];            /* pairs, see kv.h */
     const uint32_t *copy_from[KV_GROUPS], *copy_to[KV_GROUPS];
-    const uint32_t *words; /* the step buffer as run_step_write made it; NULL: it is made when the
-                              step begins */
 };
 /* What a batch is recorded for. */
 struct run_shape run_batch_shape(const struct run_model *model, const struct run_batch *batch);
 /* The pairs that are not copied yet become the batch's. */
 void run_batch_copies(struct run_batch *batch, const struct kv *kv);
-/* The step buffer of a batch with the block tables as they are now: run_step_words of its shape. */
-void run_step_write(const struct run_session *session, uint32_t *words,
+/* step.c. Lays the step out in the slot, with the block tables as they are now, and gives it a
+ * number. Steps are written in the order in which devices will run them. */
+void run_step_write(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
                     const struct run_batch *batch);
-/* step.c: carries a batch through all devices. In run_step_begin the submissions of a one-device
- * model return without waiting; run_step_end waits for the slot and counts. `ticket`: chunk number
- * when several are in flight (they keep their order on every device), else UINT64_MAX. */
+/* Submits the slot's step to device d, once device d - 1 is done with it and the border is handed
+ * over. Different devices may be served by different threads, each in the order of the steps.
+ * `thread`: who does it, for a trace; 0 is the caller's. */
+bool run_step_submit(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
+                     uint32_t d, uint32_t thread);
+/* All of that, device after device; returns when the last one has it. */
 bool run_step_begin(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
-                    const struct run_batch *batch, uint64_t ticket);
+                    const struct run_batch *batch);
+/* Waits for the slot and counts. False where a device has not had or not done its part. */
 bool run_step_end(struct run_session *session, struct run_slot *slot, struct run_recording *rec);
-/* Lets a ticket pass on all devices without a step, so that the chunks behind it can go on. */
-void run_step_pass(struct run_session *session, uint64_t ticket);
 enum run_status run_session_failure(const struct run_session *session); /* LOST or ERROR */
 
 /* prefill.c: appends tokens to a sequence, in chunks of equal size, several in flight; with
  * want_last the logits and the argmax (*id, may be NULL) of the last token are there afterwards.
  * After a failure the sequence has its old length, or is empty: where local layers have given up
- * entries that the old end would see. That needs more chunks than may be in flight at once. */
+ * entries that the old end would see (that needs more than two chunks of n_batch), or where a
+ * device failed and the sequence may have been forked. */
 enum run_status run_prefill(struct run_session *session, uint32_t seq, const uint32_t *tokens,
                             uint32_t n, bool want_last, uint32_t *id);
 
@@ -333,10 +340,12 @@ struct run_fork {
 };
 struct run_tokens {
     uint32_t n;
-    const uint32_t *token;  /* [n] */
-    const uint32_t *pos;    /* [n], NULL: the sequence's length, counting up */
-    const uint32_t *seq;    /* [n], NULL: all 0 */
+    const uint32_t *token; /* [n] */
+    const uint32_t *pos;   /* [n], NULL: the sequence's length, counting up */
+    const uint32_t *seq;   /* [n], NULL: all only_seq */
+    uint32_t only_seq;
     const bool *want;       /* [n], NULL: the last */
+    bool no_results;        /* nothing is wanted */
     const uint32_t *target; /* [n], NULL: logits of those wanted; else their scores */
     const struct run_fork *forks;
     uint32_t n_forks;
@@ -365,11 +374,28 @@ enum run_status run_tokens_plan(struct run_session *session, const struct run_to
                                 struct run_arrays *arrays, struct run_batch *batch,
                                 uint32_t *n_out);
 /* One step; rows of logits or scores for the tokens wanted. After bad arguments or without room the
- * sequences are as they were; after a failure of a device they have their old lengths, but those
- * that had a part in a step with forks or copies are empty. */
+ * sequences are as they were; after a failure of a device they have their old lengths, but where
+ * the step had forks or copies its sequences are empty. */
 enum run_status run_step(struct run_session *session, const struct run_tokens *tokens);
 /* Makes sequence `to` the first `length` entries of `from`. */
 enum run_status run_fork(struct run_session *session, const struct run_fork *fork);
+
+/* pipeline.c: steps one after another. */
+struct run_source {
+    /* Fills the next step; false: there is none. It has been taken in when `next` is called again.
+     * It may change sequences: devices run steps in order. */
+    bool (*next)(void *user, struct run_tokens *tokens);
+    /* A step is done, in order: its results are in the slot until the call returns, `n` of them,
+     * logits or scores. False: no more steps, RUN_CANCELLED. */
+    bool (*done)(void *user, uint64_t index, struct run_slot *slot, uint32_t n, bool scores);
+    void *user;
+    uint32_t
+        depth; /* steps in flight at most; 0, or more than the session has: as many as it has */
+};
+/* Both are called on this thread. A step that is refused ends the run when those before it are
+ * done, and so does cancelling. Where a device fails, what is in the caches of the sequences that
+ * steps in flight belong to is not known. */
+enum run_status run_pipeline(struct run_session *session, const struct run_source *source);
 
 enum run_stop { RUN_STOP_LIMIT, RUN_STOP_END, RUN_STOP_TEXT, RUN_STOP_CONTEXT, RUN_STOP_CALLBACK };
 

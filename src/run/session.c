@@ -229,7 +229,6 @@ enum run_status run_session_init(struct run_session *session, struct run_model *
     session->log = model->log;
     arena_init(&session->arena);
     pthread_mutex_init(&session->lock, NULL);
-    pthread_cond_init(&session->turned, NULL);
     atomic_init(&session->cancel, false);
     if (model->n_devices == 0 || model->depth != RUN_DEPTH_SESSION) {
         log_error(model->log, "the model was opened without its weights");
@@ -276,6 +275,7 @@ static void slot_finish(struct run_slot *slot)
 void run_session_finish(struct run_session *session)
 {
     run_profile_stop(session);
+    run_trace_stop(session);
     for (uint32_t s = 0; s < RUN_MAX_SLOTS; s++) {
         slot_finish(&session->slots[s]);
     }
@@ -289,7 +289,6 @@ void run_session_finish(struct run_session *session)
     dev_buf_destroy(session->scored);
     kv_finish(&session->kv);
     arena_finish(&session->arena);
-    pthread_cond_destroy(&session->turned);
     pthread_mutex_destroy(&session->lock);
     memset(session, 0, sizeof *session);
 }

@@ -1,6 +1,5 @@
-/* One step carried through the devices by one thread: submit, wait at a border, hand over, go on.
- * Several steps may be in flight, each with its own thread and slot; tickets keep their order on
- * every device. What is in the step is the caller's business. */
+/* One step on its way through the devices: submit, wait at a border, hand over, go on. Who does
+ * that for which device, and how many steps are in flight, is the business of pipeline.c. */
 #include "run/run.h"
 
 #include "base/os.h"
@@ -64,8 +63,9 @@ static void write_array(uint32_t *words, const uint32_t *values, uint32_t n, uin
     }
 }
 
-void run_step_write(const struct run_session *session, uint32_t *words,
-                    const struct run_batch *batch)
+/* With the block tables as they are now: run_step_words of its shape. */
+static void write_step(const struct run_session *session, uint32_t *words,
+                       const struct run_batch *batch)
 {
     const struct kv *kv = &session->kv;
     uint32_t n = batch->n_tokens;
@@ -93,110 +93,93 @@ void run_step_write(const struct run_session *session, uint32_t *words,
     write_copies(session, words, batch);
 }
 
-/* The step buffer of one device. */
-static void fill_step(const struct run_session *session, uint32_t *words,
-                      const struct run_batch *batch)
+void run_step_write(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
+                    const struct run_batch *batch)
 {
-    if (batch->words == NULL) {
-        run_step_write(session, words, batch);
-        return;
-    }
-    uint32_t copies = run_batch_shape(session->model, batch).copies;
-    size_t n = run_step_words(session->model, batch->n_tokens, copies);
-    memcpy(words, batch->words, n * sizeof *words);
-}
-
-/* Waits until this chunk is next on device d. */
-static void take_turn(struct run_session *session, uint32_t d, uint64_t ticket)
-{
-    if (ticket == UINT64_MAX) {
-        return;
-    }
-    pthread_mutex_lock(&session->lock);
-    while (session->turn[d] < ticket) {
-        pthread_cond_wait(&session->turned, &session->lock);
-    }
-    pthread_mutex_unlock(&session->lock);
-}
-
-static void give_turn(struct run_session *session, uint32_t d, uint64_t ticket)
-{
-    if (ticket == UINT64_MAX) {
-        return;
-    }
-    pthread_mutex_lock(&session->lock);
-    session->turn[d] = ticket + 1;
-    pthread_cond_broadcast(&session->turned);
-    pthread_mutex_unlock(&session->lock);
-}
-
-void run_step_pass(struct run_session *session, uint64_t ticket)
-{
+    uint64_t begin = run_profile_begin(session);
+    slot->index = session->n_planned++;
     for (uint32_t d = 0; d < session->model->n_devices; d++) {
-        take_turn(session, d, ticket);
-        give_turn(session, d, ticket);
-    }
-}
-
-static bool submit_part(struct run_session *session, struct run_slot *slot,
-                        const struct run_recording *rec, uint32_t d, uint64_t border)
-{
-    struct run_model *model = session->model;
-    const struct run_part *part = &rec->part[d];
-    if (part->has_in) {
-        uint64_t begin = run_profile_begin(session);
-        dev_exchange_fetch(model->exchange, d, run_border_offset(model, slot->number, d - 1),
-                           border);
-        run_profile_end(session, IDLE_EXCHANGE, begin);
-    }
-    slot->submit_begin[d] = os_clock_ns();
-    for (size_t i = 0; i < part->n_cmds; i++) {
-        slot->value[d] = dev_submit(model->devices[d].dev, part->cmds[i]);
-        if (slot->value[d] == 0) {
-            return false;
+        slot->value[d] = slot->wait_end[d] = 0;
+        if (rec->part[d].n_cmds != 0) {
+            write_step(session, dev_buf_map(slot->step_host[d]), batch);
         }
     }
-    slot->submit_end[d] = os_clock_ns();
-    return true;
+    run_profile_end(session, IDLE_PREPARE, begin);
 }
 
 /* Waits for the slot's work on a device and notes when; a second wait changes nothing. */
-static bool wait_part(struct run_session *session, struct run_slot *slot, uint32_t d)
+static bool wait_part(struct run_session *session, struct run_slot *slot,
+                      const struct run_recording *rec, uint32_t d, uint32_t thread)
 {
     uint64_t begin = os_clock_ns();
     bool ok = dev_wait(session->model->devices[d].dev, slot->value[d]);
     if (slot->wait_end[d] == 0) {
         slot->wait_begin[d] = begin;
         slot->wait_end[d] = os_clock_ns();
+        const struct run_trace_event event = {.kind = RUN_TRACE_WAIT,
+                                              .device = d,
+                                              .thread = thread,
+                                              .begin_ns = begin,
+                                              .end_ns = slot->wait_end[d]};
+        run_trace_note(session, slot, rec, &event);
     }
     return ok;
 }
 
-bool run_step_begin(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
-                    const struct run_batch *batch, uint64_t ticket)
+/* The border of device d - 1 has been written: brings it to where device d reads it. */
+static void hand_over(struct run_session *session, const struct run_slot *slot,
+                      const struct run_recording *rec, uint32_t d, uint32_t thread)
 {
-    struct run_model *model = session->model;
-    uint64_t border = (uint64_t)batch->n_tokens * model->arch.hp.n_embd * sizeof(float);
-    bool ok = true;
-    slot->begin_ns = os_clock_ns();
-    for (uint32_t d = 0; d < model->n_devices; d++) {
-        slot->value[d] = slot->wait_end[d] = 0;
-        if (rec->part[d].n_cmds != 0) {
-            fill_step(session, dev_buf_map(slot->step_host[d]), batch);
+    const struct run_model *model = session->model;
+    struct run_trace_event event = {.thread = thread};
+    event.bytes = (uint64_t)rec->shape.n_tokens * model->arch.hp.n_embd * sizeof(float);
+    uint64_t at = run_border_offset(model, slot->number, d - 1), begin = run_profile_begin(session);
+    for (uint32_t to = d - 1; to <= d; to++) {
+        event.kind = to == d ? RUN_TRACE_FETCH : RUN_TRACE_PUBLISH;
+        event.device = to;
+        event.copied = !dev_exchange_imported(model->exchange, to);
+        event.begin_ns = session->trace != NULL ? os_clock_ns() : 0;
+        (to == d ? dev_exchange_fetch : dev_exchange_publish)(model->exchange, to, at, event.bytes);
+        event.end_ns = session->trace != NULL ? os_clock_ns() : 0;
+        run_trace_note(session, slot, rec, &event);
+    }
+    run_profile_end(session, IDLE_EXCHANGE, begin);
+}
+
+bool run_step_submit(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
+                     uint32_t d, uint32_t thread)
+{
+    const struct run_part *part = &rec->part[d];
+    if (d != 0 && rec->part[d - 1].has_out) {
+        if (slot->value[d - 1] == 0 || !wait_part(session, slot, rec, d - 1, thread)) {
+            return false;
+        }
+        hand_over(session, slot, rec, d, thread);
+    }
+    slot->submit_begin[d] = os_clock_ns();
+    for (size_t i = 0; i < part->n_cmds; i++) {
+        slot->value[d] = dev_submit(session->model->devices[d].dev, part->cmds[i]);
+        if (slot->value[d] == 0) {
+            return false;
         }
     }
-    run_profile_end(session, IDLE_PREPARE, slot->begin_ns);
-    for (uint32_t d = 0; d < model->n_devices; d++) {
-        take_turn(session, d, ticket);
-        ok = ok && submit_part(session, slot, rec, d, border);
-        give_turn(session, d, ticket);
-        if (ok && rec->part[d].has_out) {
-            ok = wait_part(session, slot, d);
-            uint64_t begin = run_profile_begin(session);
-            dev_exchange_publish(model->exchange, d, run_border_offset(model, slot->number, d),
-                                 border);
-            run_profile_end(session, IDLE_EXCHANGE, begin);
-        }
+    slot->submit_end[d] = os_clock_ns();
+    const struct run_trace_event event = {.kind = RUN_TRACE_SUBMIT,
+                                          .device = d,
+                                          .thread = thread,
+                                          .begin_ns = slot->submit_begin[d],
+                                          .end_ns = slot->submit_end[d]};
+    run_trace_note(session, slot, rec, &event);
+    return true;
+}
+
+bool run_step_begin(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
+                    const struct run_batch *batch)
+{
+    bool ok = true;
+    run_step_write(session, slot, rec, batch);
+    for (uint32_t d = 0; d < session->model->n_devices && ok; d++) {
+        ok = run_step_submit(session, slot, rec, d, 0);
     }
     return ok;
 }
@@ -215,20 +198,28 @@ static uint64_t busy_ns(const struct run_part *part)
     return sum;
 }
 
+/* The same as the host saw it: from the submission, or the end of the step before. */
+static uint64_t seen_busy_ns(struct run_session *session, const struct run_slot *slot, uint32_t d)
+{
+    uint64_t begin = slot->submit_begin[d], before = session->seen_ns[d], end = slot->wait_end[d];
+    begin = before > begin ? before : begin;
+    session->seen_ns[d] = end > before ? end : before;
+    return end > begin ? end - begin : 0;
+}
+
 static void count(struct run_session *session, const struct run_slot *slot,
                   struct run_recording *rec)
 {
     struct run_model *model = session->model;
     struct run_stats *stats = &session->stats;
     uint64_t border = (uint64_t)rec->shape.n_tokens * model->arch.hp.n_embd * sizeof(float);
-    uint64_t wall = os_clock_ns() - slot->begin_ns;
     pthread_mutex_lock(&session->lock);
     stats->steps++;
     for (uint32_t d = 0; d < model->n_devices; d++) {
         const struct run_part *part = &rec->part[d];
-        uint64_t ns = busy_ns(part);
+        uint64_t ns = busy_ns(part), wall = seen_busy_ns(session, slot, d);
         stats->submissions += part->n_cmds;
-        stats->busy_ns[d] += ns != 0 || part->n_cmds == 0 ? ns : wall / model->n_devices;
+        stats->busy_ns[d] += ns != 0 || part->n_cmds == 0 ? ns : wall;
         if (part->has_out) {
             stats->exchanges++;
             stats->exchanged_bytes += border;
@@ -251,11 +242,12 @@ bool run_step_end(struct run_session *session, struct run_slot *slot, struct run
     bool ok = true;
     for (uint32_t d = 0; d < model->n_devices; d++) {
         bool begun = rec->part[d].n_cmds == 0 || slot->value[d] != 0;
-        ok = (slot->value[d] == 0 || wait_part(session, slot, d)) && begun && ok;
+        ok = (slot->value[d] == 0 || wait_part(session, slot, rec, d, 0)) && begun && ok;
     }
     if (ok) {
         uint64_t begin = run_profile_begin(session);
         ok = run_profile_step(session, slot, rec);
+        run_trace_step(session, slot, rec);
         count(session, slot, rec);
         run_profile_end(session, IDLE_READ, begin);
     }

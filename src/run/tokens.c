@@ -102,7 +102,7 @@ enum run_status run_fork(struct run_session *session, const struct run_fork *for
 
 static uint32_t seq_of(const struct run_tokens *tokens, uint32_t i)
 {
-    return tokens->seq != NULL ? tokens->seq[i] : 0;
+    return tokens->seq != NULL ? tokens->seq[i] : tokens->only_seq;
 }
 
 /* Number i of the step, at its place. */
@@ -124,7 +124,7 @@ static enum run_status fork_in_step(struct run_session *session, const struct ru
 
 static bool is_wanted(const struct run_tokens *tokens, uint32_t i)
 {
-    return tokens->want != NULL ? tokens->want[i] : i + 1 == tokens->n;
+    return !tokens->no_results && (tokens->want != NULL ? tokens->want[i] : i + 1 == tokens->n);
 }
 
 static bool check_count(const struct run_session *session, uint32_t n)
@@ -242,7 +242,9 @@ static void take_results(struct run_session *session, struct run_slot *slot, boo
     session->scores = session->n_scores != 0 ? dev_buf_map(slot->scores) : NULL;
 }
 
-static enum run_status run_one(struct run_session *session, const struct run_batch *batch)
+/* *begun: the devices may have worked on it. */
+static enum run_status run_one(struct run_session *session, const struct run_batch *batch,
+                               bool *begun)
 {
     struct run_slot *slot = &session->slots[0];
     struct run_shape shape = run_batch_shape(session->model, batch);
@@ -252,9 +254,10 @@ static enum run_status run_one(struct run_session *session, const struct run_bat
     if (rec == NULL) {
         return run_session_failure(session);
     }
-    bool begun = run_step_begin(session, slot, rec, batch, UINT64_MAX);
-    bool ended = run_step_end(session, slot, rec);
-    return begun && ended ? RUN_OK : run_session_failure(session);
+    *begun = true;
+    bool ok = run_step_begin(session, slot, rec, batch);
+    ok = run_step_end(session, slot, rec) && ok;
+    return ok ? RUN_OK : run_session_failure(session);
 }
 
 /* After a device failed: what forks and copies have to do with may have been overwritten, or never
@@ -262,9 +265,8 @@ static enum run_status run_one(struct run_session *session, const struct run_bat
 static void undo(struct run_session *session, const struct run_tokens *tokens, bool shared)
 {
     struct kv *kv = &session->kv;
-    for (uint32_t s = 0; s < kv->n_seq; s++) {
-        uint32_t old = kv_saved_length(kv, s);
-        kv_truncate(kv, s, shared && old != kv->length[s] ? 0 : old);
+    for (uint32_t s = 0; s < kv->n_seq && !shared; s++) {
+        kv_truncate(kv, s, kv_saved_length(kv, s));
     }
     for (uint32_t i = 0; i < tokens->n && shared; i++) {
         kv_truncate(kv, seq_of(tokens, i), 0);
@@ -285,6 +287,7 @@ enum run_status run_step(struct run_session *session, const struct run_tokens *t
     if (!run_arrays_init(&arrays, tokens->n, session->log)) {
         return RUN_OUT_OF_MEMORY;
     }
+    run_trace_tick(session);
     run_settle_all(session);
     session->n_logits = session->n_scores = 0;
     uint32_t n_out = 0;
@@ -293,12 +296,15 @@ enum run_status run_step(struct run_session *session, const struct run_tokens *t
     if (status == RUN_OK) {
         bool shared =
             tokens->n_forks != 0 || batch.n_copies[KV_GLOBAL] != 0 || batch.n_copies[KV_LOCAL] != 0;
-        status = run_one(session, &batch);
+        bool begun = false;
+        status = run_one(session, &batch, &begun);
         kv_copied(&session->kv);
         if (status == RUN_OK) {
             take_results(session, &session->slots[0], tokens->target != NULL, n_out);
-        } else {
+        } else if (begun) {
             undo(session, tokens, shared);
+        } else {
+            kv_restore(&session->kv);
         }
     }
     session->stats.step_ns += os_clock_ns() - begin;

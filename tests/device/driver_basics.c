@@ -3,12 +3,14 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/os.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -182,7 +184,7 @@ static void reads_texels(void **state)
 static void masks_caps(void **state)
 {
     struct fixture *f = *state;
-    uint32_t all = (1u << 14) - 1;
+    uint32_t all = (1u << 16) - 1;
     struct dev *dev = fixture_open(f, 0, all);
     const struct dev_caps *caps = dev_get_caps(dev);
     assert_int_equal(caps->has, 0);
@@ -226,12 +228,36 @@ static void measures_time(void **state)
     dev_close(dev);
 }
 
+/* Both ways to join the clocks, where there are two, say the same. */
+static void joins_clocks(void **state)
+{
+    struct dev_moment moments[2];
+    for (int i = 0; i < 2; i++) {
+        struct dev *dev = fixture_open(*state, 0, i == 1 ? DEV_CAP_CALIBRATED : 0);
+        bool has = dev_get_caps(dev)->timestamp_ns > 0;
+        uint64_t begin = os_clock_ns();
+        assert_int_equal(dev_calibrate(dev, &moments[i]), has);
+        uint64_t end = os_clock_ns();
+        dev_close(dev);
+        if (!has) {
+            return;
+        }
+        assert_in_range(moments[i].host_ns, begin, end);
+        assert_true(moments[i].error_ns <= end - begin);
+    }
+    int64_t host = (int64_t)(moments[1].host_ns - moments[0].host_ns);
+    int64_t device = (int64_t)(moments[1].device_ns - moments[0].device_ns);
+    int64_t error = (int64_t)(moments[0].error_ns + moments[1].error_ns) + host / 1000 + 1000;
+    assert_true(llabs(host - device) <= error);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_devices), cmocka_unit_test(moves_bytes),
         cmocka_unit_test(adds_buffers),  cmocka_unit_test(reads_texels),
         cmocka_unit_test(masks_caps),    cmocka_unit_test(measures_time),
+        cmocka_unit_test(joins_clocks),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

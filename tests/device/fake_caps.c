@@ -2,6 +2,8 @@
  * quirks; which subgroup size a kernel is made with. */
 #include "fake.h"
 
+#include "base/os.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +18,7 @@ static void reads_caps(void **state)
     fake_init(&f, 1);
     assert_true(fake_open_instance(&f));
     const struct dev_caps *caps = &dev_instance_info(f.inst, 0)->caps;
-    assert_int_equal(caps->has, ((1u << 15) - 1) & ~(uint32_t)DEV_CAP_CPU);
+    assert_int_equal(caps->has, ((1u << 16) - 1) & ~(uint32_t)DEV_CAP_CPU);
     assert_int_equal(caps->subgroup_size, 32);
     assert_int_equal(caps->subgroup_min, 16);
     assert_int_equal(caps->subgroup_max, 64);
@@ -263,12 +265,37 @@ static void rejects_wrong_shaders(void **state)
 static void every_capability_has_a_name(void **state)
 {
     (void)state;
-    for (uint32_t bit = 0; bit < 15; bit++) {
+    for (uint32_t bit = 0; bit < 16; bit++) {
         assert_int_equal(dev_cap_find(dev_cap_name(1u << bit)), 1u << bit);
     }
-    assert_int_equal(DEV_CAP_COOPMAT2, 1 << 14); /* the last one */
-    assert_string_equal(dev_cap_name(1u << 15), "?");
+    assert_int_equal(DEV_CAP_CALIBRATED, 1 << 15); /* the last one */
+    assert_string_equal(dev_cap_name(1u << 16), "?");
     assert_int_equal(dev_cap_find("turbo"), 0);
+}
+
+/* Asked of the driver, or bracketed: then within the submission, and the fake's timestamp is 2 us.
+ */
+static void clocks_are_joined(void **state)
+{
+    (void)state;
+    struct fake_fixture f;
+    struct dev_moment moment;
+    fake_init(&f, 1);
+    assert_true(fake_open_instance(&f));
+    struct dev *dev = fake_open(&f, 0);
+    assert_true(dev_calibrate(dev, &moment));
+    assert_int_equal(moment.device_ns, 1000);
+    assert_int_equal(moment.host_ns, 7000);
+    assert_int_equal(moment.error_ns, 30);
+    dev_close(dev);
+    dev = dev_open(f.inst, &(struct dev_open_params){.caps_off = DEV_CAP_CALIBRATED});
+    assert_non_null(dev);
+    uint64_t begin = os_clock_ns();
+    assert_true(dev_calibrate(dev, &moment));
+    assert_in_range(moment.host_ns, begin, os_clock_ns());
+    assert_int_equal(moment.device_ns, 2000);
+    dev_close(dev);
+    fake_finish(&f);
 }
 
 /* What 1.3 has by itself is an extension of 1.2. */
@@ -310,6 +337,7 @@ int main(void)
         cmocka_unit_test(chooses_subgroup_sizes),
         cmocka_unit_test(rejects_wrong_shaders),
         cmocka_unit_test(every_capability_has_a_name),
+        cmocka_unit_test(clocks_are_joined),
         cmocka_unit_test(old_devices_have_extensions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

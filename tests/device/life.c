@@ -105,6 +105,11 @@ static bool work(struct life *l, const struct life_params *params)
         return false;
     }
     uint64_t spans[2 * 80];
+    struct dev_moment moment;
+    if (!params->no_polls && dev_get_caps(dev)->timestamp_bits != 0 &&
+        !dev_calibrate(dev, &moment)) {
+        return false;
+    }
     return dev_cmd_spans(l->cmd) == 0 || dev_cmd_read_spans(l->cmd, spans);
 }
 

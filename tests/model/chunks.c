@@ -129,6 +129,43 @@ static void short_where_slow(void **state)
     close_model(&r);
 }
 
+static struct run_recording *record(struct rig *r, uint32_t n_tokens, uint32_t copies, bool scores)
+{
+    struct run_shape shape = {.n_tokens = n_tokens, .n_out = 1, .copies = copies, .scores = scores};
+    struct run_recording *rec = run_record(&r->session, &r->session.slots[0], &shape);
+    assert_non_null(rec);
+    assert_true(rec->ready && rec->shape.n_tokens == n_tokens && rec->shape.copies == copies &&
+                rec->shape.scores == scores);
+    return rec;
+}
+
+/* A slot keeps the recordings of some shapes; the one that was asked for longest ago goes. */
+static void shapes_are_kept(void **state)
+{
+    (void)state;
+    static struct rig r;
+    prepare(&r, 1);
+    open_model(&r, 0);
+    assert_true(run_session_reserve_scores(&r.session, 1));
+    struct run_recording *first = record(&r, 64, 0, false), *rec[3];
+    rec[0] = record(&r, 64, 0, true);
+    rec[1] = record(&r, 64, 256, true);
+    rec[2] = record(&r, 64, 512, true);
+    assert_true(first != rec[0] && rec[0] != rec[1] && rec[1] != rec[2]);
+    const struct dev_cmd *cmd = first->part[0].cmds[0];
+    assert_ptr_equal(record(&r, 64, 0, false), first);
+    assert_ptr_equal(first->part[0].cmds[0], cmd); /* not recorded again */
+    for (uint32_t i = 0; i + 1 < RUN_OTHERS; i++) {
+        assert_ptr_not_equal(record(&r, 65 + i, 0, false), first);
+    }
+    assert_ptr_equal(record(&r, 64, 0, false), first);
+    assert_ptr_equal(first->part[0].cmds[0], cmd);
+    assert_ptr_equal(record(&r, 1, 0, false), &r.session.slots[0].decode);
+    assert_ptr_not_equal(record(&r, 1, 0, true), &r.session.slots[0].decode);
+    assert_ptr_not_equal(record(&r, 99, 0, true), first);
+    close_model(&r);
+}
+
 static void as_asked(void **state)
 {
     (void)state;
@@ -191,7 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_on_gpus),     cmocka_unit_test(short_where_slow),
         cmocka_unit_test(as_asked),         cmocka_unit_test(short_on_cpus),
-        cmocka_unit_test(as_memory_allows),
+        cmocka_unit_test(as_memory_allows), cmocka_unit_test(shapes_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,6 +23,29 @@ static bool take(void *user, uint32_t token, const char *text, size_t bytes)
     return true;
 }
 
+/* A step in which a sequence forks, and what it leaves: after a failure the sequences are as they
+ * were, or empty. */
+static enum run_status score(struct engine_life *life, struct run_session *session)
+{
+    static const uint32_t token[] = {5, 6, 7}, seq[] = {0, 1, 0}, target[] = {6, 9, 8};
+    static const bool want[] = {true, true, true};
+    const struct run_fork fork = {.before = 1, .from = 0, .to = 1, .length = 3};
+    const struct run_tokens tokens = {.n = 3,
+                                      .token = token,
+                                      .seq = seq,
+                                      .want = want,
+                                      .target = target,
+                                      .forks = &fork,
+                                      .n_forks = 1};
+    uint32_t old = session->kv.length[0];
+    enum run_status status = run_step(session, &tokens);
+    const uint32_t *length = session->kv.length;
+    bool done = length[0] == old + 2 && length[1] == 4 && session->n_scores == 3;
+    bool undone = session->n_scores == 0 && length[1] == 0 && (length[0] == old || length[0] == 0);
+    life->torn = status == RUN_OK ? !done : !undone;
+    return status;
+}
+
 static enum run_status generate(struct engine_life *life, struct run_model *model)
 {
     static const uint32_t prompt[] = {1, 300, 17, 42, 301, 5, 99, 310};
@@ -41,6 +64,7 @@ static enum run_status generate(struct engine_life *life, struct run_model *mode
                                                         .on_token = take,
                                                         .user = life},
                           &n, &stop);
+    status = status == RUN_OK ? score(life, &session) : status;
     run_session_finish(&session);
     return status;
 }
@@ -52,6 +76,7 @@ static enum run_status work(struct engine_life *life, struct dev_instance *inst,
     struct run_params load = {.path = params->path,
                               .n_devices = params->n_devices,
                               .n_batch = params->n_batch,
+                              .n_seq = 2,
                               .split = PLAN_SPLIT_LAYER};
     for (uint32_t i = 0; i < params->n_devices; i++) {
         load.devices[i] = dev_instance_count(inst) >= params->n_devices ? i : 0;

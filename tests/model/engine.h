@@ -1,5 +1,6 @@
 /* The whole life of a model on the engine, for tests in which one call of Vulkan fails: load,
- * session, a prompt, a few tokens, all closed. Over the fake and over real drivers. */
+ * session, a prompt, a few tokens, a step with a fork, all closed. Over the fake and over real
+ * drivers. */
 #ifndef QUADRIGA_TESTS_MODEL_ENGINE_H
 #define QUADRIGA_TESTS_MODEL_ENGINE_H
 
@@ -22,6 +23,7 @@ struct engine_life {
     enum run_status status;
     bool lost; /* a device was, when the model was closed */
     uint32_t n_tokens, tokens[ENGINE_TOKENS];
+    bool torn; /* a step with a fork left the sequences half done */
 };
 
 /* Fills *life. */

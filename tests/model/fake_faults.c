@@ -77,6 +77,9 @@ static bool live_once(uint32_t k, VkResult code, uint32_t n_devices, bool cpu,
         fail_msg("call %u (%s, %d) on %u devices: status %d, %u error lines: %s", k, name, code,
                  n_devices, life.status, life.errors, life.lines);
     }
+    if (life.torn) {
+        fail_msg("call %u (%s): a failed step left half of it: %s", k, name, life.lines);
+    }
     if (life.lost && life.status != RUN_OK && life.status != RUN_DEVICE_LOST) {
         fail_msg("call %u (%s): lost, but status %d: %s", k, name, life.status, life.lines);
     }

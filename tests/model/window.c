@@ -283,13 +283,13 @@ static void chunks_agree(void **state)
     }
 }
 
-/* Local caches of 5 blocks on one device and 6 on four, of the 10 that the context takes; eight
- * sequences give them all 10. The last logits depend on every entry within reach. */
+/* Local caches of 5 blocks, of the 10 that the context takes; eight sequences give them all 10. The
+ * last logits depend on every entry within reach. */
 static void saving_changes_nothing(void **state)
 {
     (void)state;
     static const uint32_t how[][2] = {{1, 8}, {1, 1}, {4, 1}}; /* devices, sequences */
-    static const uint32_t entries[] = {320, 160, 192};
+    static const uint32_t entries[] = {320, 160, 160};
     for (int kind = 0; kind < KINDS; kind++) {
         float first[VOCAB];
         for (size_t i = 0; i < sizeof how / sizeof *how; i++) {
@@ -377,7 +377,31 @@ static void truncation_is_honest(void **state)
     }
 }
 
-/* A prompt that fails or is cancelled leaves the old length, or nothing. */
+struct chunks {
+    uint32_t first, n, at;
+};
+
+static bool next_chunk(void *user, struct qd_step *step)
+{
+    struct chunks *c = user;
+    uint32_t left = c->n - c->at;
+    *step =
+        (struct qd_step){.n_tokens = left < BATCH ? left : BATCH, .token = text + c->first + c->at};
+    c->at += step->n_tokens;
+    return left != 0;
+}
+
+static bool stop(void *user, uint64_t index, const float *results, uint32_t n)
+{
+    struct chunks *c = user;
+    assert_int_equal(index, 0);
+    assert_int_equal(n, 1);
+    check_logits(results, MIXED, c->first + BATCH - 1, 1);
+    return false;
+}
+
+/* A prompt that is refused or cancelled leaves the old length; one that is cancelled on its way and
+ * taken back, that or nothing, but never entries that see less than they should. */
 static void failed_prompts(void **state)
 {
     (void)state;
@@ -393,21 +417,28 @@ static void failed_prompts(void **state)
         assert_int_equal(run_prefill(run, 0, text, 201, true, NULL), RUN_CONTEXT_FULL);
         assert_int_equal(qd_session_length(rig.session, 0), 100);
         qd_session_cancel(rig.session);
-        uint32_t few = devices == 1 ? 2 * BATCH : 4 * BATCH; /* as many as may be in flight */
-        assert_int_equal(run_prefill(run, 0, text + 100, few, true, NULL), RUN_CANCELLED);
+        assert_int_equal(run_prefill(run, 0, text + 100, 140, true, NULL), RUN_CANCELLED);
         assert_int_equal(qd_session_length(rig.session, 0), 100);
-        check_logits(prefill(&rig, text + 100, 60), MIXED, 159, 1);
-        qd_session_cancel(rig.session);
-        assert_int_equal(run_prefill(run, 0, text, 140, true, NULL), RUN_CANCELLED);
-        assert_int_equal(qd_session_length(rig.session, 0), 0);
-        check_logits(prefill(&rig, text, 80), MIXED, 79, 1);
+        for (uint32_t depth = 1; depth <= 6; depth += 5) { /* cancelled after its first chunk */
+            struct chunks chunks = {.first = 100, .n = 140};
+            const struct qd_run_params params = {
+                .next = next_chunk, .done = stop, .user = &chunks, .depth = depth};
+            assert_int_equal(qd_session_run(rig.session, &params), QD_CANCELLED);
+            uint32_t length = qd_session_length(rig.session, 0);
+            assert_int_equal(length, 100 + (devices == 1 && depth > 2 ? 2 : depth) * BATCH);
+            assert_int_equal(qd_session_truncate(rig.session, 0, 100), QD_OK);
+            assert_int_equal(qd_session_length(rig.session, 0), length <= 132 ? 100 : 0);
+            uint32_t from = qd_session_length(rig.session, 0);
+            check_logits(prefill(&rig, text + from, 100 - from + 1), MIXED, 100, 1);
+            assert_int_equal(qd_session_truncate(rig.session, 0, 100), QD_OK);
+        }
         rig_close(&rig);
     }
 }
 
 /* One sequence has taken every block; the next one gets what left the first one's window and no
- * more, so that its own blocks are used again as soon as they may be: when the last chunk begins,
- * the n_flight - 1 before it are taken to be still in flight, and what they see is kept. */
+ * more, so that its own blocks are used again as soon as they may be: devices run steps in order,
+ * and what the last chunk does not see is free for it. */
 static void blocks_are_scarce(void **state)
 {
     (void)state;
@@ -419,12 +450,12 @@ static void blocks_are_scarce(void **state)
         assert_int_equal(run_prefill(run, 1, text, CTX, true, NULL), RUN_OK);
         assert_int_equal(local->n_free, 0);
         check_logits(prefill(&rig, text, CTX - 1), ALL_LOCAL, CTX - 2, 1);
-        uint32_t flight = devices == 1 ? 2 : 4, chunks = (CTX - 1 + BATCH - 1) / BATCH;
+        uint32_t chunks = (CTX - 1 + BATCH - 1) / BATCH;
         uint32_t size = (CTX - 1 + chunks - 1) / chunks; /* of all but the last */
-        uint32_t settled = (chunks - flight) * size, old = (CTX - 1) / 32 * 32;
+        uint32_t settled = (chunks - 1) * size, old = (CTX - 1) / 32 * 32;
         assert_int_equal(run->kv.settled[0], settled);
         assert_true(local->first[0] * 32 + WINDOW - 1 <= settled);
-        assert_true(old - local->first[0] * 32 <= WINDOW + flight * BATCH + 32);
+        assert_true(old - local->first[0] * 32 <= WINDOW + BATCH + 32);
         uint32_t seq = 1; /* which has lost nothing that it needs */
         struct qd_step step = {.n_tokens = 1, .token = text, .seq = &seq};
         assert_int_equal(qd_session_truncate(rig.session, 1, CTX - 1), QD_OK);
@@ -461,16 +492,84 @@ static void sequences_share(void **state)
     rig_close(&rig);
 }
 
+/* Forks of the text at several lengths go on: with the text, with another one, and as a fork within
+ * the step. Blocks are shared in both groups. */
+static void forks_go_on(void **state)
+{
+    (void)state;
+    enum { AT = 107, BACK = 101, LEN = 160 };
+    uint32_t other[LEN];
+    memcpy(other, text, AT * sizeof *text);
+    memcpy(other + AT, text, (LEN - AT) * sizeof *text);
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct rig rig;
+        float *another = compute(kind, other, LEN);
+        open_window(&rig, kind, kind == MIXED ? 1 : 4, 4);
+        prefill(&rig, text, AT);
+        assert_int_equal(qd_session_fork(rig.session, 0, 1, AT), QD_OK);
+        assert_int_equal(qd_session_fork(rig.session, 0, 2, BACK), QD_OK);
+        for (uint32_t at = AT, back = BACK; at < LEN; at++, back++) {
+            const bool want[] = {true, true, true, true};
+            const uint32_t seq[] = {0, 1, 2, 3};
+            const uint32_t token[] = {text[at], other[at], text[back], text[at + 1]};
+            const struct qd_fork fork = {.before = 3, .from = 0, .to = 3, .length = at + 1};
+            const struct qd_step step = {.n_tokens = 4,
+                                         .token = token,
+                                         .seq = seq,
+                                         .want = want,
+                                         .forks = &fork,
+                                         .n_forks = 1};
+            assert_int_equal(qd_session_step(rig.session, &step), QD_OK);
+            const float *row = qd_session_logits(rig.session, 1);
+            check_logits(qd_session_logits(rig.session, 0), kind, at, 1);
+            assert_true(distance(row, another + (size_t)at * VOCAB, VOCAB) < 1e-5);
+            check_logits(qd_session_logits(rig.session, 2), kind, back, 1);
+            check_logits(qd_session_logits(rig.session, 3), kind, at + 1, 1);
+        }
+        free(another);
+        rig_close(&rig);
+    }
+}
+
+/* What has left the window cannot be forked. Two sequences have 9 blocks, the text takes 10. */
+static void forks_are_honest(void **state)
+{
+    (void)state;
+    struct rig rig;
+    open_window(&rig, ALL_LOCAL, 1, 2);
+    prefill(&rig, text, CTX);
+    uint32_t length = CTX - 4;
+    while (qd_session_fork(rig.session, 0, 1, length) == QD_OK) {
+        assert_int_equal(qd_session_length(rig.session, 1), length);
+        length -= 4;
+    }
+    assert_int_equal(length, 76); /* the next token would see entries 29 to 31 */
+    assert_non_null(strstr(qd_last_error(rig.context), "have left the window of 48"));
+    assert_int_equal(qd_session_length(rig.session, 0), CTX);
+    assert_int_equal(qd_session_length(rig.session, 1), 80);
+    uint32_t seq[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    struct qd_step step = {.n_tokens = 8, .token = text + 80, .seq = seq};
+    assert_int_equal(qd_session_step(rig.session, &step), QD_OK);
+    check_logits(qd_session_logits(rig.session, 0), ALL_LOCAL, 87, 1);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     if (!rig_has_device()) {
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(window_matters),         cmocka_unit_test(chunks_agree),
-        cmocka_unit_test(saving_changes_nothing), cmocka_unit_test(decoding_goes_on),
-        cmocka_unit_test(truncation_is_honest),   cmocka_unit_test(failed_prompts),
-        cmocka_unit_test(blocks_are_scarce),      cmocka_unit_test(sequences_share),
+        cmocka_unit_test(window_matters),
+        cmocka_unit_test(chunks_agree),
+        cmocka_unit_test(saving_changes_nothing),
+        cmocka_unit_test(decoding_goes_on),
+        cmocka_unit_test(truncation_is_honest),
+        cmocka_unit_test(failed_prompts),
+        cmocka_unit_test(blocks_are_scarce),
+        cmocka_unit_test(sequences_share),
+        cmocka_unit_test(forks_go_on),
+        cmocka_unit_test(forks_are_honest),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -195,6 +195,11 @@ static void caches_are_cut_alike(void **state)
     op_kv_append(&f.plan, k, v, cache[0], cache[1], step, &append);
     place_all(&f);
     refuse_pieces(&f, cache[0], cache[1], "kv_append");
+    const struct op_kv_copy_attr copy = {
+        .kv_heads = HEADS, .head_dim = DIM, .slots = SLOTS, .copies = 4};
+    op_kv_copy(&f.plan, cache[0], cache[1], step, &copy);
+    place_all(&f);
+    refuse_pieces(&f, cache[0], cache[1], "kv_copy");
     const struct op_attention_attr attention = {.heads = HEADS,
                                                 .kv_heads = HEADS,
                                                 .head_dim = DIM,

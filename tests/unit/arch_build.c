@@ -83,6 +83,11 @@ static void test_decode(void **state)
     build(&model, &plan, &params);
     expect_ops(&plan, 3, "rmsnorm matmul");
     plan_finish(&plan);
+    params.scores = true;
+    build(&model, &plan, &params);
+    expect_ops(&plan, 3, "rmsnorm matmul score");
+    plan_finish(&plan);
+    params.scores = false;
     params.attn_splits = 4;
     build(&model, &plan, &params);
     expect_ops(&plan, 0,
@@ -133,6 +138,13 @@ static void test_no_head(void **state)
     expect_ops(&plan, 1, LAYER);
     expect_ops(&plan, 2, "rmsnorm matmul matmul rope kv_append");
     expect_ops(&plan, 3, "");
+    plan_finish(&plan);
+    params.copies = 5; /* behind what writes the caches, before what reads them */
+    build(&model, &plan, &params);
+    expect_ops(&plan, 1,
+               "rmsnorm matmul rope matmul matmul rope kv_append kv_copy attention matmul add "
+               "rmsnorm matmul matmul swiglu matmul add");
+    expect_ops(&plan, 2, "rmsnorm matmul matmul rope kv_append kv_copy");
     for (size_t i = 0; i < plan.n_tensors; i++) {
         assert_int_not_equal(plan.tensors[i].role, PLAN_LOGITS);
     }

@@ -110,6 +110,29 @@ static void test_append_refusals(void **state)
     }
 }
 
+static void test_copy_refusals(void **state)
+{
+    (void)state;
+    const struct op_kv_copy_attr bad[] = {{KV_HEADS, DIMS - 1, SLOTS, 0, 1},
+                                          {KV_HEADS + 1, DIMS, SLOTS, 0, 1},
+                                          {0, DIMS, SLOTS, 0, 1},
+                                          {KV_HEADS, DIMS, SLOTS + 32, 0, 1},
+                                          {KV_HEADS, DIMS, SLOTS, 2, 1},
+                                          {KV_HEADS, DIMS, SLOTS, 0, 0}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct log log;
+        struct plan plan;
+        log_init(&log, NULL, NULL, LOG_ERROR);
+        plan_init(&plan, &log, 4, 0, 1);
+        uint32_t k_cache = add_cache(&plan, &ATTR, false), v_cache = add_cache(&plan, &ATTR, true);
+        op_kv_copy(&plan, k_cache, v_cache, plan_get_step(&plan, 64), &bad[i]);
+        assert_true(plan.failed);
+        assert_ptr_equal(strstr(log.last, "kv_copy: cache"), log.last);
+        plan_finish(&plan);
+        log_finish(&log);
+    }
+}
+
 static void test_nodes(void **state)
 {
     (void)state;
@@ -270,9 +293,8 @@ static void test_chunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_append_refusals),
-        cmocka_unit_test(test_nodes),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_append_refusals),
+        cmocka_unit_test(test_copy_refusals), cmocka_unit_test(test_nodes),
         cmocka_unit_test(test_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,6 +168,12 @@ static void test_head(void **state)
     assert_int_equal(plan_get_tensor(&f->plan, ids)->role, PLAN_IDS_OUT);
     assert_int_equal(plan_get_tensor(&f->plan, ids)->cols, 2);
     refused(f, op_argmax(&f->plan, f->step), "argmax: logits (step)");
+    uint32_t scores = op_score(&f->plan, y, f->step);
+    assert_int_equal(plan_get_tensor(&f->plan, scores)->role, PLAN_SCORES);
+    assert_int_equal(plan_get_tensor(&f->plan, scores)->rows, 2);
+    assert_int_equal(plan_get_tensor(&f->plan, scores)->cols, 1);
+    refused(f, op_score(&f->plan, f->step, f->step), "score: logits (step)");
+    refused(f, op_score(&f->plan, y, f->x), "score: step (blk.0.x)");
     f->plan.n_out = 0;
     refused(f, op_rows(&f->plan, f->x, f->step), "rows: no rows");
 }

@@ -196,10 +196,10 @@ static void test_random(void **state)
 {
     (void)state;
     static struct world w, before;
-    const char *given = getenv("QUADRIGA_TEST_SEED");
+    const char *given = getenv("QUADRIGA_SEED");
     uint64_t base = given != NULL ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
     uint64_t copies = 0;
-    printf("seed %llu (QUADRIGA_TEST_SEED)\n", (unsigned long long)base);
+    printf("seed %llu (QUADRIGA_SEED)\n", (unsigned long long)base);
     for (uint64_t round = 0; round < 150; round++) {
         uint64_t rng = base + round;
         struct kv_params params = {.n_seq = 2 + (uint32_t)(hash_next(&rng) % (MAX_SEQ - 1)),
