@@ -1,7 +1,7 @@
 /* HellaSwag tasks packed, with shared contexts, scored on the devices, against one pair at a time
  * in a sequence of its own, scored here in double precision: sums within 1e-2, the same choices;
- * and bit by bit the same on one to three devices. 200 tasks: contexts of tests/data/eval/tasks.txt
- * with endings of other ones. */
+ * and bit by bit the same on three devices. 100 tasks in each style: contexts of
+ * tests/data/eval/tasks.txt with endings of other ones. */
 #include "common.h"
 #include "eval/eval.h"
 
