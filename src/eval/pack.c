@@ -347,10 +347,11 @@ struct eval_need eval_pack_need(const struct eval_item *items, size_t n, uint32_
             longest = trunk + way > longest ? trunk + way : longest;
         }
     }
-    /* The ways of one step, and the shared parts of those of the next two. */
+    /* The ways of one step, and the shared parts of those of the next two; and more, since tasks of
+     * one kind, with many short ways or a few long ones, follow each other. */
     double steps = rows != 0 ? (double)n_batch / (double)rows : 0;
-    double blocks = steps * ((double)ways + 2 * (double)trunks);
-    double seqs = steps * ((double)n_ways + 2 * (double)n) + 4;
+    double blocks = 1.25 * steps * ((double)ways + 2 * (double)trunks);
+    double seqs = 1.75 * steps * ((double)n_ways + 2 * (double)n) + 4;
     blocks = blocks < (double)(ways + trunks) ? blocks : (double)(ways + trunks);
     return (struct eval_need){.n_kv = ((uint64_t)blocks + 2 * longest + 1) * block,
                               .n_seq = seqs < MOST_SEQ ? (uint32_t)seqs : MOST_SEQ};
