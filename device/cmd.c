@@ -51,6 +51,7 @@ void dev_cmd_destroy(struct dev_cmd *cmd)
     binder_finish(dev, &cmd->binder);
     hazard_finish(&cmd->hazard);
     span_finish(cmd);
+    dev_buf_destroy(cmd->stamps);
     if (cmd->queries != VK_NULL_HANDLE) {
         dev->vk.DestroyQueryPool(dev->handle, cmd->queries, NULL);
     }
@@ -102,6 +103,8 @@ static bool restart(struct dev_cmd *cmd, bool dry)
     cmd->bound = VK_NULL_HANDLE;
     cmd->n_dispatches = cmd->n_barriers = cmd->n_spans = 0;
     cmd->with_spans = cmd->wants_spans && !dry;
+    cmd->stamped = 0;
+    cmd->copies_stamps = false;
     return true;
 }
 
@@ -295,6 +298,7 @@ bool dev_cmd_end(struct dev_cmd *cmd)
         cmd->state = CMD_EMPTY;
         return true;
     }
+    timer_copy(cmd);
     barrier(cmd, WORK, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
     if (!dev_check(dev, dev->vk.EndCommandBuffer(cmd->handle), "vkEndCommandBuffer")) {
         return fail_cmd(cmd);

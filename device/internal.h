@@ -289,6 +289,9 @@ struct dev_cmd {
     VkPipeline bound;
     VkQueryPool queries;
     uint32_t n_queries;
+    uint64_t stamped;       /* timers 0 to 63 that the recording writes */
+    struct dev_buf *stamps; /* mapped; where a CPU device copies its timers to, or NULL */
+    bool copies_stamps;     /* this recording does */
     uint32_t n_dispatches, n_barriers;
     VkQueryPool *span_pools;
     size_t n_span_pools, cap_span_pools;
@@ -299,6 +302,8 @@ struct dev_cmd {
 };
 
 /* timer.c: the first timestamps of a pool, in nanoseconds. */
+/* At the end of a recording. */
+void timer_copy(struct dev_cmd *cmd);
 bool timer_read(struct dev *dev, VkQueryPool pool, uint64_t *ns, uint32_t count);
 uint64_t timer_ns(const struct dev *dev, uint64_t ticks);
 /* calibrate.c: the device can tell its clock and the host's at once. */

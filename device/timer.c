@@ -1,7 +1,11 @@
-/* Timestamps of a command list. A device without them has timers that are never read. */
+/* Timestamps of a command list. A device without them has timers that are never read. On CPU
+ * devices the commands end with a copy of their timestamps to mapped memory: lavapipe waits until
+ * the device is idle before it tells one to the host, and so for steps that were queued behind. */
 #include "device/internal.h"
 
 #include "base/mem.h"
+
+#include <string.h>
 
 bool dev_cmd_timers(struct dev_cmd *cmd, uint32_t count)
 {
@@ -19,6 +23,8 @@ bool dev_cmd_timers(struct dev_cmd *cmd, uint32_t count)
     if (cmd->queries != VK_NULL_HANDLE) {
         dev->vk.DestroyQueryPool(dev->handle, cmd->queries, NULL);
         cmd->queries = VK_NULL_HANDLE;
+        dev_buf_destroy(cmd->stamps);
+        cmd->stamps = NULL;
     }
     cmd->n_queries = count;
     if (count == 0 || dev->info.caps.timestamp_bits == 0) {
@@ -33,6 +39,12 @@ bool dev_cmd_timers(struct dev_cmd *cmd, uint32_t count)
         cmd->n_queries = 0;
         return false;
     }
+    if (dev->info.type == DEV_CPU && count <= 64) {
+        cmd->stamps = dev_buf_create(dev, &(struct dev_buf_params){.name = "timestamps",
+                                                                   .bytes = count * 8,
+                                                                   .mem = DEV_MEM_READBACK});
+        return cmd->stamps != NULL;
+    }
     return true;
 }
 
@@ -42,6 +54,18 @@ void dev_cmd_timestamp(struct dev_cmd *cmd, uint32_t slot)
         slot < cmd->n_queries) {
         cmd->dev->vk.CmdWriteTimestamp(cmd->handle, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
                                        cmd->queries, slot);
+        cmd->stamped |= slot < 64 ? 1ull << slot : 0;
+    }
+}
+
+void timer_copy(struct dev_cmd *cmd)
+{
+    uint64_t all = cmd->n_queries < 64 ? (1ull << cmd->n_queries) - 1 : UINT64_MAX;
+    cmd->copies_stamps = cmd->stamps != NULL && cmd->stamps->mapped != NULL && cmd->stamped == all;
+    if (cmd->copies_stamps) {
+        cmd->dev->vk.CmdCopyQueryPoolResults(cmd->handle, cmd->queries, 0, cmd->n_queries,
+                                             cmd->stamps->handle, 0, 8,
+                                             VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT);
     }
 }
 
@@ -72,5 +96,12 @@ bool dev_cmd_read_timers(struct dev_cmd *cmd, uint64_t *ns, uint32_t count)
         count == 0 || count > cmd->n_queries) {
         return false;
     }
-    return timer_read(dev, cmd->queries, ns, count);
+    if (!cmd->copies_stamps) {
+        return timer_read(dev, cmd->queries, ns, count);
+    }
+    memcpy(ns, cmd->stamps->mapped, count * sizeof *ns);
+    for (uint32_t i = 0; i < count; i++) {
+        ns[i] = timer_ns(dev, ns[i]);
+    }
+    return true;
 }

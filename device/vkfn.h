@@ -89,6 +89,7 @@
     X(DestroyQueryPool, true)                                                                      \
     X(GetQueryPoolResults, true)                                                                   \
     X(CmdResetQueryPool, true)                                                                     \
+    X(CmdCopyQueryPoolResults, true)                                                               \
     X(CmdWriteTimestamp, true)                                                                     \
     X(GetMemoryHostPointerPropertiesEXT, false)                                                    \
     X(GetCalibratedTimestampsEXT, false)

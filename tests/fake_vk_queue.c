@@ -217,6 +217,27 @@ static VKAPI_ATTR void VKAPI_CALL fake_CmdWriteTimestamp(VkCommandBuffer cmd,
     }
 }
 
+static uint8_t *bytes_of(uint64_t buffer, uint64_t offset, uint64_t bytes);
+
+/* The same numbers, at once. */
+static VKAPI_ATTR void VKAPI_CALL fake_CmdCopyQueryPoolResults(
+    VkCommandBuffer cmd, VkQueryPool pool, uint32_t first, uint32_t n, VkBuffer buffer,
+    VkDeviceSize offset, VkDeviceSize stride, VkQueryResultFlags flags)
+{
+    (void)cmd;
+    (void)pool;
+    uint8_t *data = bytes_of((uint64_t)(uintptr_t)buffer, offset, (uint64_t)n * 8);
+    if (first != 0 || stride != 8 || data == NULL ||
+        flags != (VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT)) {
+        fake_wrong("a copy of query results of another kind");
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t ticks = 1000 + 10 * (uint64_t)i + (1ull << 60);
+        memcpy(data + i * 8, &ticks, 8);
+    }
+}
+
 static VKAPI_ATTR VkResult VKAPI_CALL fake_GetQueryPoolResults(VkDevice device, VkQueryPool pool,
                                                                uint32_t first, uint32_t n,
                                                                size_t bytes, void *data,
@@ -339,6 +360,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_WaitSemaphores(VkDevice device,
     X(CmdFillBuffer)                                                                               \
     X(CmdPipelineBarrier)                                                                          \
     X(CmdResetQueryPool)                                                                           \
+    X(CmdCopyQueryPoolResults)                                                                     \
     X(CmdWriteTimestamp)                                                                           \
     X(GetQueryPoolResults)                                                                         \
     X(QueueSubmit)                                                                                 \

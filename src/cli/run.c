@@ -57,6 +57,10 @@ static int check_usage(const struct cli_options *options)
         cli_error("run: give a prompt with -p TEXT or -f FILE (quadriga run --help)");
         return CLI_USAGE;
     }
+    if (options->dry_run && options->trace != NULL) {
+        cli_error("run: --trace: --dry-run runs nothing");
+        return CLI_USAGE;
+    }
     return CLI_DONE;
 }
 
