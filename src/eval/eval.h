@@ -36,6 +36,9 @@ struct eval_set {
  * is seen by the first bytes. At most 1 GiB, unpacked. False: logged with file, line, field and
  * value. The set needs eval_set_finish in any case. */
 bool eval_set_read(struct eval_set *set, const char *path, struct log *log);
+/* The same from memory; `name` is for messages. */
+bool eval_set_parse(struct eval_set *set, const char *name, const char *data, size_t bytes,
+                    struct log *log);
 void eval_set_finish(struct eval_set *set);
 
 /* What tells sets, and model files, from each other (hash.c): of all texts and labels; of the

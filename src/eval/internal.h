@@ -6,7 +6,7 @@
 
 #include "base/str.h"
 
-/* Readers: `text` is valid UTF-8, `bytes` long, and terminated. */
+/* Readers: `text` is valid UTF-8 without a 0, `bytes` long. */
 bool eval_read_lines(struct eval_set *set, const char *path, const char *text, size_t bytes,
                      struct log *log);
 bool eval_read_json(struct eval_set *set, const char *path, const char *text, size_t bytes,

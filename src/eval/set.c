@@ -72,6 +72,9 @@ static bool check_text(const char *path, const char *text, size_t bytes, struct 
 static bool read_text(struct eval_set *set, const char *path, const char *text, size_t bytes,
                       struct log *log)
 {
+    if (!check_text(path, text, bytes, log)) {
+        return false;
+    }
     if (bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark */
         text += 3;
         bytes -= 3;
@@ -85,19 +88,26 @@ static bool read_text(struct eval_set *set, const char *path, const char *text, 
                               : eval_read_lines(set, path, text, bytes, log);
 }
 
-bool eval_set_read(struct eval_set *set, const char *path, struct log *log)
+bool eval_set_parse(struct eval_set *set, const char *name, const char *data, size_t bytes,
+                    struct log *log)
 {
     *set = (struct eval_set){0};
     arena_init(&set->arena);
+    if (bytes < 3 || memcmp(data, "BZh", 3) != 0) {
+        return read_text(set, name, data, bytes, log);
+    }
+    char *plain = eval_unpack(name, data, bytes, longest, &bytes, log);
+    bool ok = plain != NULL && read_text(set, name, plain, bytes, log);
+    mem_free(plain);
+    return ok;
+}
+
+bool eval_set_read(struct eval_set *set, const char *path, struct log *log)
+{
     size_t bytes;
     char *text = os_read_text(path, longest, &bytes, log);
-    if (text != NULL && bytes >= 3 && memcmp(text, "BZh", 3) == 0) {
-        char *plain = eval_unpack(path, text, bytes, longest, &bytes, log);
-        mem_free(text);
-        text = plain;
-    }
-    bool ok = text != NULL && check_text(path, text, bytes, log) &&
-              read_text(set, path, text, bytes, log);
+    *set = (struct eval_set){0};
+    bool ok = text != NULL && eval_set_parse(set, path, text, bytes, log);
     mem_free(text);
     return ok;
 }
