@@ -126,7 +126,7 @@ struct cli_option {
 };
 /* The option after this one (NULL: the first); NULL: it was the last. */
 const struct cli_option *cli_option_next(const struct cli_option *option);
-/* table_eval.c: options of evaluations alone. Ends with an entry without names. */
+/* table_eval.c: options of evaluations. Ends with an entry without names. */
 const struct cli_option *cli_eval_option_table(void);
 /* Of a KV cache, as -ctk takes it. */
 const char *cli_type_name(enum qd_type type);

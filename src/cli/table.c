@@ -24,7 +24,7 @@ static const struct cli_option options[] = {
     {.names = {"-m", "--model"},
      .value = "FILE",
      .kind = CLI_STRING,
-     .commands = CLI_RUN | CLI_CHAT | CLI_INFO | CLI_TOKENIZE | CLI_BENCH | CLI_EVAL,
+     .commands = CLI_RUN | CLI_CHAT | CLI_INFO | CLI_TOKENIZE | CLI_BENCH,
      .offset = AT(model),
      .help = "model, a GGUF file"},
     {.names = {"-m", "--model"},
@@ -274,14 +274,14 @@ static const struct cli_option options[] = {
     {.names = {"-b", "--batch-size"},
      .value = "N",
      .kind = CLI_INT,
-     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO | CLI_EVAL,
+     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO,
      .offset = AT(n_batch),
      .max = 4096,
      .help = "tokens of a chunk of the prompt at most; 0: by device, 64 or 2048 (default 0)"},
     {.names = {"-ub", "--ubatch-size"},
      .value = "N",
      .kind = CLI_INT,
-     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO | CLI_EVAL,
+     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO,
      .offset = AT(n_ubatch),
      .max = 4096,
      .help = "the same; where both are given, the smaller one counts (default 0)"},
@@ -517,11 +517,13 @@ static const struct cli_command commands[] = {
 
 const struct cli_option *cli_option_next(const struct cli_option *option)
 {
-    const struct cli_option *next = option == NULL ? options : option + 1;
-    if (next->names[0] == NULL && next == &options[sizeof options / sizeof *options - 1]) {
-        next = cli_eval_option_table();
+    const struct cli_option *next = option == NULL ? cli_eval_option_table() : option + 1;
+    bool at_end = next->names[0] == NULL;
+    if (at_end && next != &options[sizeof options / sizeof *options - 1]) {
+        next = options;
+        at_end = false;
     }
-    return next->names[0] != NULL ? next : NULL;
+    return at_end ? NULL : next;
 }
 
 const char *cli_type_name(enum qd_type type)

@@ -1,4 +1,4 @@
-/* Options that only evaluations have, the second part of the table. */
+/* Options that only evaluations have, or have in another way: the first part of the table. */
 #include "cli/options.h"
 
 #include <stddef.h>
@@ -9,6 +9,12 @@ static const struct cli_choice styles[] = {
     {"lm-eval", CLI_LM_EVAL}, {"llama.cpp", CLI_LLAMA_CPP}, {NULL, 0}};
 
 static const struct cli_option options[] = {
+    {.names = {"-m", "--model"},
+     .value = "FILE",
+     .kind = CLI_STRING,
+     .commands = CLI_EVAL,
+     .offset = AT(model),
+     .help = "model, a GGUF file"},
     {.names = {"-f", "--file"},
      .value = "FILE",
      .kind = CLI_STRING,
@@ -94,6 +100,21 @@ static const struct cli_option options[] = {
      .offset = AT(kl),
      .help = "compare with the log-probabilities in FILE, of --logits-base or of llama.cpp; its "
              "tokens are taken, in place of -f"},
+    {.names = {"-b", "--batch-size"},
+     .value = "N",
+     .kind = CLI_INT,
+     .commands = CLI_EVAL,
+     .offset = AT(n_batch),
+     .max = 4096,
+     .help = "tokens of a step, of as many sequences as they make; 0: by device, 64 or 2048 "
+             "(default 0)"},
+    {.names = {"-ub", "--ubatch-size"},
+     .value = "N",
+     .kind = CLI_INT,
+     .commands = CLI_EVAL,
+     .offset = AT(n_ubatch),
+     .max = 4096,
+     .help = "the same; where both are given, the smaller one counts (default 0)"},
     {.help = NULL},
 };
 
