@@ -397,7 +397,7 @@ struct qd_generate_result {
 };
 /* Runs the prompt through sequence 0, after what it holds, then generates. Where the prompt fails
  * or is cancelled the sequence has its old length; in models with a sliding window it may be empty.
- */
+ * Other sequences are left alone. */
 QD_API enum qd_status qd_session_generate(qd_session *session,
                                           const struct qd_generate_params *params,
                                           struct qd_generate_result *result);

@@ -46,7 +46,7 @@ static enum run_status score(struct engine_life *life, struct run_session *sessi
     return status;
 }
 
-static enum run_status generate(struct engine_life *life, struct run_model *model)
+static enum run_status generate(struct engine_life *life, struct run_model *model, bool fork)
 {
     static const uint32_t prompt[] = {1, 300, 17, 42, 301, 5, 99, 310};
     struct run_session session;
@@ -64,7 +64,7 @@ static enum run_status generate(struct engine_life *life, struct run_model *mode
                                                         .on_token = take,
                                                         .user = life},
                           &n, &stop);
-    status = status == RUN_OK ? score(life, &session) : status;
+    status = status == RUN_OK && fork ? score(life, &session) : status;
     run_session_finish(&session);
     return status;
 }
@@ -85,7 +85,7 @@ static enum run_status work(struct engine_life *life, struct dev_instance *inst,
     if (status != RUN_OK) {
         return status;
     }
-    status = generate(life, &model);
+    status = generate(life, &model, params->fork);
     for (uint32_t d = 0; d < model.n_devices; d++) {
         life->lost = life->lost || dev_is_lost(model.devices[d].dev);
     }

@@ -1,5 +1,5 @@
 /* The whole life of a model on the engine, for tests in which one call of Vulkan fails: load,
- * session, a prompt, a few tokens, a step with a fork, all closed. Over the fake and over real
+ * session, a prompt, a few tokens, all closed. Over the fake and over real
  * drivers. */
 #ifndef QUADRIGA_TESTS_MODEL_ENGINE_H
 #define QUADRIGA_TESTS_MODEL_ENGINE_H
@@ -14,6 +14,7 @@ struct engine_params {
     const char *path;   /* of the model */
     uint32_t n_devices; /* all of them GPU 0, or GPU i when there are as many */
     uint32_t n_batch;   /* of the prompt's 8 tokens; smaller: several chunks */
+    bool fork;          /* at the end a step with a fork and scores */
 };
 
 struct engine_life {

@@ -33,7 +33,8 @@ static void live(struct fake_vk *fake, struct engine_life *life, uint32_t n_devi
     engine_run(life, &(struct engine_params){.get_proc = fake_vk_get_proc(),
                                              .path = path,
                                              .n_devices = n_devices,
-                                             .n_batch = 4});
+                                             .n_batch = 4,
+                                             .fork = true});
     int32_t left = fake_vk_end();
     if (left != 0) {
         fail_msg("call %u (%s): %d objects are left or were used wrongly: %s", fake->fail_at,

@@ -1,5 +1,6 @@
 /* Sequences that share a prefix, and scores: the endings of a question, its context run once, are
  * as likely as when each is run alone; scores are what the logits say. */
+#include "api/objects.h"
 #include "common.h"
 
 #include <math.h>
@@ -303,6 +304,39 @@ static void generation_goes_on(void **state)
     }
 }
 
+/* A prompt that is cancelled leaves a sequence with the end that it shares. */
+static void cancelled_prompts(void **state)
+{
+    (void)state;
+    for (uint32_t devices = 1; devices <= 4; devices += 3) {
+        struct rig rig;
+        struct question q;
+        struct batch b = {0};
+        uint32_t clean, mine[2];
+        make_question(&q);
+        open_rig(&rig, QD_TYPE_F16, devices);
+        struct run_session *session = &rig.session->run;
+        rig_greedy(&rig, q.context, CONTEXT, 1, &clean);
+        forget(&rig);
+        add(&b, 1, q.context, NULL, 20);
+        run(&rig, &b, true);
+        assert_int_equal(qd_session_fork(rig.session, 1, 0, 20), QD_OK);
+        for (uint32_t s = 0; s < 2; s++) {
+            const uint32_t *rest = q.context + 20;
+            uint32_t n_free = session->kv.group[KV_GLOBAL].n_free;
+            qd_session_cancel(rig.session);
+            assert_int_equal(run_prefill(session, s, rest, CONTEXT - 20, true, NULL),
+                             RUN_CANCELLED);
+            assert_int_equal(qd_session_length(rig.session, s), 20);
+            assert_int_equal(session->kv.group[KV_GLOBAL].n_free, n_free);
+            atomic_store(&session->cancel, false);
+            assert_int_equal(run_prefill(session, s, rest, CONTEXT - 20, true, &mine[s]), RUN_OK);
+            assert_int_equal(mine[s], clean);
+        }
+        rig_close(&rig);
+    }
+}
+
 static void refuse(struct rig *rig, const struct qd_step *step, enum qd_status status,
                    const char *text)
 {
@@ -405,8 +439,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(endings_agree),      cmocka_unit_test(scores_are_those_of_logits),
-        cmocka_unit_test(generation_goes_on), cmocka_unit_test(bad_arguments),
-        cmocka_unit_test(room_is_shared),
+        cmocka_unit_test(generation_goes_on), cmocka_unit_test(cancelled_prompts),
+        cmocka_unit_test(bad_arguments),      cmocka_unit_test(room_is_shared),
     };
     return rig_has_device() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
 }
