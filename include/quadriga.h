@@ -144,6 +144,9 @@ typedef bool (*qd_progress_callback)(void *user, uint64_t done, uint64_t total);
 struct qd_model_params {
     const char *path;  /* GGUF file ... */
     const char *dummy; /* ... or a shape: "llama-7b:q4_k", "layers=2,dim=256,..." */
+    /* With `dummy`: a GGUF file whose vocabulary becomes the model's. It may have fewer tokens than
+     * the shape. NULL: none. */
+    const char *tokenizer;
     enum qd_depth depth;
     uint32_t n_devices; /* 0: the default devices */
     uint32_t
@@ -200,6 +203,7 @@ struct qd_model_info {
     uint64_t load_ns;
     uint32_t n_devices; /* in use */
     uint32_t n_ctx, n_batch, n_seq, n_kv;
+    uint32_t kv_block;  /* entries of the KV cache that sequences take at once */
     uint32_t n_out_max; /* tokens of a step whose logits or scores may be wanted, at most */
     uint64_t kv_bytes;  /* of all layers, with n_kv */
     uint64_t device_weight_bytes[QD_MAX_DEVICES], device_kv_bytes[QD_MAX_DEVICES],
@@ -229,7 +233,9 @@ QD_API bool qd_model_get_tensor(qd_model *model, uint64_t index, struct qd_tenso
 
 /* ---- tokenizer ---- */
 
-/* Ids of the text into `ids` (at most `cap`); *count is the full number, so a first call with cap 0
+/* A dummy model has a tokenizer only where qd_model_params.tokenizer gave it one.
+ *
+ * Ids of the text into `ids` (at most `cap`); *count is the full number, so a first call with cap 0
  * measures. add_special: BOS/EOS as the file asks. parse_special: text of special tokens becomes
  * the token. */
 QD_API enum qd_status qd_tokenize(qd_model *model, const char *text, size_t bytes, bool add_special,

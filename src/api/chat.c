@@ -67,8 +67,8 @@ enum qd_status qd_chat_create(qd_model *model, const struct qd_chat_params *para
     struct log *log = &model->context->log;
     params = params != NULL ? params : &of_file;
     *out = NULL;
-    if (model->run.vocab == NULL) {
-        log_error(log, "a dummy model has no tokenizer");
+    if (model->run.vocab == NULL || model->run.file == NULL) {
+        log_error(log, "a dummy model has no chat template");
         return QD_BAD_ARGUMENT;
     }
     qd_chat *chat = mem_alloc(1, sizeof *chat);

@@ -74,6 +74,7 @@ enum qd_status qd_model_load(qd_context *context, const struct qd_model_params *
     struct run_params run = {
         .path = params->path,
         .dummy = params->dummy,
+        .tokenizer = params->tokenizer,
         .depth = (enum run_depth)params->depth,
         .n_devices = params->n_devices,
         .split = params->split == QD_SPLIT_NONE ? PLAN_SPLIT_NONE : PLAN_SPLIT_LAYER,
@@ -170,6 +171,7 @@ void qd_model_get_info(const qd_model *model, struct qd_model_info *out)
         .n_batch = run->n_batch,
         .n_seq = run->n_seq,
         .n_kv = run->n_kv,
+        .kv_block = run->kv_block,
         .n_out_max = run->max_out,
     };
     if (run->vocab != NULL && out->n_vocab == 0) {

@@ -12,5 +12,7 @@ int cli_tokenize(const struct cli_options *options);
 int cli_bench(const struct cli_options *options);
 int cli_compat(const struct cli_options *options);
 int cli_microbench(const struct cli_options *options);
+int cli_hellaswag(const struct cli_options *options);
+int cli_perplexity(const struct cli_options *options);
 
 #endif

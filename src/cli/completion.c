@@ -5,11 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The name as one word: a space becomes '_'. */
+static void put_name(const struct cli_command *command)
+{
+    for (const char *c = command->name; *c != '\0'; c++) {
+        putchar(*c == ' ' ? '_' : *c);
+    }
+}
+
 /* "-m|--model" as a pattern of case, with the command before it where it is given. */
 static void put_pattern(const struct cli_command *command, const struct cli_option *option)
 {
     for (size_t i = 0; i < 3 && option->names[i] != NULL; i++) {
-        printf("%s%s:%s", i == 0 ? "    " : " | ", command->name, option->names[i]);
+        printf("%s", i == 0 ? "    " : " | ");
+        put_name(command);
+        printf(":%s", option->names[i]);
     }
     printf(")\n");
 }
@@ -42,9 +52,11 @@ static void put_values(const struct cli_command *command, const struct cli_optio
 
 static void put_names(const struct cli_command *command)
 {
-    printf("    %s) words='", command->name);
+    printf("    ");
+    put_name(command);
+    printf(") words='");
     const char *space = "";
-    for (const struct cli_option *o = cli_option_table(); o->names[0] != NULL; o++) {
+    for (const struct cli_option *o = NULL; (o = cli_option_next(o)) != NULL;) {
         for (size_t i = 0; (o->commands & command->bit) != 0 && i < 3 && o->names[i] != NULL; i++) {
             printf("%s%s", space, o->names[i]);
             space = " ";
@@ -63,12 +75,25 @@ void cli_completion_print(void)
            "        COMPREPLY=($(compgen -W '",
            qd_version());
     for (const struct cli_command *c = cli_commands(); c->name != NULL; c++) {
-        printf("%s ", c->name);
+        if (strchr(c->name, ' ') == NULL) {
+            printf("%s ", c->name);
+        }
     }
-    printf("help --help --version' -- \"$current\"))\n        return\n    fi\n"
+    printf("eval help --help --version' -- \"$current\"))\n        return\n    fi\n"
+           "    if [[ $command == eval ]]; then\n"
+           "        if ((COMP_CWORD == 2)); then\n"
+           "            COMPREPLY=($(compgen -W '");
+    for (const struct cli_command *c = cli_commands(); c->name != NULL; c++) {
+        const char *space = strchr(c->name, ' ');
+        if (space != NULL) {
+            printf("%s ", space + 1);
+        }
+    }
+    printf("--help' -- \"$current\"))\n            return\n        fi\n"
+           "        command=eval_${COMP_WORDS[2]}\n    fi\n"
            "    case $command:$before in\n");
     for (const struct cli_command *c = cli_commands(); c->name != NULL; c++) {
-        for (const struct cli_option *o = cli_option_table(); o->names[0] != NULL; o++) {
+        for (const struct cli_option *o = NULL; (o = cli_option_next(o)) != NULL;) {
             if ((o->commands & c->bit) != 0) {
                 put_values(c, o);
             }

@@ -21,15 +21,19 @@ static int open_context(struct cli_engine *engine, const struct cli_options *opt
     return CLI_DONE;
 }
 
-int cli_engine_open_vocab(struct cli_engine *engine, const struct cli_options *options)
+int cli_engine_open_vocab(struct cli_engine *engine, const struct cli_options *options,
+                          enum qd_depth depth)
 {
     *engine = (struct cli_engine){0};
     if (open_context(engine, options, true) != CLI_DONE) {
         return CLI_FAILED;
     }
-    enum qd_status status = qd_model_load(
-        engine->context, &(struct qd_model_params){.path = options->model, .depth = QD_DEPTH_VOCAB},
-        &engine->model);
+    enum qd_status status = qd_model_load(engine->context,
+                                          &(struct qd_model_params){.path = options->model,
+                                                                    .dummy = options->dummy,
+                                                                    .tokenizer = options->tokenizer,
+                                                                    .depth = depth},
+                                          &engine->model);
     return status == QD_OK ? CLI_DONE : cli_engine_failure(engine, status);
 }
 
@@ -58,6 +62,7 @@ int cli_engine_load(struct cli_engine *engine, const struct cli_options *options
     struct qd_model_params params = {
         .path = options->model,
         .dummy = options->dummy,
+        .tokenizer = options->tokenizer,
         .depth = options->dry_run ? QD_DEPTH_PLAN : QD_DEPTH_SESSION,
         .n_devices = options->n_devices,
         .split = options->split,

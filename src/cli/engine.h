@@ -19,9 +19,10 @@ struct cli_engine {
     uint32_t n_seq, n_kv; /* as in qd_model_params */
 };
 
-/* A context without devices and the model's facts and tokenizer. On failure the cli_exit to return
- * with, said; the engine needs cli_engine_close in any case. */
-int cli_engine_open_vocab(struct cli_engine *engine, const struct cli_options *options);
+/* A context without devices and the model to this depth (FACTS or more shallow). On failure the
+ * cli_exit to return with, said; the engine needs cli_engine_close in any case. */
+int cli_engine_open_vocab(struct cli_engine *engine, const struct cli_options *options,
+                          enum qd_depth depth);
 /* Context with devices. */
 int cli_engine_open_devices(struct cli_engine *engine, const struct cli_options *options);
 /* After it: the model on its devices and a session, or with dry_run only the plan. `n_ctx` as in

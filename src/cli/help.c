@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WIDTH = 90, INDENT = 34 };
+enum { WIDTH = 90, INDENT = 34, OVERVIEW = 19 };
 
 /* `text` in lines of WIDTH, each after INDENT columns; the first one begins at `column`. */
 static void print_wrapped(const char *text, int indent, int column)
@@ -57,12 +57,15 @@ static void print_overview(void)
            qd_version());
     for (const struct cli_command *c = cli_commands(); c->name != NULL; c++) {
         int column = printf("  %s", c->name);
-        print_wrapped(c->about, 13, column);
+        print_wrapped(c->about, OVERVIEW, column);
     }
-    printf("  help       The same as --help; help COMMAND explains one, help --man prints the man "
-           "page,\n"
-           "             help --bash a completion script\n"
-           "  --version  Prints the version\n\n"
+    int column = printf("  help");
+    print_wrapped("The same as --help; help COMMAND explains one, help --man prints the man page, "
+                  "help --bash a completion script",
+                  OVERVIEW, column);
+    column = printf("  --version");
+    print_wrapped("Prints the version", OVERVIEW, column);
+    printf("\n"
            "exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C\n\n");
     for (const struct cli_command *c = cli_commands(); c->name != NULL; c++) {
         printf("quadriga %s %s\n", c->name, c->usage);
@@ -78,7 +81,7 @@ void cli_help(const struct cli_command *command)
     printf("usage: quadriga %s %s\n\n", command->name, command->usage);
     print_wrapped(command->about, 0, 0);
     printf("\n");
-    for (const struct cli_option *o = cli_option_table(); o->names[0] != NULL; o++) {
+    for (const struct cli_option *o = NULL; (o = cli_option_next(o)) != NULL;) {
         if (o->commands & command->bit) {
             print_option(o);
         }

@@ -57,7 +57,7 @@ static void put_command(const struct cli_command *command)
     printf("\n.PP\n");
     put_text(command->about);
     printf("\n");
-    for (const struct cli_option *o = cli_option_table(); o->names[0] != NULL; o++) {
+    for (const struct cli_option *o = NULL; (o = cli_option_next(o)) != NULL;) {
         if ((o->commands & command->bit) != 0) {
             put_option(o);
         }

@@ -49,7 +49,7 @@ const char *cli_nearest(const char *name, const char *const *names)
 static const struct cli_option *find(const struct cli_command *command, const char *name,
                                      size_t bytes)
 {
-    for (const struct cli_option *o = cli_option_table(); o->names[0] != NULL; o++) {
+    for (const struct cli_option *o = NULL; (o = cli_option_next(o)) != NULL;) {
         for (size_t i = 0; i < 3 && o->names[i] != NULL && (o->commands & command->bit); i++) {
             if (strlen(o->names[i]) == bytes && memcmp(o->names[i], name, bytes) == 0) {
                 return o;
@@ -63,7 +63,7 @@ static void say_unknown(const struct cli_command *command, const char *name, siz
 {
     const char *names[MAX_NAMES];
     size_t n = 0;
-    for (const struct cli_option *o = cli_option_table(); o->names[0] != NULL; o++) {
+    for (const struct cli_option *o = NULL; (o = cli_option_next(o)) != NULL;) {
         for (size_t i = 0; i < 3 && o->names[i] != NULL && (o->commands & command->bit); i++) {
             if (n + 1 < MAX_NAMES) {
                 names[n++] = o->names[i];
@@ -95,6 +95,7 @@ static void set_defaults(const struct cli_command *command, struct cli_options *
         .top_p = 0.95,
         .min_p = 0.05,
         .repeat_penalty = 1.0,
+        .n_tasks = -1,
         .type_k = QD_TYPE_F16,
         .type_v = QD_TYPE_F16,
         .output = (command->bit & (CLI_BENCH | CLI_MICROBENCH)) != 0 ? CLI_MARKDOWN : CLI_TEXT,

@@ -24,10 +24,14 @@ enum cli_command_bit {
     CLI_COMPAT = 1 << 5,
     CLI_MICROBENCH = 1 << 6,
     CLI_CHAT = 1 << 7,
-    CLI_ALL = (1 << 8) - 1
+    CLI_HELLASWAG = 1 << 8,
+    CLI_PERPLEXITY = 1 << 9,
+    CLI_EVAL = CLI_HELLASWAG | CLI_PERPLEXITY,
+    CLI_ALL = (1 << 10) - 1
 };
 
 enum { CLI_MAX_STOPS = 16, CLI_MAX_DEVICES = 64 };
+enum cli_eval_style { CLI_LM_EVAL, CLI_LLAMA_CPP };
 enum cli_output { CLI_TEXT, CLI_JSON, CLI_MARKDOWN, CLI_CSV, CLI_HTML };
 
 /* Strings point into argv. */
@@ -67,11 +71,16 @@ struct cli_options {
     enum cli_output output;
     bool no_model; /* of compat, like the rest */
     const char *op, *resume, *baseline, *reference;
+    int64_t n_tasks, n_chunks; /* of evaluations, like the rest; 0: all, n_tasks -1: not given */
+    int64_t stride;
+    enum cli_eval_style style;
+    bool go_on;
+    const char *tokenizer, *per_task, *base, *kl;
 };
 
 struct cli_command {
-    const char *name;
-    unsigned bit; /* cli_command_bit */
+    const char *name; /* one word, or two */
+    unsigned bit;     /* cli_command_bit */
     const char *usage, *about;
     int (*run)(const struct cli_options *options); /* returns a cli_exit */
 };
@@ -94,6 +103,7 @@ enum cli_kind {
     CLI_STRING,
     CLI_STRINGS, /* adds to stops */
     CLI_INT,     /* int64_t, min..max */
+    CLI_COUNT,   /* the same, and "all" is 0 */
     CLI_REAL,    /* double, min..max */
     CLI_SEED,
     CLI_DEVICE_LIST, /* at most max numbers; max 0: QD_MAX_DEVICES */
@@ -115,8 +125,10 @@ struct cli_option {
     const struct cli_choice *choices; /* ends with an entry without a name */
     const char *help;
 };
-/* Ends with an entry without names. */
-const struct cli_option *cli_option_table(void);
+/* The option after this one (NULL: the first); NULL: it was the last. */
+const struct cli_option *cli_option_next(const struct cli_option *option);
+/* table_eval.c: options of evaluations. Ends with an entry without names. */
+const struct cli_option *cli_eval_option_table(void);
 /* Of a KV cache, as -ctk takes it. */
 const char *cli_type_name(enum qd_type type);
 /* Reads `text` as the value of `option`, strictly. False: said. `name`: as the user wrote it. */

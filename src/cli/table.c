@@ -84,7 +84,7 @@ static const struct cli_option options[] = {
     {.names = {"--dummy"},
      .value = "SHAPE",
      .kind = CLI_STRING,
-     .commands = CLI_BENCH,
+     .commands = CLI_BENCH | CLI_HELLASWAG,
      .offset = AT(dummy),
      .help = "instead of a file: weights made on the devices, llama-7b:f16 (also 13b, 30b, 65b, "
              "mixtral-8x7b, classics-13m; any weight format, q3_k_m, q4_k_m, q5_k_m, ...) or "
@@ -340,14 +340,14 @@ static const struct cli_option options[] = {
     {.names = {"-ctk", "--cache-type-k"},
      .value = "TYPE",
      .kind = CLI_CHOICE,
-     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO,
+     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO | CLI_EVAL,
      .offset = AT(type_k),
      .choices = types,
      .help = "type of K in the KV cache: less memory, less exact (default f16)"},
     {.names = {"-ctv", "--cache-type-v"},
      .value = "TYPE",
      .kind = CLI_CHOICE,
-     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO,
+     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO | CLI_EVAL,
      .offset = AT(type_v),
      .choices = types,
      .help = "type of V in the KV cache: less memory, less exact (default f16)"},
@@ -368,20 +368,21 @@ static const struct cli_option options[] = {
     {.names = {"-dev", "--device"},
      .value = "LIST",
      .kind = CLI_DEVICE_LIST,
-     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO,
+     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO | CLI_EVAL,
      .help = "devices by number, in the order of the layers: 0,1,2,3. A repeated number is a "
              "logical device of its own (default: up to four GPUs)"},
     {.names = {"--trace"},
      .value = "FILE.json",
      .kind = CLI_STRING,
-     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH,
+     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_EVAL,
      .offset = AT(trace),
      .help = "write what devices, exchanges and threads did, in the Chrome trace format (opens in "
              "Perfetto): docs/pipeline.md"},
     {.names = {"--disable"},
      .value = "LIST",
      .kind = CLI_DISABLE,
-     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_COMPAT | CLI_MICROBENCH | CLI_DEVICES,
+     .commands =
+         CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_COMPAT | CLI_MICROBENCH | CLI_DEVICES | CLI_EVAL,
      .help =
          "do without these, on every device: capabilities (fp16, int_dot, coopmat, subgroup), "
          "kernels of all ops (lanes) or of one (matmul/lanes), all fusions of ops (fuse) or one "
@@ -395,14 +396,14 @@ static const struct cli_option options[] = {
     {.names = {"-sm", "--split-mode"},
      .value = "MODE",
      .kind = CLI_CHOICE,
-     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO,
+     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO | CLI_EVAL,
      .offset = AT(split),
      .choices = splits,
      .help = "layers over all devices, or the first device only (default layer)"},
     {.names = {"-ts", "--tensor-split"},
      .value = "LIST",
      .kind = CLI_SHARE_LIST,
-     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO,
+     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_INFO | CLI_EVAL,
      .help = "shares of the layers: 3,1,2,2; a device without one is not used (default: by free "
              "memory)"},
     {.names = {"--selftest"},
@@ -414,7 +415,7 @@ static const struct cli_option options[] = {
     {.names = {"-o", "--output"},
      .value = "FORMAT",
      .kind = CLI_CHOICE,
-     .commands = CLI_DEVICES | CLI_INFO,
+     .commands = CLI_DEVICES | CLI_INFO | CLI_EVAL,
      .offset = AT(output),
      .choices = list_formats,
      .help = "format (default text)"},
@@ -461,12 +462,12 @@ static const struct cli_option options[] = {
              "parameters; and the log"},
     {.names = {"-v", "--verbose"},
      .kind = CLI_FLAG,
-     .commands = CLI_BENCH,
+     .commands = CLI_BENCH | CLI_EVAL,
      .offset = AT(verbose),
      .help = "also the log"},
     {.names = {"--no-cache"},
      .kind = CLI_FLAG,
-     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_MICROBENCH,
+     .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_MICROBENCH | CLI_EVAL,
      .offset = AT(no_cache),
      .help =
          "compile every kernel anew, and use nothing that a self-test or tuning left: the folder "
@@ -514,12 +515,27 @@ static const struct cli_command commands[] = {
      "which are measured first; what a dispatch, a submission and a hop between devices cost. "
      "Every result is checked; a wrong one is marked and makes the exit code 1.",
      cli_microbench},
+    {"eval hellaswag", CLI_HELLASWAG,
+     "(-m FILE | --dummy SHAPE --tokenizer FILE) -f FILE [options]",
+     "Accuracy on HellaSwag tasks: which of four endings is the likeliest, by the sum of "
+     "log-probabilities (acc), by it over characters, bytes or tokens.",
+     cli_hellaswag},
+    {"eval perplexity", CLI_PERPLEXITY, "-m FILE (-f FILE | --kl FILE) [options]",
+     "Perplexity of a text, and how far the model is from log-probabilities that another one, "
+     "another format or other devices gave.",
+     cli_perplexity},
     {0},
 };
 
-const struct cli_option *cli_option_table(void)
+const struct cli_option *cli_option_next(const struct cli_option *option)
 {
-    return options;
+    const struct cli_option *next = option == NULL ? cli_eval_option_table() : option + 1;
+    bool at_end = next->names[0] == NULL;
+    if (at_end && next != &options[sizeof options / sizeof *options - 1]) {
+        next = options;
+        at_end = false;
+    }
+    return at_end ? NULL : next;
 }
 
 const char *cli_type_name(enum qd_type type)

@@ -48,7 +48,7 @@ int cli_tokenize(const struct cli_options *options)
     }
     struct cli_engine engine;
     struct cli_text text = {0};
-    int code = cli_engine_open_vocab(&engine, options);
+    int code = cli_engine_open_vocab(&engine, options, QD_DEPTH_VOCAB);
     if (code == CLI_DONE) {
         bool ok;
         if (options->prompt != NULL) {

@@ -146,6 +146,8 @@ static bool parse(const struct cli_option *option, const char *text, struct cli_
         }
         out->stops[out->n_stops++] = text;
         return true;
+    case CLI_COUNT:
+        return parse_int(option, strcmp(text, "all") == 0 ? "0" : text, out);
     case CLI_INT:
         return parse_int(option, text, out);
     case CLI_REAL:
@@ -169,6 +171,9 @@ static void describe(const struct cli_option *option, char *out, size_t bytes)
     switch (option->kind) {
     case CLI_INT:
         snprintf(out, bytes, "a whole number from %.0f to %.0f", option->min, option->max);
+        return;
+    case CLI_COUNT:
+        snprintf(out, bytes, "all or a whole number from %.0f to %.0f", option->min, option->max);
         return;
     case CLI_REAL:
         snprintf(out, bytes, "a number from %g to %g", option->min, option->max);

@@ -157,6 +157,7 @@ static enum run_status size_context(struct run_model *model, const struct run_pa
     uint32_t train = model->arch.hp.n_ctx_train;
     model->n_ctx = params->n_ctx != 0 ? params->n_ctx : train < DEFAULT_CTX ? train : DEFAULT_CTX;
     model->n_seq = params->n_seq != 0 ? params->n_seq : 1;
+    model->kv_block = STEP_BLOCK;
     model->n_kv = params->n_kv != 0 ? params->n_kv : model->n_ctx;
     if (model->n_ctx > 1u << 24 || model->n_seq > MAX_SEQ || params->n_batch > MAX_BATCH) {
         log_error(model->log,
@@ -391,6 +392,27 @@ static bool create_exchange(struct run_model *model)
     return model->exchange != NULL;
 }
 
+/* The vocabulary of a dummy model, if it is given one. */
+static enum run_status read_tokenizer(struct run_model *model, const struct run_params *params)
+{
+    if (params->tokenizer == NULL) {
+        return RUN_OK;
+    }
+    struct gguf_file *file = gguf_open(params->tokenizer, model->log);
+    model->vocab = file != NULL ? vocab_create(file, model->log) : NULL;
+    gguf_close(file);
+    if (model->vocab == NULL) {
+        return RUN_BAD_FILE;
+    }
+    if (vocab_count(model->vocab) > model->arch.hp.n_vocab) {
+        log_error(model->log, "%s: tokenizer.ggml.tokens has %u entries, %s only %u",
+                  params->tokenizer, vocab_count(model->vocab), params->dummy,
+                  model->arch.hp.n_vocab);
+        return RUN_BAD_ARGUMENT;
+    }
+    return RUN_OK;
+}
+
 static enum run_status read_model(struct run_model *model, const struct run_params *params)
 {
     if ((params->path != NULL) == (params->dummy != NULL)) {
@@ -398,8 +420,14 @@ static enum run_status read_model(struct run_model *model, const struct run_para
         return RUN_BAD_ARGUMENT;
     }
     if (params->dummy != NULL) {
-        return arch_model_dummy(&model->arch, params->dummy, model->log) ? RUN_OK
-                                                                         : RUN_BAD_ARGUMENT;
+        return arch_model_dummy(&model->arch, params->dummy, model->log)
+                   ? read_tokenizer(model, params)
+                   : RUN_BAD_ARGUMENT;
+    }
+    if (params->tokenizer != NULL) {
+        log_error(model->log, "%s: a vocabulary of its own is for dummy weights: %s has one",
+                  params->tokenizer, params->path);
+        return RUN_BAD_ARGUMENT;
     }
     model->file = gguf_open(params->path, model->log);
     if (model->file == NULL) {

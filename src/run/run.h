@@ -69,6 +69,7 @@ enum run_depth {
 
 struct run_params {
     const char *path, *dummy; /* one of them */
+    const char *tokenizer;    /* of a dummy: a file with its vocabulary; NULL: none */
     enum run_depth depth;
     uint32_t n_devices, devices[DEV_MAX_OPEN]; /* 0: the default ones */
     enum plan_split split;
@@ -116,6 +117,7 @@ struct run_model {
     struct run_device devices[DEV_MAX_OPEN];
     uint32_t n_ctx, n_batch, n_seq;
     uint32_t n_kv;                   /* entries that all sequences have room for together */
+    uint32_t kv_block;               /* entries of a block of the KV cache */
     bool batch_asked;                /* n_batch is what somebody asked for */
     double chunk_flop;               /* of a token in the largest matrix of a layer */
     uint32_t n_slots, n_slots_local; /* entries of the KV caches of global and of local layers; 0:

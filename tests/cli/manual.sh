@@ -7,12 +7,15 @@ expect 0 help --man
 cp "$out" "$folder/quadriga.1"
 expect 0 help --bash
 cp "$out" "$folder/quadriga.bash"
-commands=$("$quadriga" --help | sed -n 's/^quadriga \([a-z]*\) .*/\1/p')
+# names of two words have a _ between them here
+commands=$("$quadriga" --help | sed -n 's/^quadriga \(eval \)*\([a-z]*\) .*/\1\2/p' | tr ' ' _)
 [ "$(echo "$commands" | wc -w)" -ge 7 ] || fail "few commands"
 tr -d '\\' <"$folder/quadriga.1" >"$folder/page"
 for command in $commands; do
-    grep -qx "\.B quadriga $command" "$folder/page" || fail "no section of $command in the page"
-    options=$("$quadriga" "$command" --help | sed -n 's/^  \(-[^ ]*\(, -[^ ]*\)*\).*/\1/p' | tr -d ,)
+    words=$(echo "$command" | tr _ ' ')
+    grep -qx "\.B quadriga $words" "$folder/page" || fail "no section of $words in the page"
+    # shellcheck disable=SC2086
+    options=$("$quadriga" $words --help | sed -n 's/^  \(-[^ ]*\(, -[^ ]*\)*\).*/\1/p' | tr -d ,)
     for option in $options; do
         grep -qF -- "fB${option}fR" "$folder/page" || fail "$command $option is not in the page"
         grep -q "^    $command) words='.*$option[ ']" "$folder/quadriga.bash" ||
@@ -45,6 +48,14 @@ if command -v bash >/dev/null; then
     same "$out" json
     complete quadriga run -m "$source/models/classics-13m-F"
     same "$out" "$source/models/classics-13m-F16.gguf"
+    complete quadriga ev
+    same "$out" eval
+    complete quadriga eval p
+    same "$out" perplexity
+    complete quadriga eval hellaswag --per
+    same "$out" --per-task
+    complete quadriga eval hellaswag --style ll
+    same "$out" llama.cpp
     complete quadriga run --top-k 1
     same "$out" ''
 fi

@@ -151,11 +151,44 @@ static void traced_by_the_host(void **state)
     close_rig(&r);
 }
 
+/* With them, what the device's clock says on the host's: the fake's reads 1000 when the host's
+ * reads 7000, and its timestamps are 2000 and 2020. */
+static void traced_on_one_clock(void **state)
+{
+    (void)state;
+    static struct rig r;
+    static struct run_trace_event events[1000];
+    open_rig(&r, false);
+    assert_true(run_trace_start(&r.session));
+    assert_int_equal(run(&r), RUN_OK);
+    size_t n, work = 0;
+    assert_true(run_trace_get(&r.session, events, 1000, &n));
+    for (size_t i = 0; i < n && i < 1000; i++) {
+        if (events[i].kind == RUN_TRACE_WORK) {
+            assert_int_equal(events[i].begin_ns, 8000);
+            assert_int_equal(events[i].end_ns, 8020);
+            work++;
+        }
+    }
+    assert_in_range(work, 4 * STEPS, n); /* the fake may have them in several parts */
+    struct run_trace_clock clock;
+    run_trace_get_clock(&r.session, 3, &clock);
+    assert_true(clock.has_timestamps && clock.calibrated);
+    assert_int_equal(clock.error_ns, 30);
+    assert_true(run_trace_start(&r.session)); /* which forgets what was */
+    assert_true(run_trace_get(&r.session, events, 1000, &n));
+    assert_int_equal(n, 0);
+    run_trace_stop(&r.session);
+    run_trace_stop(&r.session);
+    close_rig(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_fails),
         cmocka_unit_test(traced_by_the_host),
+        cmocka_unit_test(traced_on_one_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
