@@ -6,7 +6,16 @@
 
 #include <string.h>
 
-enum { SCORE_ROWS = 32 }; /* rows of scores come in groups, so that steps have few shapes */
+/* Rows of scores come in groups, so that steps of n tokens have few shapes: at most 8 from 256
+ * tokens on. The spare rows take less than 1 % of a step of a large model. */
+static uint32_t group_rows(uint32_t n_tokens)
+{
+    uint32_t rows = 32;
+    while (rows < n_tokens / 8) {
+        rows *= 2;
+    }
+    return rows;
+}
 
 bool run_arrays_init(struct run_arrays *arrays, uint32_t n, struct log *log)
 {
@@ -199,7 +208,7 @@ static uint32_t choose_rows(const struct run_session *session, const struct run_
     }
     *n_out = n;
     uint32_t most = tokens->n < session->model->max_out ? tokens->n : session->model->max_out;
-    uint32_t full = (uint32_t)size_round(n, SCORE_ROWS);
+    uint32_t full = (uint32_t)size_round(n, group_rows(tokens->n));
     full = full < most ? full : most;
     for (; tokens->target != NULL && n != 0 && n < full; n++) {
         arrays->out[n] = arrays->out[0];
