@@ -138,14 +138,15 @@ static bool texel_format(const struct dev_instance *inst, const struct phys *phy
     return (props.bufferFeatures & VK_FORMAT_FEATURE_UNIFORM_TEXEL_BUFFER_BIT) != 0;
 }
 
-static bool is_coopmat(const VkCooperativeMatrixPropertiesKHR *m, VkComponentTypeKHR sums)
+static bool is_coopmat(const VkCooperativeMatrixPropertiesKHR *m, VkComponentTypeKHR of,
+                       VkComponentTypeKHR sums)
 {
-    return m->AType == VK_COMPONENT_TYPE_FLOAT16_KHR && m->BType == m->AType && m->CType == sums &&
-           m->ResultType == sums && m->scope == VK_SCOPE_SUBGROUP_KHR;
+    return m->AType == of && m->BType == of && m->CType == sums && m->ResultType == sums &&
+           m->scope == VK_SCOPE_SUBGROUP_KHR;
 }
 
-/* The first float16 x float16 + float32 shape of subgroup scope. The function is only called when
- * the extension is there: old loaders crash otherwise. */
+/* The first float16 x float16 + float32 shape of subgroup scope, and the first of bytes. The
+ * function is only called when the extension is there: old loaders crash otherwise. */
 static bool read_coopmat(const struct dev_instance *inst, const struct phys *phys,
                          struct dev_caps *caps)
 {
@@ -162,17 +163,24 @@ static bool read_coopmat(const struct dev_instance *inst, const struct phys *phy
         return false;
     }
     for (uint32_t i = 0; i < n && caps->coopmat_m == 0; i++) {
-        if (is_coopmat(&props[i], VK_COMPONENT_TYPE_FLOAT32_KHR)) {
+        if (is_coopmat(&props[i], VK_COMPONENT_TYPE_FLOAT16_KHR, VK_COMPONENT_TYPE_FLOAT32_KHR)) {
             caps->coopmat_m = props[i].MSize;
             caps->coopmat_n = props[i].NSize;
             caps->coopmat_k = props[i].KSize;
         }
     }
     for (uint32_t i = 0; i < n; i++) {
-        caps->coopmat_f16_sums |= is_coopmat(&props[i], VK_COMPONENT_TYPE_FLOAT16_KHR) &&
-                                  props[i].MSize == caps->coopmat_m &&
-                                  props[i].NSize == caps->coopmat_n &&
-                                  props[i].KSize == caps->coopmat_k;
+        bool bytes =
+            is_coopmat(&props[i], VK_COMPONENT_TYPE_SINT8_KHR, VK_COMPONENT_TYPE_SINT32_KHR);
+        if (bytes && caps->coopmat_s8_m == 0) {
+            caps->coopmat_s8_m = props[i].MSize;
+            caps->coopmat_s8_n = props[i].NSize;
+            caps->coopmat_s8_k = props[i].KSize;
+        }
+        caps->coopmat_f16_sums |=
+            is_coopmat(&props[i], VK_COMPONENT_TYPE_FLOAT16_KHR, VK_COMPONENT_TYPE_FLOAT16_KHR) &&
+            props[i].MSize == caps->coopmat_m && props[i].NSize == caps->coopmat_n &&
+            props[i].KSize == caps->coopmat_k;
     }
     return caps->coopmat_m != 0;
 }
@@ -457,6 +465,7 @@ struct dev_caps caps_mask(const struct dev_caps *caps, uint32_t off)
     }
     if ((off & DEV_CAP_COOPMAT) != 0) {
         out.coopmat_m = out.coopmat_n = out.coopmat_k = 0;
+        out.coopmat_s8_m = out.coopmat_s8_n = out.coopmat_s8_k = 0;
         out.coopmat_f16_sums = false;
     }
     if ((off & DEV_CAP_COOPMAT2) != 0) {

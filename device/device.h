@@ -89,7 +89,9 @@ struct dev_caps {
     uint32_t coopmat_m, coopmat_n, coopmat_k; /* a float16 x float16 + float32 shape of subgroup
                                                  scope; 0 without COOPMAT */
     bool coopmat_f16_sums;                    /* that shape exists with float16 sums too */
-    uint32_t coopmat2;                        /* enum dev_coopmat2 bits; 0 without COOPMAT2 */
+    /* A shape of signed bytes x signed bytes + int32 of that scope; 0: there is none. */
+    uint32_t coopmat_s8_m, coopmat_s8_n, coopmat_s8_k;
+    uint32_t coopmat2; /* enum dev_coopmat2 bits; 0 without COOPMAT2 */
     /* Those of workgroup scope, or one of subgroup scope where there are none; 0 without COOPMAT2.
      */
     struct dev_flexible flexible[DEV_MAX_FLEXIBLE];

@@ -464,7 +464,13 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPhysicalDeviceCooperativeMatrixPro
         props[0].CType = props[0].ResultType = VK_COMPONENT_TYPE_FLOAT32_KHR;
         props[0].scope = VK_SCOPE_SUBGROUP_KHR;
     }
-    *count = 1;
+    if (props != NULL && *count >= 2) {
+        props[1] = props[0];
+        props[1].KSize = 32;
+        props[1].AType = props[1].BType = VK_COMPONENT_TYPE_SINT8_KHR;
+        props[1].CType = props[1].ResultType = VK_COMPONENT_TYPE_SINT32_KHR;
+    }
+    *count = 2;
     return fake_fallible("vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR", NULL);
 }
 

@@ -17,15 +17,15 @@ static json_t *uuid_text(const uint8_t uuid[16])
 }
 
 /* [m, n, k]; null where there is none. */
-static json_t *coopmat_shape(const struct qd_device_info *info)
+static json_t *coopmat_shape(uint32_t m, uint32_t n, uint32_t k)
 {
-    if (info->coopmat_m == 0) {
+    if (m == 0) {
         return json_null();
     }
     json_t *shape = json_array();
-    json_array_append_new(shape, json_integer(info->coopmat_m));
-    json_array_append_new(shape, json_integer(info->coopmat_n));
-    json_array_append_new(shape, json_integer(info->coopmat_k));
+    json_array_append_new(shape, json_integer(m));
+    json_array_append_new(shape, json_integer(n));
+    json_array_append_new(shape, json_integer(k));
     return shape;
 }
 
@@ -64,7 +64,10 @@ json_t *cli_device_json(const struct qd_device_info *info)
     cli_json_add(out, "timestamp_ns", json_real((double)info->timestamp_ns));
     cli_json_add(out, "timestamp_bits", json_integer(info->timestamp_bits));
     cli_json_add(out, "int_dot_fast", json_boolean(info->int_dot_fast));
-    cli_json_add(out, "coopmat_shape", coopmat_shape(info));
+    cli_json_add(out, "coopmat_shape",
+                 coopmat_shape(info->coopmat_m, info->coopmat_n, info->coopmat_k));
+    cli_json_add(out, "coopmat_s8_shape",
+                 coopmat_shape(info->coopmat_s8_m, info->coopmat_s8_n, info->coopmat_s8_k));
     cli_json_add(out, "quirks", cli_json_text(info->quirks));
     json_t *caps = json_object();
     bool has;

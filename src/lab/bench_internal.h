@@ -19,7 +19,7 @@ enum {
 
 /* Operations and bytes a second; 0: not measured. */
 struct bench_ceilings {
-    double read, copy, fma_f32, fma_f16, int_dot, matrix;
+    double read, copy, fma_f32, fma_f16, int_dot, matrix, matrix_s8;
 };
 
 struct bench_device {

@@ -106,8 +106,8 @@ static bool get_kernel(struct attempt *t)
         params.specs[params.n_specs++].value = peak->specs[i];
     }
     if (peak->is_matrix) {
-        const uint32_t values[4] = {caps->coopmat_m, caps->coopmat_n, caps->coopmat_k,
-                                    caps->subgroup_size};
+        uint32_t values[4] = {0, 0, 0, caps->subgroup_size};
+        bench_peak_matrix(caps, peak, values);
         for (uint32_t i = 0; i < 4; i++) {
             params.specs[params.n_specs].id = i + 1;
             params.specs[params.n_specs++].value = values[i];
@@ -130,10 +130,11 @@ static bool set_amount(struct attempt *t)
     if (t->peak->kind == PEAK_MATH) {
         t->amount = t->peak->flop * (double)invocations * t->repeat;
         if (t->peak->is_matrix) {
-            t->amount *=
-                (double)caps->coopmat_m * caps->coopmat_n * caps->coopmat_k / caps->subgroup_size;
-            return t->launch.local % caps->subgroup_size == 0 &&
-                   invocations / caps->subgroup_size * caps->coopmat_m * caps->coopmat_n * 4 <=
+            uint32_t shape[3];
+            bench_peak_matrix(caps, t->peak, shape);
+            t->amount *= (double)shape[0] * shape[1] * shape[2] / caps->subgroup_size;
+            return shape[0] != 0 && t->launch.local % caps->subgroup_size == 0 &&
+                   invocations / caps->subgroup_size * shape[0] * shape[1] * 4 <=
                        (uint64_t)RESULTS * BLOCK;
         }
         return invocations * 4 <= (uint64_t)RESULTS * BLOCK;
@@ -186,7 +187,9 @@ static bool check_math(struct attempt *t, char *why, size_t why_bytes)
     uint32_t all = t->launch.groups * t->launch.local, size = 1;
     if (t->peak->is_matrix) {
         const struct dev_caps *caps = dev_get_caps(t->bd->dev);
-        size = caps->coopmat_m * caps->coopmat_n;
+        uint32_t shape[3];
+        bench_peak_matrix(caps, t->peak, shape);
+        size = shape[0] * shape[1];
         all = all / caps->subgroup_size;
     }
     uint64_t rng = t->bd->params->seed;
@@ -199,7 +202,7 @@ static bool check_math(struct attempt *t, char *why, size_t why_bytes)
         }
         float value;
         memcpy(&value, &word, sizeof value);
-        got = strcmp(t->peak->name, "int_dot") == 0 ? (double)(int32_t)word : (double)value;
+        got = t->peak->is_int ? (double)(int32_t)word : (double)value;
         if (got != want) {
             snprintf(why, why_bytes, "invocation %u gave %.9g, not %.9g", at, got, want);
             return false;
@@ -247,8 +250,9 @@ static double *ceiling_of(struct bench_device *bd, const char *name)
     const struct {
         const char *name;
         double *value;
-    } all[] = {{"read", &c->read},       {"copy", &c->copy},       {"fma_f32", &c->fma_f32},
-               {"fma_f16", &c->fma_f16}, {"int_dot", &c->int_dot}, {"matrix", &c->matrix}};
+    } all[] = {{"read", &c->read},          {"copy", &c->copy},       {"fma_f32", &c->fma_f32},
+               {"fma_f16", &c->fma_f16},    {"int_dot", &c->int_dot}, {"matrix", &c->matrix},
+               {"matrix_s8", &c->matrix_s8}};
     for (uint32_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (strcmp(all[i].name, name) == 0) {
             return all[i].value;

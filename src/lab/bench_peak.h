@@ -16,6 +16,7 @@ struct bench_peak {
     uint32_t n_specs;                /* beside the workgroup's size */
     uint32_t specs[2];               /* ids 1, 2 */
     bool is_matrix;
+    bool is_int; /* results are int32; of a matrix: its factors are signed bytes */
     /* Arithmetic: operations of an invocation (matrix: of a subgroup) in one loop, and push. */
     double flop;
     float a, b;
@@ -24,6 +25,9 @@ struct bench_peak {
                      uint32_t invocation, uint32_t repeat);
 };
 
+/* Rows, columns and depth of the device's matrices of this kind; zeros: it has none. */
+void bench_peak_matrix(const struct dev_caps *caps, const struct bench_peak *peak,
+                       uint32_t shape[3]);
 /* The kernels of arithmetic that this build has; [*count]. */
 const struct bench_peak *bench_peak_math(uint32_t *count);
 

@@ -58,14 +58,23 @@ static double expect_dot(const struct bench_device *bd, const struct bench_peak 
 }
 #endif
 
+void bench_peak_matrix(const struct dev_caps *caps, const struct bench_peak *peak,
+                       uint32_t shape[3])
+{
+    shape[0] = peak->is_int ? caps->coopmat_s8_m : caps->coopmat_m;
+    shape[1] = peak->is_int ? caps->coopmat_s8_n : caps->coopmat_n;
+    shape[2] = peak->is_int ? caps->coopmat_s8_k : caps->coopmat_k;
+}
+
 #if HAVE_SHADER_PEAK_MATRIX
 /* Element 0 of the sum over the chains; elements as the shader makes them. */
 static double expect_matrix(const struct bench_device *bd, const struct bench_peak *peak,
                             uint32_t invocation, uint32_t repeat)
 {
-    (void)peak, (void)invocation;
-    const struct dev_caps *caps = dev_get_caps(bd->dev);
-    uint32_t m = caps->coopmat_m, n = caps->coopmat_n, k = caps->coopmat_k;
+    (void)invocation;
+    uint32_t shape[3];
+    bench_peak_matrix(dev_get_caps(bd->dev), peak, shape);
+    uint32_t m = shape[0], n = shape[1], k = shape[2];
     int64_t sum = 0;
     for (uint32_t a = 0; a < 2; a++) {
         for (uint32_t b = 0; b < 4; b++) {
@@ -102,6 +111,7 @@ static const struct bench_peak kernels[] = {
      .kind = PEAK_MATH,
      .shader = &shader_peak_int_dot,
      .needs = DEV_CAP_INT_DOT,
+     .is_int = true,
      .flop = 8.0 * 16 * 8,
      .a = 0x1.fe0604p-124f, /* the bits 0x01ff0302 */
      .most_repeat = 1 << 15,
@@ -117,6 +127,17 @@ static const struct bench_peak kernels[] = {
      .flop = 2.0 * 4 * 8, /* times M N K */
      .a = 1,
      .most_repeat = 1 << 13, /* sums of 8 stay below 2^24 for K up to 64 */
+     .expect = expect_matrix},
+    {.name = "matrix_s8",
+     .variant = "s8 to s32, 8 chains",
+     .kind = PEAK_MATH,
+     .shader = &shader_peak_matrix_s8,
+     .needs = DEV_CAP_COOPMAT | DEV_CAP_INT8,
+     .is_matrix = true,
+     .is_int = true,
+     .flop = 2.0 * 4 * 8,
+     .a = 0,
+     .most_repeat = 1 << 13,
      .expect = expect_matrix},
 #endif
 };

@@ -29,6 +29,9 @@ static void reads_caps(void **state)
     assert_int_equal(caps->max_texel_elements, 1u << 26);
     assert_int_equal(caps->coopmat_m, 16);
     assert_int_equal(caps->coopmat_k, 8);
+    assert_int_equal(caps->coopmat_s8_m, 16);
+    assert_int_equal(caps->coopmat_s8_n, 16);
+    assert_int_equal(caps->coopmat_s8_k, 32);
     assert_int_equal(caps->coopmat2, DEV_COOPMAT2_FLEXIBLE | DEV_COOPMAT2_REDUCE |
                                          DEV_COOPMAT2_CONVERT | DEV_COOPMAT2_WORKGROUP |
                                          DEV_COOPMAT2_PER_ELEMENT);
@@ -194,6 +197,7 @@ static void masks_imply(void **state)
         assert_int_equal(f.fake.enabled_coopmat, (cases[i].gone & DEV_CAP_COOPMAT) == 0);
         assert_int_equal(f.fake.enabled_coopmat2, (cases[i].gone & DEV_CAP_COOPMAT2) == 0);
         assert_int_equal(dev_get_caps(dev)->coopmat_m != 0, f.fake.enabled_coopmat);
+        assert_int_equal(dev_get_caps(dev)->coopmat_s8_m != 0, f.fake.enabled_coopmat);
         assert_int_equal(dev_get_caps(dev)->coopmat2 != 0, f.fake.enabled_coopmat2);
         dev_close(dev);
     }
