@@ -60,7 +60,7 @@ static void print_tuned(const struct ops_prefs *prefs)
              n < OPS_MAX_TUNABLES && variant != NULL && variant->tunables[n].name != NULL; n++) {
             printf(" %s=%u", variant->tunables[n].name, tuned->values[n]);
         }
-        printf("\n");
+        printf("%s\n", tuned->first ? " first" : "");
     }
 }
 
@@ -137,6 +137,7 @@ static json_t *tuned_json(const struct ops_tuned *tuned)
         cli_json_add(values, variant->tunables[n].name, json_integer(tuned->values[n]));
     }
     cli_json_add(out, "values", values);
+    cli_json_add(out, "first", json_boolean(tuned->first));
     return out;
 }
 

@@ -75,7 +75,8 @@ static struct attention_matrix default_tile(const struct dev_caps *caps,
         .subgroups = 8, .strips = 1, .block = attr->head_dim <= 128 ? 64 : 32, .stages = 2};
     uint64_t tiles = kv_heads * (rows / (8 * (uint64_t)caps->coopmat_m));
     tile.subgroups = tiles < MANY_TILES ? 4 : 8;
-    if ((caps->has & DEV_CAP_CPU) != 0) { /* compiles what is unrolled for long */
+    /* Compiles what is unrolled for long; joint barriers: a CPU too, perhaps a masked one. */
+    if ((caps->has & DEV_CAP_CPU) != 0 || caps->joint_barriers) {
         tile = (struct attention_matrix){
             .subgroups = 2, .strips = 1, .block = least_block(caps), .stages = 2};
     }
