@@ -16,7 +16,7 @@ layout(push_constant) uniform push_block
     uint q0, q_n;         // first head of q that goes with this cache segment, and how many
     uint kv0, kv_n;       // first KV head of the segment, and how many
     uint slots;
-    uint tokens;
+    uint tokens, parts; // among so many are the heads of a token shared
     uint dims, use_factors; // from here on as in rope.comp
     float ratio_hi, ratio_lo;
     float scale_hi, scale_lo;

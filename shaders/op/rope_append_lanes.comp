@@ -1,8 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-// For CPU devices: nothing is shared, no barrier. An invocation takes, in every head of one token,
-// the pairs of q and the UNIT values of k and v that go with a set of turns. Where halves are pairs
+// For CPU devices: nothing is shared, no barrier. An invocation takes, in some heads of one token, the
+// pairs of q and the UNIT values of k and v that go with a set of turns. Where halves are pairs
 // those are two units, the second one dims / 2 behind the first, which is a multiple of UNIT.
 #include "common/rope_append.glsl"
 
@@ -14,10 +14,10 @@ vec2 turns[TURNS];
 #include "common/rope_append_store.glsl"
 
 // Pairs first.. of q, UNIT of them or half as many.
-void turn_heads(uint token, uint first, bool two)
+void turn_heads(uint token, uint part, uint first, bool two)
 {
     uint pairs = two ? UNIT : UNIT / 2u;
-    for (uint h = q0; h < q0 + q_n; h++) {
+    for (uint h = q0 + q_n * part / parts; h < q0 + q_n * (part + 1u) / parts; h++) {
         if (BY_BLOCK) {
             [[dont_unroll]] for (uint n = 0u; n < pairs; n++) {
                 turn_q(token, h, first + n, turns[n]);
@@ -36,7 +36,7 @@ void main()
     uint group = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
     uint i = group * WG + gl_LocalInvocationID.x;
     uint apart = HALF != 0u ? dims / 2u / UNIT : 0u; // in units
-    uint sets = UNITS - apart, token = i / sets, set = i % sets;
+    uint sets = UNITS - apart, token = i / (sets * parts), part = i / sets % parts, set = i % sets;
     if (token >= tokens) {
         return;
     }
@@ -54,10 +54,10 @@ void main()
             turns[TURNS - 1u] = make_turn(position, first + 1u);
         }
     }
-    turn_heads(token, first, two);
+    turn_heads(token, part, first, two);
     if (slot < slots) {
-        uint units = two ? 2u : 1u;
-        for (uint n = 0u; n < kv_n * units; n++) {
+        uint units = two ? 2u : 1u, end = kv_n * (part + 1u) / parts;
+        for (uint n = kv_n * part / parts * units; n < end * units; n++) {
             append(token, slot, n / units, unit + n % units * apart);
         }
     }

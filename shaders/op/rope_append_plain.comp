@@ -11,7 +11,7 @@ shared vec2 turns[PAIRS];
 
 void main()
 {
-    uint lane = gl_LocalInvocationID.x, part = gl_WorkGroupID.x, parts = gl_NumWorkGroups.x;
+    uint lane = gl_LocalInvocationID.x, part = gl_WorkGroupID.x;
     uint token = gl_WorkGroupID.y, position = kv_step(STEP_POS, token), slot = kv_slot(token);
     for (uint i = lane; i < dims / 2u; i += WG) {
         turns[i] = make_turn(position, i);

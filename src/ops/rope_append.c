@@ -20,6 +20,7 @@ enum {
     LANES_GROUP = 32, /* invocations of a workgroup */
     PLAIN_GROUP = 128,
     ENOUGH_GROUPS = 128, /* below that the heads of a token are shared among several */
+    ENOUGH_LANES = 16,   /* the same, of invocations of the lanes kernel */
 };
 
 static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
@@ -37,13 +38,6 @@ static const struct ops_variant variants[] = {
     [LANES] = {.name = "lanes", .needs = DEV_CAP_CPU, .shader = &shader_rope_append_lanes},
     [PLAIN] = {.name = "plain", .shader = &shader_rope_append_plain},
 };
-
-static uint32_t count_parts(uint32_t tokens, uint32_t heads)
-{
-    uint32_t parts = tokens < ENOUGH_GROUPS ? ENOUGH_GROUPS / tokens : 1;
-    uint32_t most = heads < 4 ? 1 : heads / 2;
-    return parts < most ? parts : most;
-}
 
 static struct rope_append_push get_push(const struct op_rope_append_attr *attr,
                                         const struct op_segment *segment, uint32_t tokens,
@@ -101,25 +95,34 @@ bool ops_rope_append_pays(const struct plan *plan, const struct plan_node *node,
            !ops_variant_supported(&variants[LANES], caps, why, sizeof why);
 }
 
-static void set_groups(const struct op_site *site, const struct op_rope_append_attr *attr,
-                       uint32_t unit, bool lanes, struct dev_dispatch *dispatch)
+/* Among how many the heads of a token are shared, so that there are `enough`, `n` without that. */
+static uint32_t count_parts(uint64_t n, uint32_t enough, uint32_t heads)
 {
-    const struct rope_append_push *push = dispatch->push;
-    dispatch->groups[2] = 1;
+    uint32_t parts = n < enough ? enough / (uint32_t)n : 1;
+    return parts < heads || heads == 0 ? parts : heads;
+}
+
+static void set_groups(const struct op_site *site, const struct op_rope_append_attr *attr,
+                       uint32_t unit, bool lanes, struct rope_append_push *push, uint32_t groups[3])
+{
+    uint32_t heads = push->q_n > push->kv_n ? push->q_n : push->kv_n;
+    uint32_t apart = attr->rope.half_split != 0 ? attr->rope.dims / 2 / unit : 0;
+    uint64_t sets = (uint64_t)push->tokens * (attr->append.head_dim / unit - apart);
+    groups[2] = 1;
     if (lanes) {
-        uint32_t apart = attr->rope.half_split != 0 ? attr->rope.dims / 2 / unit : 0;
-        uint64_t sets = (uint64_t)push->tokens * (attr->append.head_dim / unit - apart);
-        ops_fold(dev_get_caps(site->dev), 0, size_div_up(sets, LANES_GROUP), dispatch->groups);
+        push->parts = count_parts(sets, ENOUGH_LANES, heads);
+        ops_fold(dev_get_caps(site->dev), 0, size_div_up(sets * push->parts, LANES_GROUP), groups);
     } else {
-        uint32_t heads = push->q_n > push->kv_n ? push->q_n : push->kv_n;
-        dispatch->groups[0] = count_parts(push->tokens, heads);
-        dispatch->groups[1] = push->tokens;
+        push->parts = count_parts(push->tokens, ENOUGH_GROUPS, (heads + 1) / 2);
+        groups[0] = push->parts;
+        groups[1] = push->tokens;
     }
 }
 
 /* Kernel and groups of one cache segment. */
 static bool set_kernel(const struct op_site *site, const struct plan_node *node,
-                       const struct op_rope_append_attr *attr, struct dev_dispatch *dispatch)
+                       const struct op_rope_append_attr *attr, struct rope_append_push *push,
+                       struct dev_dispatch *dispatch)
 {
     const struct plan_tensor *tensors = site->plan->tensors;
     const struct ops_need need = get_need(site->plan, node);
@@ -138,7 +141,7 @@ static bool set_kernel(const struct op_site *site, const struct plan_node *node,
                   {ROPE_APPEND_SPEC_HALF, attr->rope.half_split},
                   {ROPE_APPEND_SPEC_LOCAL, attr->append.group}},
     };
-    set_groups(site, attr, get_unit(site->plan, node), lanes, dispatch);
+    set_groups(site, attr, get_unit(site->plan, node), lanes, push, dispatch->groups);
     dispatch->kernel = dev_kernel_get(site->dev, &params);
     return dispatch->kernel != NULL;
 }
@@ -149,10 +152,10 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
     bool factors = node->src[SRC_FACTORS] != PLAN_NONE;
     const struct op_segment *segment = &site->places[node->dst[DST_K]].segments[s];
     uint32_t tokens = (uint32_t)site->plan->tensors[node->src[SRC_Q]].rows;
-    const struct rope_append_push push = get_push(attr, segment, tokens, factors);
+    struct rope_append_push push = get_push(attr, segment, tokens, factors);
     struct dev_dispatch dispatch = {
         .n_binds = 8, .push = &push, .push_bytes = sizeof push, .label = "rope_append"};
-    if (!set_kernel(site, node, attr, &dispatch)) {
+    if (!set_kernel(site, node, attr, &push, &dispatch)) {
         return false;
     }
     uint32_t factor_id = node->src[factors ? SRC_FACTORS : SRC_STEP];

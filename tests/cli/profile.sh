@@ -45,9 +45,15 @@ for name in $list; do
     esac
 done
 generate --disable plain_gemm,budget
+generate --disable fuse
+has "$err" 'without fusion fuse/residual, fusion fuse/rope_append'
+generate --disable fuse/rope_append
+has "$err" 'without fusion fuse/rope_append'
 expect 2 run -m "$f16" -p a --disable subgruop
 one_line "--disable 'subgruop': neither a capability nor a kernel nor a fusion: did you mean subgroup?"
-for wrong in '' , 'lanes,' matmul matmul/nonsense; do
+expect 2 run -m "$f16" -p a --disable fuse/resid
+one_line 'did you mean fuse/residual?'
+for wrong in '' , 'lanes,' matmul matmul/nonsense fuse/ residual; do
     expect 2 run -m "$f16" -p a --disable "$wrong"
     one_line 'neither a capability nor a kernel nor a fusion'
 done

@@ -137,6 +137,58 @@ static void test_rmsnorm(void **state)
     assert_int_equal(plan_get_tensor(&f->plan, y)->cols, 3 * COLS);
 }
 
+static void test_staged(void **state)
+{
+    struct fix *f = *state;
+    uint32_t odd = plan_add_act(&f->plan, "odd", ROWS, COLS - 2);
+    uint32_t narrow = plan_get_weight(&f->plan, 3, "narrow", QUANT_F32, 1, COLS - 2);
+    uint32_t part = plan_get_weight(&f->plan, 4, "part", QUANT_F32, 1, COLS / 2);
+    refused(f, op_stage(&f->plan, odd).x, "stage: blk.0.odd [3][6]: columns");
+    refused(f, op_norm_stage(&f->plan, odd, narrow, 1e-5f).x, "norm_stage: norm [3][6]: columns");
+    refused(f, op_norm_stage(&f->plan, f->x, part, 1e-5f).x, "norm_stage: weight part is not F32");
+    refused(f, op_norm_stage(&f->plan, f->x, f->half_weight, 1e-5f).x, "norm_stage: weight half");
+    refused(f, op_norm_stage(&f->plan, f->x, f->x, 1e-5f).x, "norm_stage: weight (blk.0.x) has");
+    refused(f, op_gate_stage(&f->plan, f->x, f->other, false).x, "gate_stage: blk.0.x is 3 x 8");
+    refused(f, op_gate_stage(&f->plan, odd, odd, true).x, "gate_stage: glu [3][6]: columns");
+    refused(f, op_gate_stage(&f->plan, f->x, f->step, true).x, "gate_stage: up (step) has");
+    assert_int_not_equal(op_norm_stage(&f->plan, f->x, f->weight, 1e-5f).x, PLAN_NONE);
+    assert_int_not_equal(op_gate_stage(&f->plan, f->x, f->x, true).scale, PLAN_NONE);
+}
+
+static void test_rope_append(void **state)
+{
+    struct fix *f = *state;
+    const struct op_rope_append_attr good = {
+        .rope = {.heads = 2, .head_dim = 4, .dims = 4, .base = 1e4f, .scale = 1, .magnitude = 1},
+        .append = {.kv_heads = 2, .head_dim = 4, .slots = 32}};
+    struct op_rope_append_attr many = good, few = good, group = good, dim = good;
+    struct plan_tensor cache = {
+        .name = "cache", .role = PLAN_KV, .elem = PLAN_F16, .rows = 2, .cols = 32 * 4, .layer = 0};
+    uint32_t caches[2], tall = plan_add_act(&f->plan, "tall", ROWS + 1, COLS);
+    for (uint32_t i = 0; i < 2; i++) {
+        cache.is_value = i != 0;
+        caches[i] = plan_add_tensor(&f->plan, &cache);
+    }
+    const uint32_t qkv[] = {f->x, f->x, f->x}, bad_v[] = {f->x, f->x, f->other};
+    const uint32_t bad_q[] = {tall, f->x, f->x};
+    many.rope.heads = 3;
+    few.append.kv_heads = 1;
+    group.append.group = 2;
+    dim.append.head_dim = 2;
+    dim.append.kv_heads = 4;
+    struct plan *p = &f->plan;
+    refused(f, op_rope_append(p, qkv, caches, f->step, PLAN_NONE, &many), "rope_append: blk.0.x");
+    refused(f, op_rope_append(p, qkv, caches, f->step, PLAN_NONE, &few), "rope_append: blk.0.x");
+    refused(f, op_rope_append(p, qkv, caches, f->step, PLAN_NONE, &group),
+            "rope_append: blk.0.x: cache group 2");
+    refused(f, op_rope_append(p, qkv, caches, f->step, PLAN_NONE, &dim), "rope_append: blk.0.x");
+    refused(f, op_rope_append(p, bad_v, caches, f->step, PLAN_NONE, &good), "rope_append: blk.0.x");
+    refused(f, op_rope_append(p, bad_q, caches, f->step, PLAN_NONE, &good),
+            "rope_append: blk.0.tall: 4 rows");
+    refused(f, op_rope_append(p, qkv, caches, f->x, PLAN_NONE, &good), "rope_append: step");
+    assert_int_not_equal(op_rope_append(p, qkv, caches, f->step, PLAN_NONE, &good), PLAN_NONE);
+}
+
 static void test_rope(void **state)
 {
     struct fix *f = *state;
@@ -413,6 +465,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_scale, start, stop),
         cmocka_unit_test_setup_teardown(test_staged, start, stop),
         cmocka_unit_test_setup_teardown(test_rmsnorm, start, stop),
+        cmocka_unit_test_setup_teardown(test_staged, start, stop),
+        cmocka_unit_test_setup_teardown(test_rope_append, start, stop),
         cmocka_unit_test_setup_teardown(test_rope, start, stop),
         cmocka_unit_test_setup_teardown(test_weights, start, stop),
         cmocka_unit_test_setup_teardown(test_head, start, stop),
