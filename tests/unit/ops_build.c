@@ -103,7 +103,7 @@ static void test_scale(void **state)
     assert_int_equal(plan_get_tensor(&f->plan, y)->cols, COLS);
 }
 
-static void test_staged(void **state)
+static void test_quantized(void **state)
 {
     struct fix *f = *state;
     uint32_t wide = plan_add_act(&f->plan, "wide", ROWS, 64);
@@ -463,7 +463,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pairs, start, stop),
         cmocka_unit_test_setup_teardown(test_bias, start, stop),
         cmocka_unit_test_setup_teardown(test_scale, start, stop),
-        cmocka_unit_test_setup_teardown(test_staged, start, stop),
+        cmocka_unit_test_setup_teardown(test_quantized, start, stop),
         cmocka_unit_test_setup_teardown(test_rmsnorm, start, stop),
         cmocka_unit_test_setup_teardown(test_staged, start, stop),
         cmocka_unit_test_setup_teardown(test_rope_append, start, stop),
