@@ -67,7 +67,7 @@ for name in 'device 0' 'device 1' 'devices 0,1' 'split 0+1' lanes plain_gemm; do
     has "$out" "\"variant\": \"$name\""
 done
 cp "$out" "$folder/all.json"
-expect 0 compat --quick --no-model
+expect 0 compat --quick --no-model --device 1
 has "$out" '[1] '
 has "$out" 'quirks in force: '
 has "$out" 'plain_gemm'
