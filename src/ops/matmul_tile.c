@@ -235,7 +235,7 @@ struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,
     const struct dev_caps *caps = dev_get_caps(dev);
     uint32_t size = caps->subgroup_size;
     struct dev_kernel_params params = {.shader = shader};
-    if (kernel != MATMUL_GEMV && kernel != MATMUL_GEMM) {
+    if (kernel != MATMUL_GEMV && kernel != MATMUL_GEMM && kernel != MATMUL_INT_DOT) {
         params.subgroup_size = size;
         ops_add_spec(&params, MATMUL_SPEC_LOCAL_SIZE, tile->local);
         ops_add_spec(&params, MATMUL_SPEC_ROWS, tile->spec_rows);

@@ -274,7 +274,9 @@ static void test_chunks(void **state)
     struct inputs *in = mem_alloc(1, sizeof *in);
     assert_non_null(in);
     fill(in);
-    static const uint32_t OFF[] = {0, DEV_CAP_TEXEL, DEV_CAP_SUBGROUP | DEV_CAP_SHUFFLE};
+    /* Matrix units are for many tokens only, and round. */
+    static const uint32_t OFF[] = {DEV_CAP_COOPMAT, DEV_CAP_COOPMAT | DEV_CAP_TEXEL,
+                                   DEV_CAP_SUBGROUP | DEV_CAP_SHUFFLE};
     for (uint32_t d = 0; d < dev_instance_count(inst); d++) {
         for (size_t i = 0; i < 3 && dev_instance_info(inst, d)->usable; i++) {
             struct dev *dev =
