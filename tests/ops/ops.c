@@ -21,7 +21,7 @@ static const struct mask {
     {"all capabilities", 0},
     {"no subgroup", DEV_CAP_SUBGROUP | DEV_CAP_SHUFFLE},
     {"not a CPU", DEV_CAP_CPU},
-    {"no texel", DEV_CAP_TEXEL},
+    {"no texel", DEV_CAP_TEXEL | DEV_CAP_COOPMAT}, /* matrices: as the mask before */
     {"no small types", DEV_CAP_FP16 | DEV_CAP_STORAGE16 | DEV_CAP_STORAGE8 | DEV_CAP_INT8 |
                            DEV_CAP_INT16 | DEV_CAP_INT_DOT},
     {"no matrices", DEV_CAP_COOPMAT},
