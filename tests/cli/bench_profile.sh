@@ -10,7 +10,7 @@ one_line '--profile: -o csv has no place'
 expect 1 bench -m "$folder/none.gguf" --profile
 expect 2 run -m x -p y --profile
 
-# Sums of the tables: "DEVICES all/wall unexplained/wall", or nothing where a table is incomplete.
+# Tables and walls, "2 2" of two tables, or what is wrong with their sums.
 sums() {
     awk -F'|' '/^\| (what|wall|unaccounted|[a-z])/ {
         name = $2; gsub(/^ +| +$/, "", name)
@@ -27,8 +27,18 @@ sums() {
     } END { if (bad == 0) print tables, walls }' "$out"
 }
 
-expect 0 bench -m "$q4" -p 70 -n 8 -r 1 --profile --device 0
-[ "$(sums)" = "2 2" ] || fail "the tables: $(sums)"
+# Where other programs take the processor away, their time is explained by nothing: three tries.
+expect_sums() { # what sums prints, then the command
+    sums_wanted=$1
+    shift
+    for try in 1 2 3; do
+        expect 0 "$@"
+        [ "$(sums)" != "$sums_wanted" ] || return 0
+    done
+    fail "the tables, try $try: $(sums)"
+}
+
+expect_sums '2 2' bench -m "$q4" -p 70 -n 8 -r 1 --profile --device 0
 for row in 'matmul ' ' Q4_K 1024x35x256 (ffn_gate, ffn_up)' ' Q4_K 1024x1x256 (ffn_gate, ffn_up)' \
     'attention ' 'rmsnorm ' 'rope_append ' 'embed ' 'argmax ' 'between kernels' \
     'host: submit ' 'host: read timestamps' 'unaccounted'; do
@@ -50,8 +60,7 @@ expect 0 bench -m "$q4" -p 70 -n 8 -r 1 --profile --device 0 --disable fuse/rope
 [ "$(calls rope)" -eq 192 ] && [ "$(calls kv_append)" -eq 96 ] || fail "not two ropes and an append"
 [ "$(calls '[a-z_]+')" -eq $((fused + 192)) ] || fail "dispatches: $fused, then $(calls '[a-z_]+')"
 
-expect 0 bench -m "$q4" -p 8 -n 8 -r 1 --profile --device 0,0
-[ "$(sums)" = "4 4" ] || fail "the tables of two devices: $(sums)"
+expect_sums '4 4' bench -m "$q4" -p 8 -n 8 -r 1 --profile --device 0,0
 has "$out" '[1] device 0: '
 has "$out" 'copy border'
 has "$out" 'other devices work'
