@@ -34,9 +34,18 @@ static void cost(const struct plan *plan, const struct plan_node *node, struct o
     *out = (struct op_cost){.flop = 2 * q + 2 * k, .bytes = 2 * q + 2 * k + values * stored};
 }
 
+/* Below 8 lanes there is SwiftShader, which takes minutes to compile either of them: the three ops
+ * that this one replaces run instead. */
 static const struct ops_variant variants[] = {
-    [LANES] = {.name = "lanes", .needs = DEV_CAP_CPU, .shader = &shader_rope_append_lanes},
-    [PLAIN] = {.name = "plain", .shader = &shader_rope_append_plain},
+    [LANES] = {.name = "lanes",
+               .needs = DEV_CAP_CPU,
+               .min_subgroup = 8,
+               .max_subgroup = 128,
+               .shader = &shader_rope_append_lanes},
+    [PLAIN] = {.name = "plain",
+               .min_subgroup = 8,
+               .max_subgroup = 128,
+               .shader = &shader_rope_append_plain},
 };
 
 static struct rope_append_push get_push(const struct op_rope_append_attr *attr,

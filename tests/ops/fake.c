@@ -109,6 +109,17 @@ static bool is_staged(const struct lab_case *c)
     return false;
 }
 
+/* Some op has no kernel for the device at all: nobody makes such a node for it. */
+static bool has_kernel(const struct op *op, const struct dev_caps *caps)
+{
+    char why[128];
+    bool has = false;
+    for (uint32_t v = 0; v < op->n_variants; v++) {
+        has = has || ops_variant_supported(&op->variants[v], caps, why, sizeof why);
+    }
+    return has;
+}
+
 static void run_one(struct lab *lab, const struct lab_case *c, struct dev *dev,
                     const struct ops_prefs *prefs, bool in_place, bool segments,
                     struct total *total)
@@ -116,6 +127,9 @@ static void run_one(struct lab *lab, const struct lab_case *c, struct dev *dev,
     struct lab_result result;
     const char *forced = prefs->forced;
     uint32_t wrong = fake.wrong;
+    if (!has_kernel(ops_find(c->op->name), dev_get_caps(dev))) {
+        return;
+    }
     bool ran = lab_run(lab,
                        &(struct lab_run_params){
                            .dev = dev, .in_place = in_place, .segments = segments, .prefs = prefs},
