@@ -252,7 +252,8 @@ static void test_rope_pays(void **state)
     struct plan_tensor tensors[] = {{.elem = PLAN_F32}, {.elem = PLAN_F16}, {.elem = PLAN_F16}};
     struct plan plan = {.tensors = tensors, .n_tensors = 3, .n_tokens = 1};
     struct plan_node node = {.op = ops_find("rope_append"), .n_dst = 3, .dst = {0, 1, 2}};
-    const struct dev_caps cpu = {.has = DEV_CAP_CPU}, gpu = {.has = 0};
+    const struct dev_caps cpu = {.has = DEV_CAP_CPU, .subgroup_size = 8},
+                          gpu = {.subgroup_size = 32};
     memcpy(node.attr, &attr, sizeof attr);
     assert_true(ops_rope_append_pays(&plan, &node, &cpu));
     tensors[2].elem = PLAN_Q8_0; /* halves of 48, blocks of 32 */
