@@ -4,7 +4,6 @@
 
 #include "gen/kv_append.h"
 #include "ops/site.h"
-#include "shaders/common/kv_types.h"
 
 #include <string.h>
 
@@ -36,7 +35,7 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
     }
     enum plan_elem k_elem = plan->tensors[node->dst[0]].elem;
     enum plan_elem v_elem = plan->tensors[node->dst[1]].elem;
-    uint32_t unit = plan_elem_block(k_elem) + plan_elem_block(v_elem) > 2 ? KV_BLOCK : 2;
+    uint32_t unit = ops_cache_unit(plan, node->dst[0], node->dst[1]);
     const struct dev_kernel_params params = {
         .shader = variant->shader,
         .n_specs = 5,
@@ -87,12 +86,6 @@ const struct op op_def_kv_append = {
     .n_variants = 1,
 };
 
-static bool cache_fits(const struct plan_tensor *cache, const struct op_kv_append_attr *attr)
-{
-    return cache->rows == attr->kv_heads && cache->cols == (uint64_t)attr->slots * attr->head_dim &&
-           ops_is_cache(cache, attr->head_dim);
-}
-
 bool ops_append_check(struct plan *plan, const char *op, const uint32_t kv[2],
                       const uint32_t caches[2], uint32_t step, const struct op_kv_append_attr *attr)
 {
@@ -114,7 +107,8 @@ bool ops_append_check(struct plan *plan, const char *op, const uint32_t kv[2],
         return false;
     }
     if (cols == 0 || kt->cols != cols || vt->cols != cols || kt->rows != vt->rows ||
-        !cache_fits(kc, attr) || !cache_fits(vc, attr)) {
+        !ops_cache_fits(kc, attr->kv_heads, attr->head_dim, attr->slots) ||
+        !ops_cache_fits(vc, attr->kv_heads, attr->head_dim, attr->slots)) {
         ops_refuse(
             plan, op,
             "%s %llu x %llu, %s %llu x %llu, %s and %s are not %u heads of %u dims, %u slots",

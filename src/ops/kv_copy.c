@@ -4,7 +4,6 @@
 
 #include "gen/kv_copy.h"
 #include "ops/site.h"
-#include "shaders/common/kv_types.h"
 
 #include <string.h>
 
@@ -34,14 +33,13 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
 {
     const struct plan *plan = site->plan;
     const struct op_segment *k = &site->places[node->dst[0]].segments[s];
-    const struct op_segment *v = &site->places[node->dst[1]].segments[s];
     const struct ops_variant *variant = ops_pick_any(site, node);
     if (variant == NULL) {
         return false;
     }
     enum plan_elem k_elem = plan->tensors[node->dst[0]].elem;
     enum plan_elem v_elem = plan->tensors[node->dst[1]].elem;
-    uint32_t unit = plan_elem_block(k_elem) + plan_elem_block(v_elem) > 2 ? KV_BLOCK : 2;
+    uint32_t unit = ops_cache_unit(plan, node->dst[0], node->dst[1]);
     const struct dev_kernel_params params = {
         .shader = variant->shader,
         .n_specs = 5,
@@ -62,10 +60,10 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
         .label = "kv_copy",
     };
     dispatch.binds[KV_COPY_BIND_STEPS] = ops_bind(site, node->src[0], DEV_READ);
-    dispatch.binds[KV_COPY_BIND_K_CACHE] =
-        (struct dev_bind){k->buf, k->offset, k->bytes, DEV_READ_WRITE};
-    dispatch.binds[KV_COPY_BIND_V_CACHE] =
-        (struct dev_bind){v->buf, v->offset, v->bytes, DEV_READ_WRITE};
+    dispatch.binds[KV_COPY_BIND_K_CACHE] = ops_bind_cache(site, node->dst[0], s);
+    dispatch.binds[KV_COPY_BIND_V_CACHE] = ops_bind_cache(site, node->dst[1], s);
+    dispatch.binds[KV_COPY_BIND_K_CACHE].access = DEV_READ_WRITE;
+    dispatch.binds[KV_COPY_BIND_V_CACHE].access = DEV_READ_WRITE;
     return dispatch.kernel != NULL && dev_cmd_dispatch(site->cmd, &dispatch);
 }
 
@@ -73,24 +71,11 @@ static bool record(const struct op_site *site, const struct plan_node *node)
 {
     struct op_kv_copy_attr attr;
     memcpy(&attr, node->attr, sizeof attr);
-    const struct op_place *k = &site->places[node->dst[0]], *v = &site->places[node->dst[1]];
-    if (k->n_segments == 0 || k->n_segments != v->n_segments) {
-        log_error(site->log, "kv_copy: layer %d: K cache in %u segments, V cache in %u",
-                  (int)node->layer, k->n_segments, v->n_segments);
-        return false;
+    bool ok = ops_same_segments(site, node, node->dst[0], node->dst[1]);
+    for (uint32_t s = 0; ok && s < site->places[node->dst[0]].n_segments; s++) {
+        ok = record_segment(site, node, &attr, s);
     }
-    for (uint32_t s = 0; s < k->n_segments; s++) {
-        if (k->segments[s].row0 != v->segments[s].row0 ||
-            k->segments[s].rows != v->segments[s].rows) {
-            log_error(site->log, "kv_copy: layer %d: segment %u holds other heads of K than of V",
-                      (int)node->layer, s);
-            return false;
-        }
-        if (!record_segment(site, node, &attr, s)) {
-            return false;
-        }
-    }
-    return true;
+    return ok;
 }
 
 const struct op op_def_kv_copy = {
@@ -101,12 +86,6 @@ const struct op op_def_kv_copy = {
     .variants = variants,
     .n_variants = 1,
 };
-
-static bool cache_fits(const struct plan_tensor *cache, const struct op_kv_copy_attr *attr)
-{
-    return cache->rows == attr->kv_heads && cache->cols == (uint64_t)attr->slots * attr->head_dim &&
-           ops_is_cache(cache, attr->head_dim);
-}
 
 void op_kv_copy(struct plan *plan, uint32_t k_cache, uint32_t v_cache, uint32_t step,
                 const struct op_kv_copy_attr *attr)
@@ -126,7 +105,9 @@ void op_kv_copy(struct plan *plan, uint32_t k_cache, uint32_t v_cache, uint32_t 
                    attr->group, attr->copies);
         return;
     }
-    if (attr->kv_heads == 0 || attr->slots == 0 || !cache_fits(kc, attr) || !cache_fits(vc, attr)) {
+    if (attr->kv_heads == 0 || attr->slots == 0 ||
+        !ops_cache_fits(kc, attr->kv_heads, attr->head_dim, attr->slots) ||
+        !ops_cache_fits(vc, attr->kv_heads, attr->head_dim, attr->slots)) {
         ops_refuse(plan, "kv_copy", "%s and %s are not %u heads of %u dims, %u slots", kc->name,
                    vc->name, attr->kv_heads, attr->head_dim, attr->slots);
         return;

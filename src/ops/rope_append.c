@@ -3,7 +3,6 @@
 
 #include "gen/rope_append.h"
 #include "ops/site.h"
-#include "shaders/common/kv_types.h"
 
 #include <string.h>
 
@@ -75,21 +74,14 @@ static struct rope_append_push get_push(const struct op_rope_append_attr *attr,
     };
 }
 
-/* Values that an invocation stores at a time. */
-static uint32_t get_unit(const struct plan *plan, const struct plan_node *node)
-{
-    uint32_t k_block = plan_elem_block(plan->tensors[node->dst[DST_K]].elem);
-    uint32_t v_block = plan_elem_block(plan->tensors[node->dst[DST_V]].elem);
-    return k_block + v_block > 2 ? KV_BLOCK : 2;
-}
-
 /* The lanes kernel turns two units that are pairs of each other. */
 static struct ops_need get_need(const struct plan *plan, const struct plan_node *node)
 {
     struct op_rope_append_attr attr;
     memcpy(&attr, node->attr, sizeof attr);
     struct ops_need need = {.op = node->op, .tokens = plan->n_tokens, .quant = QUANT_COUNT};
-    if (attr.rope.half_split != 0 && attr.rope.dims / 2 % get_unit(plan, node) != 0) {
+    if (attr.rope.half_split != 0 &&
+        attr.rope.dims / 2 % ops_cache_unit(plan, node->dst[DST_K], node->dst[DST_V]) != 0) {
         need.unfit[LANES] = "half of the rotated dims is no multiple of what is stored at a time";
     }
     return need;
@@ -150,7 +142,8 @@ static bool set_kernel(const struct op_site *site, const struct plan_node *node,
                   {ROPE_APPEND_SPEC_HALF, attr->rope.half_split},
                   {ROPE_APPEND_SPEC_LOCAL, attr->append.group}},
     };
-    set_groups(site, attr, get_unit(site->plan, node), lanes, push, dispatch->groups);
+    set_groups(site, attr, ops_cache_unit(site->plan, node->dst[DST_K], node->dst[DST_V]), lanes,
+               push, dispatch->groups);
     dispatch->kernel = dev_kernel_get(site->dev, &params);
     return dispatch->kernel != NULL;
 }

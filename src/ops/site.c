@@ -191,6 +191,20 @@ uint32_t ops_cache_type(enum plan_elem elem)
                                : KV_F16;
 }
 
+bool ops_cache_fits(const struct plan_tensor *cache, uint32_t kv_heads, uint32_t head_dim,
+                    uint32_t slots)
+{
+    return cache->rows == kv_heads && cache->cols == (uint64_t)slots * head_dim &&
+           ops_is_cache(cache, head_dim);
+}
+
+uint32_t ops_cache_unit(const struct plan *plan, uint32_t k_cache, uint32_t v_cache)
+{
+    uint32_t k_block = plan_elem_block(plan->tensors[k_cache].elem);
+    uint32_t v_block = plan_elem_block(plan->tensors[v_cache].elem);
+    return k_block + v_block > 2 ? KV_BLOCK : 2;
+}
+
 bool ops_same_segments(const struct op_site *site, const struct plan_node *node, uint32_t k_cache,
                        uint32_t v_cache)
 {

@@ -50,6 +50,12 @@ uint32_t ops_refuse(struct plan *plan, const char *op, const char *fmt, ...) LOG
 /* A KV cache of a type that kernels read, its heads whole blocks; and what they call the type. */
 bool ops_is_cache(const struct plan_tensor *tensor, uint32_t head_dim);
 uint32_t ops_cache_type(enum plan_elem elem);
+/* It is that, of so many heads and slots. */
+bool ops_cache_fits(const struct plan_tensor *cache, uint32_t kv_heads, uint32_t head_dim,
+                    uint32_t slots);
+/* Values of a head that an invocation stores at a time in both caches (tensor ids): a pair, or a
+ * block where one of them is quantized. */
+uint32_t ops_cache_unit(const struct plan *plan, uint32_t k_cache, uint32_t v_cache);
 
 /* Both caches of a node (tensor ids) lie in segments of the same heads; false: logged. */
 bool ops_same_segments(const struct op_site *site, const struct plan_node *node, uint32_t k_cache,
