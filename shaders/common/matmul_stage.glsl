@@ -126,9 +126,13 @@ void put(uint first_col)
 #endif
         if (is_item(i, ROWS * W_STEPS)) {
             [[unroll]] for (uint u = 0; u < W_COLS / 8; u++) {
+#ifdef QUANT_HALF
+                tile[to + u] = w_words[n * LOADS + u].w;
+#else
                 uint half_chunk = (col >> 4 & 1u) + u / 2u;
                 tile[to + u] = uvec4(w_quad(n, 2 * u, by, offset, half_chunk),
                                      w_quad(n, 2 * u + 1, by, offset, half_chunk));
+#endif
             }
         }
     }
