@@ -4,8 +4,13 @@
 // next columns are on their way into registers, as they lie in memory, while the present ones are
 // multiplied.
 //
-// Weights with more exponents than f16 are multiplied by a power of two on the way,
-// 2^(p.w_exponent - 127), which brings the largest of them into [2^13, 2^14), and sums by its inverse.
+// Weights with more exponents than f16, and scales that are no f16 numbers, are multiplied by a power
+// of two on the way, 2^(p.w_exponent - 127), which brings the largest weight to about 2^14, and sums
+// by its inverse.
+//
+// Of formats with ints, two at a time are made f16 and scaled as such: f16(1024 + n) is 0x6400 | n.
+// The pairs are not of neighbours, so in the tiles columns of eight are in another order (WAY), of
+// weights and x alike.
 //
 // The including shader has p.cols, a multiple of COLUMNS, the weights and "format.glsl", and says
 // which row of the weight and of x are row and token i, within bounds (W_ROW(i), X_ROW(i)).
@@ -49,10 +54,34 @@ quant_head w_head[W_ITEMS];
 #endif
 uvec4 x_words[X_ITEMS];
 
+#if defined(QUANT_WIDE) || defined(QUANT_SCALED)
+#define SCALED 1
+#endif
+
+#if defined(QUANT_PAIRS)
+#define WAY 4 // columns (0, 4), (1, 5), (2, 6), (3, 7)
+#elif defined(QUANT_INT)
+#define WAY 2 // columns (0, 2), (1, 3), (4, 6), (5, 7)
+#define QUANT_ZERO (QUANT_INT == 1 ? 128 : 0)
+
+uint quant_pair(quant_words words, int i, int k)
+{
+    uint four = quant_int4(words, 2 * i + (k >> 1)) >> (8 * (k & 1)) & 0x00ff00ffu;
+    return QUANT_INT == 1 ? four ^ 0x00800080u : four;
+}
+#endif
+
+// What is taken from a pair: ints about 0 keep what the rounding of scales makes of them small.
+#if defined(WAY) && QUANT_INT == 2
+#define PAIR_ZERO (QUANT_ZERO + QUANT_MIDDLE)
+#elif defined(WAY)
+#define PAIR_ZERO QUANT_ZERO
+#endif
+
 // What sums are multiplied by, beside the scale of the token.
 float sum_factor()
 {
-#ifdef QUANT_WIDE
+#ifdef SCALED
     return uintBitsToFloat(254u - p.w_exponent << 23);
 #else
     return 1.0;
@@ -95,6 +124,36 @@ void fetch(uint first_row, uint first_token, uint first_col)
     }
 }
 
+#ifdef WAY
+// Eight columns of item n, from column 8q of it, as f16 in the order of the tiles.
+uvec4 w_eight(uint n, uint q, vec2 by, vec2 offset, uint half_chunk)
+{
+    const uint PER_LOAD = QUANT_STEP / 8;
+    f16vec2 s = f16vec2(by[half_chunk]), o = f16vec2(offset[half_chunk]);
+    uvec4 eight;
+    [[unroll]] for (int k = 0; k < 4; k++) {
+        uint pair = quant_pair(w_words[n * LOADS + q / PER_LOAD], int(q % PER_LOAD), k);
+        f16vec2 v = unpackFloat2x16(pair | 0x64006400u) - float16_t(1024 + PAIR_ZERO);
+        eight[k] = packFloat2x16(QUANT_INT == 1 ? v * s : fma(v, s, o));
+    }
+    return eight;
+}
+
+uvec4 x_eight(uvec4 w)
+{
+    const uint LOW = 0xffffu;
+#if WAY == 2
+    return uvec4((w.xz & LOW) | w.yw << 16, w.xz >> 16 | (w.yw & ~LOW)).xzyw;
+#else
+    return uvec4((w.xy & LOW) | w.zw << 16, w.xy >> 16 | (w.zw & ~LOW)).xzyw;
+#endif
+}
+#elif defined(QUANT_HALF)
+uvec4 w_eight(uint n, uint q, vec2 by, vec2 offset, uint half_chunk)
+{
+    return w_words[n].w;
+}
+#else
 // Four columns of item n, from column 4q of it, rounded to f16.
 uvec2 w_quad(uint n, uint q, vec2 by, vec2 offset, uint half_chunk)
 {
@@ -112,6 +171,13 @@ uvec2 w_quad(uint n, uint q, vec2 by, vec2 offset, uint half_chunk)
     return uvec2(packFloat2x16(f16vec2(v.xy)), packFloat2x16(f16vec2(v.zw)));
 }
 
+uvec4 w_eight(uint n, uint q, vec2 by, vec2 offset, uint half_chunk)
+{
+    return uvec4(w_quad(n, 2 * q, by, offset, half_chunk),
+                 w_quad(n, 2 * q + 1, by, offset, half_chunk));
+}
+#endif
+
 void put(uint first_col)
 {
     [[unroll]] for (uint n = 0; n < W_ITEMS; n++) {
@@ -123,22 +189,28 @@ void put(uint first_col)
         uint chunk = (col >> 5) % (QUANT_HEAD / 32);
         by = quant_scale(w_head[n], chunk);
         offset = quant_offset(w_head[n], chunk);
+#if defined(WAY) && QUANT_INT == 2
+        offset += float(QUANT_MIDDLE) * by;
+#endif
+#ifdef SCALED
+        float factor = uintBitsToFloat(p.w_exponent << 23);
+        by *= factor;
+        offset *= factor;
+#endif
 #endif
         if (is_item(i, ROWS * W_STEPS)) {
             [[unroll]] for (uint u = 0; u < W_COLS / 8; u++) {
-#ifdef QUANT_HALF
-                tile[to + u] = w_words[n * LOADS + u].w;
-#else
                 uint half_chunk = (col >> 4 & 1u) + u / 2u;
-                tile[to + u] = uvec4(w_quad(n, 2 * u, by, offset, half_chunk),
-                                     w_quad(n, 2 * u + 1, by, offset, half_chunk));
-#endif
+                tile[to + u] = w_eight(n, u, by, offset, half_chunk);
             }
         }
     }
     [[unroll]] for (uint n = 0; n < X_ITEMS; n++) {
         uint i = n * LOCAL + gl_LocalInvocationID.x;
         if (is_item(i, TOKENS * UNITS)) {
+#ifdef WAY
+            x_words[n] = x_eight(x_words[n]);
+#endif
             tile[X_TILE + i / UNITS * STRIDE + i % UNITS] = x_words[n];
         }
     }

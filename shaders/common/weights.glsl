@@ -27,6 +27,16 @@
 //
 //   QUANT_INT     1: value = scale * int; 2: value = scale * int + offset
 //   quant_int4(words, i)         ints of columns 4i..4i+3 as signed bytes; i is a constant
+//
+// and for kernels that make f16 of weights:
+//
+//   QUANT_HALF    words are pairs of f16, the values themselves
+//   QUANT_WIDE    values have more exponents than f16
+//   QUANT_SCALED  values have not, but scales are no f16 numbers
+//   QUANT_MIDDLE  the middle of the ints where there are offsets (QUANT_INT 2)
+//   QUANT_PAIRS   quant_pair(words, i, k): columns 8i + k and 8i + k + 4 in the halves of a word, as
+//                 int + QUANT_ZERO, whole numbers below 1024; i and k are constants. Where that
+//                 takes fewer operations than quant_int4
 #ifndef QUADRIGA_WEIGHTS_GLSL
 #define QUADRIGA_WEIGHTS_GLSL
 

@@ -7,6 +7,10 @@
 #define QUANT_GROUP 32
 #define QUANT_OFFSET 1
 #define QUANT_INT 2
+#define QUANT_SCALED 1
+#define QUANT_PAIRS 1
+#define QUANT_ZERO 0
+#define QUANT_MIDDLE 8
 
 struct quant_head {
     uvec4 scales;
@@ -54,4 +58,9 @@ uint quant_int4(quant_words words, int i)
 {
     uint w = words.w[i >> 1] >> (16 * (i & 1));
     return (w & 15u) | (w & 240u) << 4 | (w & 3840u) << 8 | (w & 61440u) << 12;
+}
+
+uint quant_pair(quant_words words, int i, int k)
+{
+    return words.w[i] >> (4 * k) & 0x000f000fu;
 }

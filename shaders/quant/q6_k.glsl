@@ -8,6 +8,9 @@
 #define QUANT_GROUP 16
 #define QUANT_OFFSET 1
 #define QUANT_INT 1
+#define QUANT_SCALED 1
+#define QUANT_PAIRS 1
+#define QUANT_ZERO 32
 
 struct quant_head {
     uvec4 scales;
@@ -63,4 +66,11 @@ uint quant_int4(quant_words words, int i)
     uint q = (low & 15u) | (low & 240u) << 4 | (low & 3840u) << 8 | (low & 61440u) << 12;
     q |= (high & 3u) << 4 | (high & 12u) << 10 | (high & 48u) << 16 | (high & 192u) << 22;
     return (q | 0x80808080u) - 0x20202020u ^ 0x80808080u;
+}
+
+uint quant_pair(quant_words words, int i, int k)
+{
+    uint high = words.high[i >> 1] >> (16 * (i & 1));
+    high = (high & 0xffu) | (high & 0xff00u) << 8;
+    return (words.low[i] >> (4 * k) & 0x000f000fu) | (high << 4 >> (2 * k) & 0x00300030u);
 }

@@ -99,6 +99,7 @@ const struct quant_format quant_format_q4_k = {
     .planes = {{.unit_bytes = 16, .unit_cols = 32, .dummy_and = 0xffffffffu, .dummy_or = 0},
                {.unit_bytes = 16, .unit_cols = 256, .dummy_and = 0x3f3f3f3fu, .dummy_or = 0},
                {.unit_bytes = 4, .unit_cols = 256, .dummy_and = 0, .dummy_or = 0x10b00500u}},
+    .factors = {{0, 63 * 15}, {2, 63}},
     .decode = decode,
     .pack = pack,
     .unpack = unpack,

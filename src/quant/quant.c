@@ -8,6 +8,8 @@
 #include "base/ggml_types.h"
 #include "base/mem.h"
 
+#include <math.h>
+
 static const struct quant_format *const FORMATS[QUANT_COUNT] = {
 #define QUANT(id, stem, ggml_type) [QUANT_##id] = &quant_format_##stem,
 #include "quant/quants.def"
@@ -44,9 +46,28 @@ bool quant_type_block(uint32_t ggml_type, uint32_t *block_cols, uint32_t *block_
     return ggml_types_block(ggml_type, block_cols, block_bytes);
 }
 
+static uint32_t top_of_factors(const struct quant_format *format, const uint8_t *rows,
+                               uint64_t bytes)
+{
+    float most = 0;
+    for (uint64_t b = 0; b < bytes / format->block_bytes; b++, rows += format->block_bytes) {
+        float bound = 0;
+        for (uint32_t i = 0; i < 2 && format->factors[i].times != 0; i++) {
+            bound += fabsf(load_half(rows + format->factors[i].at)) * format->factors[i].times;
+        }
+        most = isfinite(bound) && bound > most ? bound : most;
+    }
+    int exponent;
+    frexpf(most, &exponent); /* most = [0.5, 1) * 2^exponent; f16 times a number is normal */
+    return most != 0 ? (uint32_t)(exponent + 126) : 1;
+}
+
 uint32_t quant_top_exponent(enum quant_id id, const uint8_t *rows, uint64_t bytes)
 {
     uint32_t top = 1;
+    if (FORMATS[id]->factors[0].times != 0) {
+        return top_of_factors(FORMATS[id], rows, bytes);
+    }
     if (id != QUANT_F32 && id != QUANT_BF16) {
         return 0;
     }

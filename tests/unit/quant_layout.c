@@ -281,6 +281,38 @@ static void top_exponents(void **state)
     }
 }
 
+/* Of formats with factors: no value is beyond the bound, which is not far from the largest. */
+static void factors_bound_values(void **state)
+{
+    (void)state;
+    enum { N = 512 };
+    uint32_t seed = 20261130, n_formats = 0;
+    for (uint32_t id = 0; id < QUANT_COUNT; id++) {
+        const struct quant_format *format = quant_get((enum quant_id)id);
+        for (int scale = -12; format->factors[0].times != 0 && scale <= 12; scale += 6) {
+            float values[N], most = 0;
+            uint8_t blocks[4 * N];
+            for (size_t i = 0; i < N; i++) {
+                seed = seed * 1664525u + 1013904223u;
+                values[i] = ldexpf((float)(seed >> 8) / 0x1p24F - 0.5F, scale);
+            }
+            format->encode(values, blocks, N);
+            format->decode(blocks, values, N);
+            for (size_t i = 0; i < N; i++) {
+                most = fmaxf(most, fabsf(values[i]));
+            }
+            uint64_t bytes = N / format->block_cols * format->block_bytes;
+            int exponent, top = (int)quant_top_exponent((enum quant_id)id, blocks, bytes);
+            frexpf(most, &exponent);
+            assert_in_range(top - (exponent + 126), 0, 2);
+            memset(blocks, 0, sizeof blocks);
+            assert_int_equal(quant_top_exponent((enum quant_id)id, blocks, bytes), 1);
+            n_formats += scale == 0;
+        }
+    }
+    assert_int_equal(n_formats, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +323,7 @@ int main(void)
         cmocka_unit_test(dummies_have_plausible_values),
         cmocka_unit_test(units_divide_runs),
         cmocka_unit_test(top_exponents),
+        cmocka_unit_test(factors_bound_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
