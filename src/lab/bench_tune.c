@@ -210,8 +210,8 @@ static bool find_variant(struct search *s)
 static uint32_t shapes_of(const struct bench_device *bd, const struct bench_kind *kind,
                           uint32_t class, struct bench_shape out[MAX_SHAPES])
 {
-    static const uint32_t tokens[OPS_TOKEN_CLASSES] = {1, 8, 32, 512};
-    uint32_t n = bd->cpu && class == OPS_TOKEN_CLASSES - 1 ? 128 : tokens[class];
+    static const uint32_t tokens[OPS_TOKEN_CLASSES] = {1, 8, 32, 512, 2048};
+    uint32_t n = bd->cpu && tokens[class] > 128 ? 128 : tokens[class];
     if (kind == &bench_kind_matmul) {
         const struct bench_shape gpu[MAX_SHAPES] = {
             {4096, n, 4096, 0}, {11008, n, 4096, 0}, {4096, n, 11008, 0}};
@@ -221,7 +221,7 @@ static uint32_t shapes_of(const struct bench_device *bd, const struct bench_kind
         return MAX_SHAPES;
     }
     if (kind == &bench_kind_experts) { /* as many that an expert has of them this class */
-        static const uint32_t pairs[OPS_TOKEN_CLASSES] = {1, 16, 128, 512};
+        static const uint32_t pairs[OPS_TOKEN_CLASSES] = {1, 16, 128, 512, 4096};
         out[0] = bd->cpu ? (struct bench_shape){512, pairs[class], 1024, 0}
                          : (struct bench_shape){14336, pairs[class], 4096, 0};
         out[1] = bd->cpu ? (struct bench_shape){1024, pairs[class], 512, 0}
@@ -342,7 +342,8 @@ static bool tune_kind(struct bench_device *bd, const struct bench_kind *kind, ui
     for (uint32_t q = 0; q < QUANT_COUNT; q++) {
         for (uint32_t class = 0; class < OPS_TOKEN_CLASSES && bench_has_type(bd, kind, q);
              class ++) {
-            if ((classes >> class & 1u) == 0) {
+            /* Of CPU devices, whose chunks are small, the last but one serves the last too. */
+            if ((classes >> class & 1u) == 0 || (bd->cpu && class == OPS_TOKEN_CLASSES - 1)) {
                 continue;
             }
             if (!bench_goes_on(bd)) {
@@ -367,7 +368,7 @@ static bool tune_device(struct bench_device *bd, bench_tuned_fn *tuned)
     uint32_t rows = bd->totals->rows;
     bool ok = true;
     classes |= (groups & BENCH_GEMV) != 0 ? 3u : 0;
-    classes |= (groups & BENCH_GEMM) != 0 ? 12u : 0;
+    classes |= (groups & BENCH_GEMM) != 0 ? 28u : 0;
     bool goes_on = tune_kind(bd, &bench_kind_matmul, classes, tuned, &ok);
     if (goes_on && (groups & BENCH_EXPERTS) != 0) {
         goes_on = tune_kind(bd, &bench_kind_experts, 15, tuned, &ok);

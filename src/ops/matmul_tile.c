@@ -63,7 +63,8 @@ static uint32_t token_tile(uint64_t tokens, uint32_t most)
 
 /* ---- kernels on matrix units ---- */
 
-/* CPU devices, narrow as they are, compile what is unrolled for long, and win nothing by it. */
+/* CPU devices, narrow as they are, compile what is unrolled for long, and win nothing by it. Few
+ * tokens make few work groups: more subgroups in each, whose parts are smaller. */
 static void set_coopmat_defaults(const struct dev_caps *caps, const struct matmul_size *size,
                                  uint32_t *values)
 {
@@ -71,7 +72,7 @@ static void set_coopmat_defaults(const struct dev_caps *caps, const struct matmu
     values[0] = small ? 32 : size->rows > 64 ? 128 : 64;
     values[1] = small || size->tokens <= 32 ? 32 : size->tokens > 64 ? 128 : 64;
     values[2] = small ? 32 : 64;
-    values[3] = 4;
+    values[3] = !small && size->tokens > 64 && size->tokens <= 512 ? 8 : 4;
 }
 
 /* Columns between two barriers: whole chunks and whole matrices. */

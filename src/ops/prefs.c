@@ -67,6 +67,14 @@ static struct ops_tuned *find_tuned(const struct ops_prefs *prefs, const char *o
     return NULL;
 }
 
+static struct ops_tuned *find_for(const struct ops_prefs *prefs, const char *op,
+                                  const char *variant, uint32_t quant, uint32_t class)
+{
+    struct ops_tuned *tuned = find_tuned(prefs, op, variant, quant, class);
+    bool last = class == OPS_TOKEN_CLASSES - 1;
+    return tuned != NULL || !last ? tuned : find_tuned(prefs, op, variant, quant, class - 1);
+}
+
 bool ops_prefs_add_tuned(struct ops_prefs *prefs, const struct ops_tuned *tuned)
 {
     struct ops_tuned *known =
@@ -85,18 +93,18 @@ bool ops_prefs_add_tuned(struct ops_prefs *prefs, const struct ops_tuned *tuned)
 bool ops_prefs_is_first(const struct ops_prefs *prefs, const char *op, const char *variant,
                         uint32_t quant, uint32_t class)
 {
-    const struct ops_tuned *tuned = find_tuned(prefs, op, variant, quant, class);
+    const struct ops_tuned *tuned = find_for(prefs, op, variant, quant, class);
     return tuned != NULL && tuned->first;
 }
 
 uint32_t ops_token_class(uint64_t tokens)
 {
-    return tokens <= 1 ? 0 : tokens <= 8 ? 1 : tokens <= 64 ? 2 : 3;
+    return tokens <= 1 ? 0 : tokens <= 8 ? 1 : tokens <= 64 ? 2 : tokens <= 512 ? 3 : 4;
 }
 
 const char *ops_token_class_name(uint32_t class)
 {
-    static const char *const names[OPS_TOKEN_CLASSES] = {"1", "2-8", "9-64", "65-"};
+    static const char *const names[OPS_TOKEN_CLASSES] = {"1", "2-8", "9-64", "65-512", "513-"};
     return class < OPS_TOKEN_CLASSES ? names[class] : "?";
 }
 
@@ -113,8 +121,8 @@ bool ops_tunable_has(const struct ops_tunable *tunable, uint32_t value)
 bool ops_tuned_get(const struct op_site *site, const struct ops_need *need,
                    const struct ops_variant *variant, uint32_t *values)
 {
-    const struct ops_tuned *tuned = find_tuned(site->prefs, need->op->name, variant->name,
-                                               need->quant, ops_token_class(need->tokens));
+    const struct ops_tuned *tuned = find_for(site->prefs, need->op->name, variant->name,
+                                             need->quant, ops_token_class(need->tokens));
     uint32_t n = 0;
     while (n < OPS_MAX_TUNABLES && variant->tunables[n].name != NULL) {
         if (tuned != NULL && !ops_tunable_has(&variant->tunables[n], tuned->values[n])) {

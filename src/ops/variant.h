@@ -107,10 +107,11 @@ bool ops_disable_parse(const char *list, uint32_t *caps_off, struct ops_prefs *p
 /* Every name that may be in such a list, one at a time; false behind the last. */
 bool ops_disable_name(uint32_t index, char *out, size_t out_bytes);
 
-/* Classes of token counts that share tuned values: 1, 2 to 8, 9 to 64, more. */
-#define OPS_TOKEN_CLASSES 4
+/* Classes of token counts that share tuned values: 1, 2 to 8, 9 to 64, 65 to 512, more; where
+ * nothing was measured for the last, what was for the one before. */
+#define OPS_TOKEN_CLASSES 5
 uint32_t ops_token_class(uint64_t tokens);
-/* "1", "2-8", "9-64", "65-" */
+/* "1", "2-8", "9-64", "65-512", "513-" */
 const char *ops_token_class_name(uint32_t class);
 
 /* ---- choice ---- */

@@ -416,7 +416,7 @@ static void test_tuned(void **state)
     assert_int_equal(values[0], 7);
     ops_prefs_finish(&prefs);
     assert_true(ops_token_class(1) == 0 && ops_token_class(2) == 1 && ops_token_class(64) == 2 &&
-                ops_token_class(65) == 3);
+                ops_token_class(65) == 3 && ops_token_class(512) == 3 && ops_token_class(513) == 4);
 }
 
 static void test_lanes_and_fold(void **state)
