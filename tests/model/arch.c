@@ -136,18 +136,6 @@ static double compare(const struct subject *subject, const float *a, const float
     return worst / fmax(largest_of(a, n), largest_of(b, n));
 }
 
-static double log_sum_exp(const float *row, uint32_t n)
-{
-    double most = row[0], sum = 0;
-    for (uint32_t i = 1; i < n; i++) {
-        most = fmax(most, row[i]);
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        sum += exp(row[i] - most);
-    }
-    return most + log(sum);
-}
-
 /* Against the reference: the ids that the case keeps, the largest logit, and, for all others,
  * logsumexp. *first, where not NULL: the first position that is too far off; starts as n_tokens.
  */
@@ -171,7 +159,7 @@ static double differs(const struct subject *subject, const float *mine, uint32_t
         }
         worst = fmax(worst, fabs(largest_of(row, subject->n_vocab) - most));
         double sum = real_at(subject->json, "logsumexp", i);
-        worst = fmax(worst, fabs(log_sum_exp(row, subject->n_vocab) - sum));
+        worst = fmax(worst, fabs(logits_log_sum(row, subject->n_vocab) - sum));
         largest = fmax(largest, most);
         if (first != NULL && *first == subject->n_tokens && worst > TOLERANCE * largest) {
             *first = (uint32_t)pos;

@@ -68,18 +68,6 @@ static bool has_units(void)
     return has;
 }
 
-static double log_sum_exp(const float *row, size_t n)
-{
-    double most = row[0], sum = 0;
-    for (size_t i = 1; i < n; i++) {
-        most = row[i] > most ? row[i] : most;
-    }
-    for (size_t i = 0; i < n; i++) {
-        sum += exp(row[i] - most);
-    }
-    return most + log(sum);
-}
-
 /* Prompts are too short for matrix units: the first GIVEN of the greedy tokens belong to them. */
 static void golden_tokens_and_logits(void **state)
 {
@@ -101,7 +89,7 @@ static void golden_tokens_and_logits(void **state)
         memcpy(text + n, greedy, GIVEN * sizeof *text);
         float *logits = rig_logits(&rig, text, n + GIVEN, 512);
         for (size_t t = 0; t < n; t++) {
-            worst = fmax(worst, fabs(log_sum_exp(logits + t * VOCAB, VOCAB) - sums[t]));
+            worst = fmax(worst, fabs(logits_log_sum(logits + t * VOCAB, VOCAB) - sums[t]));
         }
         rig_greedy(&rig, text, n + GIVEN, N_GREEDY - GIVEN, mine);
         assert_memory_equal(mine, greedy + GIVEN, sizeof mine);
@@ -123,7 +111,7 @@ static double likelihood(const float *logits, const uint32_t *text, size_t n)
     double sum = 0;
     for (size_t t = 0; t + 1 < n; t++) {
         const float *row = logits + t * VOCAB;
-        sum += log_sum_exp(row, VOCAB) - row[text[t + 1]];
+        sum += logits_log_sum(row, VOCAB) - row[text[t + 1]];
     }
     return sum / (double)(n - 1);
 }
@@ -133,7 +121,7 @@ static double divergence(const float *base, const float *logits, size_t n)
     double sum = 0;
     for (size_t t = 0; t < n; t++) {
         const float *p = base + t * VOCAB, *q = logits + t * VOCAB;
-        double zp = log_sum_exp(p, VOCAB), zq = log_sum_exp(q, VOCAB);
+        double zp = logits_log_sum(p, VOCAB), zq = logits_log_sum(q, VOCAB);
         for (size_t k = 0; k < VOCAB; k++) {
             sum += exp(p[k] - zp) * ((p[k] - zp) - (q[k] - zq));
         }
