@@ -220,7 +220,7 @@ static void split_is_whole(void **state)
     (void)state;
     static const struct qd_model_params whole = {.disable = "lanes,split"};
     const char *before = getenv("QUADRIGA_CACHE");
-    char dir[] = "/tmp/matrix-split-XXXXXX", command[64], old[512];
+    char dir[] = "matrix_split_XXXXXX", command[64], old[512];
     size_t n;
     uint32_t *text = golden_text(&n);
     double worst = 0, largest = 0;
