@@ -170,8 +170,8 @@ struct qd_model_params {
     uint32_t caps_off; /* capabilities to do without, for tests: bits as in device/device.h */
     /* Names, with commas between them, of what to do without on every device: capabilities ("fp16",
      * "subgroup", "coopmat"), kernels of all ops ("lanes") or of one ("matmul/lanes"), all fusions
-     * of ops ("fuse") or one ("fuse/residual"). NULL: of nothing. An unknown name is
-     * QD_BAD_ARGUMENT. */
+     * of ops ("fuse") or one ("fuse/residual"), the splitting of products of few tokens along
+     * their columns ("split"). NULL: of nothing. An unknown name is QD_BAD_ARGUMENT. */
     const char *disable;
     /* Nothing is read from the folder of the caches, nor written: no pipelines, and nothing of what
      * a self-test or tuning left there. */

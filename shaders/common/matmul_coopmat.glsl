@@ -79,19 +79,20 @@ void store_sums(uint first_row, uint first_token)
     }
 }
 
-void multiply(uint first_row, uint first_token)
+// Columns [first_col, end_col): some, and a multiple of COLUMNS.
+void multiply(uint first_row, uint first_token, uint first_col, uint end_col)
 {
     uint my_row = gl_SubgroupID % ROW_SUBGROUPS * MY_ROWS;
     uint my_token = gl_SubgroupID / ROW_SUBGROUPS * MY_TOKENS;
     [[unroll]] for (uint i = 0; i < BY_ROWS * BY_TOKENS; i++) {
         sums[i] = SUMS(0.0);
     }
-    fetch(first_row, first_token, 0u);
-    for (uint col = 0; col < p.cols; col += COLUMNS) {
+    fetch(first_row, first_token, first_col);
+    for (uint col = first_col; col < end_col; col += COLUMNS) {
         put(col);
         barrier();
         // A branch of its own: compilers move plain loads down to where they are used.
-        if (col + COLUMNS < p.cols) {
+        if (col + COLUMNS < end_col) {
             fetch(first_row, first_token, col + COLUMNS);
         }
         add_products(my_row, my_token);

@@ -37,15 +37,16 @@ float store_element(const in uint row, const in uint token, const in float resul
     return result;
 }
 
-void multiply(uint first_row, uint first_token)
+// Columns [first_col, end_col): some, and a multiple of COLUMNS.
+void multiply(uint first_row, uint first_token, uint first_col, uint end_col)
 {
     SUMS sums = SUMS(0.0);
-    fetch(first_row, first_token, 0u);
-    for (uint col = 0; col < p.cols; col += COLUMNS) {
+    fetch(first_row, first_token, first_col);
+    for (uint col = first_col; col < end_col; col += COLUMNS) {
         put(col);
         barrier();
         // A branch of its own: compilers move plain loads down to where they are used.
-        if (col + COLUMNS < p.cols) {
+        if (col + COLUMNS < end_col) {
             fetch(first_row, first_token, col + COLUMNS);
         }
         LEFT left;

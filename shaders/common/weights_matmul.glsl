@@ -1,7 +1,9 @@
 // The push block of all kernels of the op matmul: y[t][row0 + r] = sum_k w[r][k] * x[t][k], for the
 // rows of one segment, plus residual[t][row0 + r] where `residual` is not 0.
 //
-// Work groups: x is the tile of tokens; y and z fold the tile of rows.
+// Work groups: x is the tile of tokens, and before it the part of the columns; y and z fold the tile of
+// rows. Kernels on matrix units alone know parts: `part` columns each, the last as many as are left, and
+// the sums of each are a y of their own, one behind the other. Others have all columns in one.
 layout(push_constant) uniform push_block
 {
     uvec4 base;      // of each plane, in its units
@@ -14,6 +16,7 @@ layout(push_constant) uniform push_block
     uint tokens;
     uint residual;
     uint w_exponent; // kernels on matrix units: see matmul_coopmat.glsl
+    uint part;       // columns of a part; of all where there is one
 }
 p;
 

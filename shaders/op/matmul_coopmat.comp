@@ -26,11 +26,12 @@ residual;
 #define W_ROW(i) min(i, p.rows - 1)
 #define X_ROW(i) min(i, p.tokens - 1)
 #include "common/matmul_coopmat.glsl"
+#include "common/matmul_part.glsl"
 
 void store(uint row, uint token, float sum)
 {
     if (row < p.rows && token < p.tokens) {
-        uint at = token * p.stride + p.row0 + row;
+        uint at = result_at(row, token);
         sum = sum * sum_factor() * scale.at[token];
         y.at[at] = p.residual != 0 ? sum + residual.at[at] : sum;
     }
@@ -46,7 +47,7 @@ void store_whole(uint row, uint token, SUMS sum)
     SUMS other;
     coopMatLoad(other, scale.at, token, 0, gl_CooperativeMatrixLayoutRowMajor); // one for all rows
     sum = sum * sum_factor() * other;
-    uint at = token * p.stride + p.row0 + row;
+    uint at = result_at(row, token);
     if (p.residual != 0) {
         coopMatLoad(other, residual.at, at, p.stride, gl_CooperativeMatrixLayoutColumnMajor);
         sum = sum + other;
@@ -56,5 +57,5 @@ void store_whole(uint row, uint token, SUMS sum)
 
 void main()
 {
-    multiply(row_tile() * ROWS, gl_WorkGroupID.x * TOKENS);
+    multiply(row_tile() * ROWS, token_begin(), col_begin(), col_end());
 }

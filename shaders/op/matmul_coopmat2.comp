@@ -27,12 +27,13 @@ residual;
 #define W_ROW(i) min(i, p.rows - 1)
 #define X_ROW(i) min(i, p.tokens - 1)
 #include "common/matmul_coopmat2.glsl"
+#include "common/matmul_part.glsl"
 
 float finish(uint row, uint token, float sum)
 {
     if (row < p.rows && token < p.tokens) {
         sum = sum * sum_factor() * scale.at[token];
-        sum = p.residual != 0 ? sum + residual.at[token * p.stride + p.row0 + row] : sum;
+        sum = p.residual != 0 ? sum + residual.at[result_at(row, token)] : sum;
     }
     return sum;
 }
@@ -40,7 +41,7 @@ float finish(uint row, uint token, float sum)
 void store(uint row, uint token, float result)
 {
     if (row < p.rows && token < p.tokens) {
-        y.at[token * p.stride + p.row0 + row] = result;
+        y.at[result_at(row, token)] = result;
     }
 }
 
@@ -51,11 +52,11 @@ bool may_store_whole(uint first_row, uint first_token)
 
 void store_whole(uint first_row, uint first_token, SUMS results)
 {
-    coopMatStore(results, y.at, first_token * p.stride + p.row0 + first_row, p.stride,
+    coopMatStore(results, y.at, result_at(first_row, first_token), p.stride,
                  gl_CooperativeMatrixLayoutColumnMajor);
 }
 
 void main()
 {
-    multiply(row_tile() * ROWS, gl_WorkGroupID.x * TOKENS);
+    multiply(row_tile() * ROWS, token_begin(), col_begin(), col_end());
 }

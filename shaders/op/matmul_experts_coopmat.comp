@@ -51,7 +51,7 @@ void main()
         return;
     }
     for (uint first = part.begin; first < part.end; first += TOKENS) {
-        multiply(first_row, first);
+        multiply(first_row, first, 0u, p.cols);
         barrier(); // the sums of a slower subgroup lie in the tile
     }
 }

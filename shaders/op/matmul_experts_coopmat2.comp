@@ -56,6 +56,6 @@ void main()
         return;
     }
     for (uint first = part.begin; first < part.end; first += TOKENS) {
-        multiply(first_row, first);
+        multiply(first_row, first, 0u, p.cols);
     }
 }

@@ -386,7 +386,8 @@ static const struct cli_option options[] = {
      .help =
          "do without these, on every device: capabilities (fp16, int_dot, coopmat, subgroup), "
          "kernels of all ops (lanes) or of one (matmul/lanes), all fusions of ops (fuse) or one "
-         "(fuse/residual), with commas between them"},
+         "(fuse/residual), the splitting of products of few tokens (split), with commas between "
+         "them"},
     {.names = {"-dev", "--device"},
      .value = "LIST",
      .kind = CLI_DEVICE_LIST,

@@ -130,6 +130,7 @@ struct bench_case {
     uint32_t *step_words;               /* of the step buffer, in the arena */
     uint32_t *words[BENCH_MAX_TENSORS]; /* of other inputs of that type, there too */
     double flop, bytes;                 /* of a run; 0: what the ops say */
+    uint32_t parts;                     /* matmul: of a split product; 0: it is whole */
     const char *why;
     /* by bench_case_create */
     struct arena arena;

@@ -196,6 +196,10 @@ void bench_case_measure(struct bench_case *c, struct bench_row *row, uint32_t sa
         bench_row_unrun(c->bd, row, c->used.unfit, c->used.unfit == NULL);
         return;
     }
+    if (c->parts != 0) {
+        size_t n = strlen(row->variant);
+        snprintf(row->variant + n, sizeof row->variant - n, "/%u", c->parts);
+    }
     set_rates(c, &timing, row);
     row->passed =
         bench_case_check(c, 0, row->why, sizeof row->why) &&

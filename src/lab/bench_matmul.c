@@ -2,13 +2,20 @@
 #include "lab/bench_internal.h"
 #include "lab/internal.h"
 
+#include "ops/matmul_split.h"
 #include "ops/matmul_tile.h"
 #include "ops/ops.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { W, X, Y, SCALE }; /* tensors, in the order they are made; SCALE: where x is staged */
+enum {
+    W,
+    X,
+    Y,
+    SCALE
+}; /* tensors, in the order they are made; SCALE: where x is staged; behind
+      them the parts of a split product */
 
 /* What lowering does in the engine, but that the staged activations are inputs. */
 void bench_stage_x(struct bench_case *c, struct plan_node *node, uint32_t scale_source)
@@ -75,6 +82,26 @@ struct lab_product bench_product(const struct bench_case *c, uint32_t x_id, cons
     return p;
 }
 
+/* So does the engine with few tokens. Rates count what the whole product takes. */
+static bool split(struct bench_case *c)
+{
+    struct plan *plan = &c->plan;
+    struct plan_node node = plan->nodes[0];
+    const struct ops_target target = {dev_get_caps(c->bd->dev), c->prefs};
+    const struct ops_variant *best = ops_matmul_best(plan, &node, target.caps, target.prefs);
+    uint32_t part = best != NULL ? ops_matmul_part(plan, &node, best, &target) : 0;
+    if (part == 0) {
+        return true;
+    }
+    struct op_cost cost = {0, 0};
+    node.op->cost(plan, &node, &cost);
+    c->flop = cost.flop;
+    c->bytes = cost.bytes;
+    c->parts = (uint32_t)size_div_up(c->shape.k, part);
+    plan->n_nodes = 0;
+    return ops_matmul_split(plan, &node, part) && plan_add_node(plan, &node) != PLAN_NONE;
+}
+
 static bool make(struct bench_case *c)
 {
     const struct bench_shape *s = &c->shape;
@@ -89,7 +116,7 @@ static bool make(struct bench_case *c)
         return false;
     }
     bench_stage_x(c, &c->plan.nodes[0], 3);
-    return true;
+    return split(c);
 }
 
 /* The bound is that of the oracle. */

@@ -1,10 +1,10 @@
 /* Oracle and shapes of matmul, without and with residual, of f32, staged (1) and quantized (2)
- * activations, in every weight format. The sum is taken in double over what the blocks decode to;
- * bounds: staged.c.
+ * activations, whole and in parts of so many columns, in every weight format. The sum is taken in
+ * double over what the blocks decode to; bounds: staged.c.
  */
 #include "lab/internal.h"
 
-enum { TOKENS, ROWS, COLS, RESIDUAL, STAGED };
+enum { TOKENS, ROWS, COLS, RESIDUAL, STAGED, PART };
 enum { STAGED_F16 = 1, STAGED_Q8 };
 
 /* Tails of every tile: rows of 4 * 4 .. 4 * 16 and 64, tokens of 1, 2, 4, 8, 16 and 64, columns
@@ -41,6 +41,13 @@ static const uint32_t SHAPES[][LAB_DIMS] = {
     {300, 96, 256, 1, 1},
     {40, 64, 2048, 1, 1},
     {128, 130, 768, 0, 1},
+    /* in parts: equal ones, a short last one, one chunk each; with tails of tokens and rows */
+    {32, 128, 512, 0, 1, 128},
+    {70, 200, 1024, 0, 1, 256},
+    {17, 33, 768, 0, 1, 512},
+    {40, 65, 1280, 0, 1, 192},
+    {33, 70, 352, 0, 1, 32},
+    {1, 40, 64, 0, 1, 32},
     /* quantized: tails of tiles of 64, one chunk of 32 columns and odd numbers of them */
     {17, 33, 256, 0, 2},
     {64, 128, 512, 1, 2},
@@ -53,25 +60,36 @@ static const uint32_t SHAPES[][LAB_DIMS] = {
     {128, 31, 1280, 1, 2},
 };
 
-static void expect(struct lab *lab, uint32_t y, uint32_t w, struct op_staged x, uint32_t residual)
+/* The sums over columns [first, first + n), as result number `part`. */
+static void expect_part(struct lab *lab, struct lab_expect out, uint32_t w, struct op_staged x,
+                        uint32_t residual, size_t part, size_t first, size_t n)
 {
-    struct lab_expect out = lab_expect(lab, y);
     const float *add = residual != PLAN_NONE ? lab_values(lab, residual) : NULL;
     const float *scale = x.scale != PLAN_NONE ? lab_values(lab, x.scale) : NULL;
     bool staged = lab_dim(lab, STAGED) == STAGED_F16, q8 = lab_dim(lab, STAGED) == STAGED_Q8;
     size_t tokens = lab_dim(lab, TOKENS), rows = lab_dim(lab, ROWS), cols = lab_dim(lab, COLS);
     for (size_t t = 0; t < tokens && out.value != NULL; t++) {
         for (size_t r = 0; r < rows; r++) {
-            const struct lab_factors f = {.w = lab_values(lab, w) + r * cols,
-                                          .x = lab_values(lab, x.x) + t * cols,
-                                          .cols = cols,
+            const struct lab_factors f = {.w = lab_values(lab, w) + r * cols + first,
+                                          .x = lab_values(lab, x.x) + t * cols + first,
+                                          .cols = n,
                                           .quant = lab_quant(lab),
                                           .scale = staged ? scale + t : NULL,
                                           .scales = q8 ? scale + t * (cols / OP_Q8_BLOCK) : NULL};
             struct lab_product p = lab_product(&f, add != NULL ? (double)add[t * rows + r] : 0);
-            out.value[t * rows + r] = p.value;
-            out.bound[t * rows + r] = p.bound;
+            out.value[(part * tokens + t) * rows + r] = p.value;
+            out.bound[(part * tokens + t) * rows + r] = p.bound;
         }
+    }
+}
+
+static void expect(struct lab *lab, uint32_t y, uint32_t w, struct op_staged x, uint32_t residual)
+{
+    struct lab_expect out = lab_expect(lab, y);
+    size_t cols = lab_dim(lab, COLS), most = lab_dim(lab, PART) != 0 ? lab_dim(lab, PART) : cols;
+    for (size_t first = 0, part = 0; first < cols; first += most, part++) {
+        size_t n = cols - first < most ? cols - first : most;
+        expect_part(lab, out, w, x, residual, part, first, n);
     }
 }
 
@@ -106,7 +124,7 @@ static bool make(struct lab *lab)
     if (lab_dim(lab, RESIDUAL) != 0) {
         residual = lab_act(lab, "residual", tokens, rows, -4.0f, 4.0f);
     }
-    y = lab_dim(lab, STAGED) != 0 ? op_matmul_staged(plan, "y", w, x)
+    y = lab_dim(lab, STAGED) != 0 ? op_matmul_parts(plan, "y", w, x, lab_dim(lab, PART))
                                   : op_matmul(plan, "y", w, x.x);
     if (residual != PLAN_NONE) {
         add_residual(lab, residual);
@@ -119,7 +137,7 @@ static bool make(struct lab *lab)
 
 const struct lab_op lab_op_matmul = {
     .name = "matmul",
-    .dims = {"tokens", "rows", "cols", "residual", "staged"},
+    .dims = {"tokens", "rows", "cols", "residual", "staged", "part"},
     .shapes = SHAPES,
     .n_shapes = sizeof SHAPES / sizeof *SHAPES,
     .vary = LAB_BY_QUANT,

@@ -127,7 +127,7 @@ static struct tile subgroup_tile(const struct op_site *site, const struct ops_ne
 {
     const struct dev_caps *caps = dev_get_caps(site->dev);
     uint32_t tuned[OPS_MAX_TUNABLES], tokens = (uint32_t)need->tokens;
-    if (ops_tuned_get(site, need, variant, tuned)) {
+    if (ops_tuned_get(site->prefs, need, variant, tuned)) {
         struct tile tile = default_tile(caps, attr, tokens, kv_heads, tuned);
         if (tile_fits(caps, attr, &tile)) {
             return tile;

@@ -101,7 +101,7 @@ struct attention_matrix ops_attention_matrix(const struct op_site *site,
     const struct dev_caps *caps = dev_get_caps(site->dev);
     uint32_t tuned[OPS_MAX_TUNABLES], tokens = (uint32_t)need->tokens;
     struct attention_matrix tile = default_tile(caps, attr, tokens, kv_heads);
-    if (ops_tuned_get(site, need, variant, tuned)) {
+    if (ops_tuned_get(site->prefs, need, variant, tuned)) {
         struct attention_matrix other = {tuned[0], tuned[1], tuned[2], tuned[3], 0, 0};
         tile = fits(caps, attr, &other) ? other : tile;
     }

@@ -1,7 +1,8 @@
 /* Lists of what is to be done without, by name: "coopmat,int_dot,matmul/lanes,fuse". Names are
- * those of capabilities, of kernels and of fusions; what they then mean is decided where kernels
- * are chosen and plans are fused. */
+ * those of capabilities, of kernels and of fusions, and "split"; what they then mean is decided
+ * where kernels are chosen and plans are fused and lowered. */
 #include "ops/fuse.h"
+#include "ops/matmul_split.h"
 
 #include "base/str.h"
 
@@ -49,6 +50,10 @@ bool ops_disable_name(uint32_t index, char *out, size_t out_bytes)
             }
         }
     }
+    if (index-- == 0) {
+        snprintf(out, out_bytes, "%s", OPS_SPLIT);
+        return true;
+    }
     const struct ops_fusion *fusion = index != 0 ? ops_fusion_get(index - 1) : NULL;
     if (index != 0 && fusion == NULL) {
         return false;
@@ -91,6 +96,10 @@ static bool add_name(char *name, uint32_t *caps_off, struct ops_prefs *prefs, bo
     char *slash = strchr(name, '/');
     if (strcmp(name, OPS_FUSE) == 0) {
         return add_fusions(prefs, NULL, known);
+    }
+    if (strcmp(name, OPS_SPLIT) == 0) {
+        *known = true;
+        return ops_prefs_add_off(prefs, "matmul", OPS_SPLIT);
     }
     if (slash != NULL && strncmp(name, OPS_FUSE "/", sizeof OPS_FUSE) == 0) {
         return add_fusions(prefs, slash + 1, known);

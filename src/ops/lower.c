@@ -1,7 +1,9 @@
 /* Puts stage and stage_q8 nodes before the matmuls whose kernels on their device read what these
- * make. Which kernels those are is decided by the tables of variants. */
+ * make, and split_sum nodes behind those that are split. Which kernels those are is decided by the
+ * tables of variants, and which are split by matmul_split.c. */
 #include "ops/lower.h"
 
+#include "ops/matmul_split.h"
 #include "ops/matmul_tile.h"
 #include "ops/ops.h"
 
@@ -51,7 +53,8 @@ static bool visit(struct plan *plan, struct plan_node *node, void *user)
     }
     node->src[SRC_X] = staged->x;
     node->src[scale] = staged->scale;
-    return !plan->failed;
+    uint32_t part = !plan->failed ? ops_matmul_part(plan, node, best, target) : 0;
+    return part != 0 ? ops_matmul_split(plan, node, part) : !plan->failed;
 }
 
 bool ops_lower(struct plan *plan, const struct ops_target *targets)

@@ -1,6 +1,7 @@
 /* Matmul with optional residual: builders, cost, choice of kernel and tile, recording. One dispatch
  * per row segment of the weight and per batch of tokens (more than one only where a binding would
- * be too large). How formats lie in memory is left to the shaders. */
+ * be too large). How formats lie in memory is left to the shaders, and whether a product is split
+ * along its columns to matmul_split.c. */
 #include "ops/ops.h"
 
 #include "gen/features.h"
@@ -9,6 +10,8 @@
 #include "ops/matmul_tile.h"
 #include "ops/site.h"
 #include "ops/weight.h"
+
+#include <string.h>
 
 static const struct ops_variant variants[MATMUL_KERNELS] = MATMUL_VARIANTS(shaders_matmul);
 
@@ -24,18 +27,33 @@ struct call {
     const struct plan_tensor *w;
     uint64_t tokens;
     bool has_residual;
-    enum plan_elem elem; /* of x */
-    uint64_t batch;      /* tokens of one dispatch */
-    uint32_t w_exponent; /* ops_weight_exponent */
+    enum plan_elem elem;  /* of x */
+    uint64_t batch;       /* tokens of one dispatch */
+    uint64_t part, parts; /* columns of a part; how many there are */
+    uint32_t w_exponent;  /* ops_weight_exponent */
 };
+
+/* Tiles of as many columns divide the whole product and its parts. */
+static uint64_t tile_cols(const struct call *call)
+{
+    uint64_t a = call->w->cols, b = call->part;
+    while (b != 0) {
+        uint64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
 
 static struct ops_need get_need(const struct call *call, const struct plan_node *node,
                                 const struct op_segment *segment)
 {
     struct ops_need need = {
         .op = node->op, .tokens = call->tokens, .quant = call->w->quant, .x = call->elem};
-    ops_matmul_unfit(dev_get_caps(call->site->dev), segment->layout,
-                     call->tokens * call->w->cols / 4, &need);
+    struct quant_layout layout = *segment->layout;
+    layout.cols = tile_cols(call); /* tiles end where parts do */
+    ops_matmul_unfit(dev_get_caps(call->site->dev), &layout, call->tokens * call->w->cols / 4,
+                     &need);
     return need;
 }
 
@@ -43,7 +61,8 @@ static struct matmul_push get_push(const struct call *call, const struct op_segm
                                    uint64_t tokens)
 {
     const struct quant_layout *layout = segment->layout;
-    struct matmul_push push = {.lanes_log2 = ops_log2(layout->lanes),
+    struct matmul_push push = {.part = (uint32_t)call->part,
+                               .lanes_log2 = ops_log2(layout->lanes),
                                .cols = (uint32_t)layout->cols,
                                .rows = (uint32_t)segment->rows,
                                .row0 = (uint32_t)segment->row0,
@@ -67,8 +86,9 @@ static bool record_segment(const struct call *call, const struct plan_node *node
         return false;
     }
     enum matmul_kernel kernel = (enum matmul_kernel)ops_variant_index(node->op, variant);
-    const struct matmul_size size = {call->tokens, segment->rows, call->w->cols};
-    struct matmul_tile tile = ops_matmul_tile(call->site, &need, kernel, &size);
+    const struct ops_target target = {caps, call->site->prefs};
+    const struct matmul_size size = {call->tokens, segment->rows, tile_cols(call)};
+    struct matmul_tile tile = ops_matmul_tile(&target, &need, kernel, &size);
     struct matmul_push push = get_push(call, segment, n);
     tile.quads = (push.rows | push.row0 | push.stride) % 4 == 0;
     struct dev_dispatch dispatch = {
@@ -78,11 +98,12 @@ static bool record_segment(const struct call *call, const struct plan_node *node
         .push_bytes = sizeof push,
         .label = "matmul",
     };
-    dispatch.groups[0] = (uint32_t)size_div_up(n, tile.tokens);
+    dispatch.groups[0] = (uint32_t)(size_div_up(n, tile.tokens) * call->parts);
     ops_fold(caps, 1, size_div_up(segment->rows, tile.rows), dispatch.groups);
     dispatch.binds[MATMUL_BIND_WEIGHTS] = ops_weight_bind(segment);
     dispatch.binds[MATMUL_BIND_X] = ops_bind_rows(call->site, node->src[1], DEV_READ, token0, n);
-    dispatch.binds[MATMUL_BIND_Y] = ops_bind_rows(call->site, node->dst[0], DEV_WRITE, token0, n);
+    dispatch.binds[MATMUL_BIND_Y] =
+        ops_bind_rows(call->site, node->dst[0], DEV_WRITE, token0, n * call->parts);
     dispatch.binds[MATMUL_BIND_RESIDUAL] =
         call->has_residual ? ops_bind_rows(call->site, node->src[2], DEV_READ, token0, n)
                            : dispatch.binds[MATMUL_BIND_Y];
@@ -97,11 +118,17 @@ static bool record_segment(const struct call *call, const struct plan_node *node
 static bool set_batch(struct call *call)
 {
     const struct dev_caps *caps = dev_get_caps(call->site->dev);
-    uint64_t rows = call->w->rows, cols = call->w->cols;
+    uint64_t rows = call->w->rows * call->parts, cols = call->w->cols;
     uint64_t most = caps->max_binding_bytes / 4 / (rows > cols ? rows : cols);
     uint64_t groups = (uint64_t)caps->max_workgroup_count[0];
     most = most < groups ? most : groups;
     call->batch = call->tokens <= most ? call->tokens : most / BATCH_STEP * BATCH_STEP;
+    if (call->parts > 1 && call->batch != call->tokens) { /* ops_matmul_part does not ask for it */
+        log_error(call->site->log,
+                  "matmul: %llu parts of %llu tokens of %s exceed the device's largest binding",
+                  (unsigned long long)call->parts, (unsigned long long)call->tokens, call->w->name);
+        return false;
+    }
     if (call->batch == 0) {
         log_error(call->site->log,
                   "matmul: %u tokens of %s [%llu][%llu] exceed the device's largest binding, "
@@ -122,6 +149,10 @@ static bool record(const struct op_site *site, const struct plan_node *node)
                         .elem = x->elem,
                         .w_exponent = ops_weight_exponent(place),
                         .has_residual = node->n_src > 2 && node->src[2] != PLAN_NONE};
+    struct op_matmul_attr attr;
+    memcpy(&attr, node->attr, sizeof attr);
+    call.part = attr.part != 0 ? attr.part : call.w->cols;
+    call.parts = size_div_up(call.w->cols, call.part);
     if (!set_batch(&call)) {
         return false;
     }
@@ -156,7 +187,8 @@ const struct op op_def_matmul = {.name = "matmul",
 
 /* Adds the node, whose second source is x; NULL operands: refused already. */
 static uint32_t add_node(struct plan *plan, const char *name, struct plan_node *node,
-                         const struct plan_tensor *weight, const struct plan_tensor *in)
+                         const struct plan_tensor *weight, const struct plan_tensor *in,
+                         uint32_t part)
 {
     unsigned long long rows = weight->rows, cols = weight->cols;
     if (cols != in->cols) {
@@ -170,7 +202,17 @@ static uint32_t add_node(struct plan *plan, const char *name, struct plan_node *
                           "and sizes below 2^31",
                           weight->name, rows, cols, (unsigned long long)in->rows);
     }
-    return ops_add_result(plan, node, name, in->rows, weight->rows);
+    if (part != 0 && (part % 32 != 0 || part >= cols || in->elem != PLAN_F16)) {
+        return ops_refuse(
+            plan, "matmul",
+            "weight %s [%llu][%llu] in parts of %u columns: they must be a multiple of "
+            "32, fewer than all, and x staged as f16",
+            weight->name, rows, cols, part);
+    }
+    const struct op_matmul_attr attr = {.part = part};
+    memcpy(node->attr, &attr, sizeof attr);
+    uint64_t parts = part != 0 ? size_div_up(cols, part) : 1;
+    return ops_add_result(plan, node, name, in->rows * parts, weight->rows);
 }
 
 uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x)
@@ -179,10 +221,11 @@ uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x)
     const struct plan_tensor *in = ops_operand(plan, "matmul", "x", x, PLAN_F32);
     struct plan_node node = {
         .op = &op_def_matmul, .n_src = 2, .src = {w, x}, .in_place = PLAN_NONE};
-    return weight != NULL && in != NULL ? add_node(plan, name, &node, weight, in) : PLAN_NONE;
+    return weight != NULL && in != NULL ? add_node(plan, name, &node, weight, in, 0) : PLAN_NONE;
 }
 
-uint32_t op_matmul_staged(struct plan *plan, const char *name, uint32_t w, struct op_staged x)
+uint32_t op_matmul_parts(struct plan *plan, const char *name, uint32_t w, struct op_staged x,
+                         uint32_t part)
 {
     const struct plan_tensor *weight = ops_operand(plan, "matmul", "weight", w, PLAN_QUANT);
     bool q8 = plan_get_tensor(plan, x.x)->elem == PLAN_S8;
@@ -200,5 +243,10 @@ uint32_t op_matmul_staged(struct plan *plan, const char *name, uint32_t w, struc
                              .n_src = 4,
                              .src = {w, x.x, PLAN_NONE, x.scale},
                              .in_place = PLAN_NONE};
-    return add_node(plan, name, &node, weight, in);
+    return add_node(plan, name, &node, weight, in, part);
+}
+
+uint32_t op_matmul_staged(struct plan *plan, const char *name, uint32_t w, struct op_staged x)
+{
+    return op_matmul_parts(plan, name, w, x, 0);
 }

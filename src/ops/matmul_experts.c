@@ -114,7 +114,8 @@ static bool record_segment(const struct call *call, const struct op_segment *seg
     struct ops_need wide = need; /* many experts have more pairs than the average; a CPU is not */
     wide.tokens *= call->grouped && kernel != MATMUL_LANES ? 2 : 1; /* faster with empty places */
     const struct matmul_size size = {wide.tokens, call->rows, call->w->cols};
-    struct matmul_tile tile = ops_matmul_tile(call->site, &wide, kernel, &size);
+    const struct ops_target target = {dev_get_caps(dev), call->site->prefs};
+    struct matmul_tile tile = ops_matmul_tile(&target, &wide, kernel, &size);
     struct matmul_experts_push push = get_push(call, segment, pair0, n);
     tile.quads = (push.rows | push.row0) % 4 == 0;
     struct dev_dispatch dispatch = {

@@ -209,16 +209,16 @@ static struct matmul_tile make_tile(enum matmul_kernel kernel, const struct dev_
     }
 }
 
-struct matmul_tile ops_matmul_tile(const struct op_site *site, const struct ops_need *need,
+struct matmul_tile ops_matmul_tile(const struct ops_target *target, const struct ops_need *need,
                                    enum matmul_kernel kernel, const struct matmul_size *size)
 {
-    const struct dev_caps *caps = dev_get_caps(site->dev);
+    const struct dev_caps *caps = target->caps;
     uint32_t values[OPS_MAX_TUNABLES];
     set_defaults(kernel, caps, need->tokens, size, values);
     struct ops_need like = *need; /* both ops have the same kernels: what was measured for one */
     like.op = ops_find("matmul");
-    if (ops_tuned_get(site, need, &need->op->variants[kernel], values) ||
-        ops_tuned_get(site, &like, &like.op->variants[kernel], values)) {
+    if (ops_tuned_get(target->prefs, need, &need->op->variants[kernel], values) ||
+        ops_tuned_get(target->prefs, &like, &like.op->variants[kernel], values)) {
         struct matmul_tile tile = make_tile(kernel, caps, size->cols, values);
         if (tile.local <= caps->max_workgroup_invocations &&
             tile.local <= caps->max_workgroup_size[0]) {

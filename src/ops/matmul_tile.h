@@ -91,7 +91,7 @@ struct matmul_size {
 
 /* The one place where a tile is chosen: what was measured for need->tokens tokens or, where that
  * does not fit or is not known, by size and limits of the device. */
-struct matmul_tile ops_matmul_tile(const struct op_site *site, const struct ops_need *need,
+struct matmul_tile ops_matmul_tile(const struct ops_target *target, const struct ops_need *need,
                                    enum matmul_kernel kernel, const struct matmul_size *size);
 /* NULL: logged. */
 struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,

@@ -54,11 +54,23 @@ struct op_staged op_stage_q8(struct plan *plan, uint32_t x);
  * either form, which ops_lower sees to. Kernels that read f16 round weights to f16; those that read
  * bytes multiply them by the quants of the weights in integers. `name` names the result. */
 struct op_matmul_attr {
-    uint32_t reserved;
+    uint32_t part; /* 0: the product is whole; else op_matmul_parts */
 };
 uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x);
 /* x in either staged form. */
 uint32_t op_matmul_staged(struct plan *plan, const char *name, uint32_t w, struct op_staged x);
+/* A product that is split along its columns, for the kernels on matrix units: the sums over the
+ * columns of each part, `part` of them (a multiple of 32) and what is left in the last. Result:
+ * [parts * tokens][rows], part by part. */
+uint32_t op_matmul_parts(struct plan *plan, const char *name, uint32_t w, struct op_staged x,
+                         uint32_t part);
+
+/* y[t][r] = sum_i parts[i * tokens + t][r] (+ residual[t][r], PLAN_NONE: none), in the order of i:
+ * what op_matmul_parts left. tokens = rows of parts / n_parts, 2 to OP_MAX_PARTS. ops_lower makes
+ * both of a matmul (ops/matmul_split.h). */
+#define OP_MAX_PARTS 16
+uint32_t op_split_sum(struct plan *plan, const char *name, uint32_t parts, uint32_t n_parts,
+                      uint32_t residual);
 
 /* y = a + b. b may be one row, an activation or an F32 weight, which every row of a gets (bias). */
 uint32_t op_add(struct plan *plan, uint32_t a, uint32_t b);

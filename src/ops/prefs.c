@@ -118,11 +118,11 @@ bool ops_tunable_has(const struct ops_tunable *tunable, uint32_t value)
     return false;
 }
 
-bool ops_tuned_get(const struct op_site *site, const struct ops_need *need,
+bool ops_tuned_get(const struct ops_prefs *prefs, const struct ops_need *need,
                    const struct ops_variant *variant, uint32_t *values)
 {
-    const struct ops_tuned *tuned = find_for(site->prefs, need->op->name, variant->name,
-                                             need->quant, ops_token_class(need->tokens));
+    const struct ops_tuned *tuned =
+        find_for(prefs, need->op->name, variant->name, need->quant, ops_token_class(need->tokens));
     uint32_t n = 0;
     while (n < OPS_MAX_TUNABLES && variant->tunables[n].name != NULL) {
         if (tuned != NULL && !ops_tunable_has(&variant->tunables[n], tuned->values[n])) {

@@ -45,8 +45,8 @@ struct dev_kernel_params ops_loop_params(const struct op_site *site, const struc
     const struct dev_caps *caps = dev_get_caps(site->dev);
     const struct ops_need need = {.op = node->op, .tokens = tokens, .quant = QUANT_COUNT};
     uint32_t size = loop_size(caps, items), tuned[OPS_MAX_TUNABLES];
-    if (ops_tuned_get(site, &need, variant, tuned) && tuned[0] <= caps->max_workgroup_invocations &&
-        tuned[0] <= caps->max_workgroup_size[0]) {
+    if (ops_tuned_get(site->prefs, &need, variant, tuned) &&
+        tuned[0] <= caps->max_workgroup_invocations && tuned[0] <= caps->max_workgroup_size[0]) {
         size = tuned[0];
     }
     return (struct dev_kernel_params){

@@ -100,8 +100,8 @@ struct ops_target {
 /* What to do without: names with commas between them. A capability ("fp16", dev_cap_name) is added
  * to *caps_off; a variant ("lanes") is off in all ops that have it, "matmul/lanes" in one op; a
  * name that is both is both. "fuse" are all fusions, "fuse/residual" is one (ops/fuse.h), kept as a
- * variant of OPS_FUSE. NULL: nothing. False: `error` says why, in one line without names of
- * options; what was added before stays. */
+ * variant of OPS_FUSE. "split" is the splitting of products (ops/matmul_split.h). NULL: nothing.
+ * False: `error` says why, in one line without names of options; what was added before stays. */
 bool ops_disable_parse(const char *list, uint32_t *caps_off, struct ops_prefs *prefs, char *error,
                        size_t error_bytes);
 /* Every name that may be in such a list, one at a time; false behind the last. */
@@ -148,7 +148,7 @@ bool ops_variant_supported(const struct ops_variant *variant, const struct dev_c
                            char *why, size_t why_bytes);
 /* The tile parameters for a node: `values`, in the order of the tunables, keep their defaults where
  * nothing was measured. Returns whether they were replaced. */
-bool ops_tuned_get(const struct op_site *site, const struct ops_need *need,
+bool ops_tuned_get(const struct ops_prefs *prefs, const struct ops_need *need,
                    const struct ops_variant *variant, uint32_t *values);
 
 /* Row interleave R of weights on a device: the subgroup size where the lanes kernels of matmul run

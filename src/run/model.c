@@ -3,6 +3,7 @@
 #include "run/run.h"
 
 #include "base/os.h"
+#include "ops/matmul_split.h"
 #include "ops/ops.h"
 #include "ops/variant.h"
 #include "shaders/common/step.h"
@@ -16,6 +17,7 @@ enum {
     GPU_ATTN_SPLITS = 8, /* of decode attention */
     MAX_BATCH = 4096,
     MAX_SEQ = 1024,
+    MAX_SHAPES = 7, /* of steps that scratch is measured by */
 };
 
 static uint32_t count_sharers(struct dev_instance *inst, const uint32_t *index, uint32_t n,
@@ -210,16 +212,31 @@ static enum run_status size_steps(struct run_model *model, uint32_t n_batch)
     return RUN_OK;
 }
 
-/* Bytes of activations when the whole plan runs on one device: what placement sets aside. */
+static bool may_split(const struct run_model *model)
+{
+    bool may = false;
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        may = may || ops_may_split(&(struct ops_target){dev_get_caps(model->devices[d].dev),
+                                                        &model->devices[d].prefs});
+    }
+    return may;
+}
+
+/* Bytes of activations when the whole plan runs on one device: what placement sets aside. Steps of
+ * fewer tokens need less, but for those whose products are split: ops/matmul_split.h. */
 static bool scratch_bytes(const struct run_model *model, const struct plan_map *map,
                           uint64_t *bytes, bool *fits)
 {
     *fits = true;
     memset(bytes, 0, sizeof *bytes * PLAN_MAX_DEVICES);
-    const struct run_shape shape[3] = {{.n_tokens = 1, .n_out = 1},
-                                       {.n_tokens = model->n_batch, .n_out = 1},
-                                       {.n_tokens = model->n_batch, .n_out = model->max_out}};
-    for (uint32_t i = 0; i < 3; i++) {
+    struct run_shape shape[MAX_SHAPES] = {{.n_tokens = 1, .n_out = 1},
+                                          {.n_tokens = model->n_batch, .n_out = 1},
+                                          {.n_tokens = model->n_batch, .n_out = model->max_out}};
+    uint32_t n = 3, tokens = may_split(model) ? OPS_SPLIT_LEAST : model->n_batch;
+    for (; tokens < model->n_batch && tokens <= OPS_SPLIT_MOST; tokens *= 2) {
+        shape[n++] = (struct run_shape){.n_tokens = tokens, .n_out = 1};
+    }
+    for (uint32_t i = 0; i < n; i++) {
         struct plan plan;
         if (!run_plan_init(model, &plan, map, &shape[i])) {
             return false;

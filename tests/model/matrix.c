@@ -1,16 +1,19 @@
 /* Whole models on matrix units: float16 operands, so what the kernels for vectors compute is the
  * reference. Tokens and logits of another implementation, perplexity, devices bit by bit, experts,
- * activations beyond what float16 holds. Skipped where no device has such units, or the build's
- * glslc is too old for their kernels. */
+ * activations beyond what float16 holds, products that are split. Skipped where no device has such
+ * units, or the build's glslc is too old for their kernels. */
 #include "common.h"
 
 #include "base/log.h"
+#include "device/device.h"
 #include "gguf_make.h"
+#include "ops/profile.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { N_GREEDY = 96, VOCAB = 4096, LONG = 64 };
 
@@ -175,6 +178,72 @@ static void devices_agree_bit_by_bit(void **state)
     free_numbers(text);
 }
 
+/* ---- split products ---- */
+
+/* Puts a profile of the first device into an own folder of caches, by which products are split into
+ * so many parts: CPU devices split none by themselves. */
+static void write_profile(const char *dir, uint32_t parts)
+{
+    struct log log;
+    struct ops_prefs prefs = {0};
+    log_init(&log, NULL, NULL, LOG_ERROR);
+    struct dev_instance *inst = dev_instance_create(&(struct dev_instance_params){.log = &log});
+    assert_non_null(inst);
+    for (uint32_t class = 0; class < OPS_TOKEN_CLASSES; class ++) {
+        assert_true(ops_prefs_add_tuned(&prefs, &(struct ops_tuned){.op = "split_sum",
+                                                                    .variant = "plain",
+                                                                    .quant = QUANT_COUNT,
+                                                                    .class = class,
+                                                                    .values = {parts}}));
+    }
+    assert_true(ops_profile_save(&prefs, dir, dev_instance_info(inst, 0), &log));
+    ops_prefs_finish(&prefs);
+    dev_instance_destroy(inst);
+    log_finish(&log);
+}
+
+/* Off is on within rounding, and any number of devices computes the same. */
+static void split_is_whole(void **state)
+{
+    (void)state;
+    static const struct qd_model_params whole = {.disable = "lanes,split"};
+    const char *before = getenv("QUADRIGA_CACHE");
+    char dir[] = "matrix_split_XXXXXX", command[64], old[512];
+    size_t n;
+    uint32_t *text = golden_text(&n);
+    double worst = 0, largest = 0;
+    assert_non_null(mkdtemp(dir));
+    write_profile(dir, 4);
+    snprintf(old, sizeof old, "%s", before != NULL ? before : "");
+    assert_int_equal(setenv("QUADRIGA_CACHE", dir, 1), 0);
+    struct rig rig;
+    for (uint32_t i = 0; i < 2; i++) {
+        rig_open(&rig, MODEL_Q4KM, 1, i == 0 ? &on_units : &whole);
+        assert_int_equal(ran(&rig, text, LONG, "split_sum", "plain"), i == 0);
+        rig_close(&rig);
+    }
+    float *off = logits_of(MODEL_Q4KM, &whole, 1, text, LONG, LONG / 2);
+    float *on = logits_of(MODEL_Q4KM, &on_units, 1, text, LONG, LONG / 2);
+    for (size_t i = 0; i < (size_t)LONG * VOCAB; i++) {
+        worst = fmax(worst, fabs((double)on[i] - off[i]));
+        largest = fmax(largest, fabs((double)off[i]));
+    }
+    printf("split: largest difference %.2g of the largest logit\n", worst / largest);
+    assert_true(worst > 0 && worst < 5e-3 * largest);
+    for (uint32_t devices = 2; devices <= 4; devices++) {
+        float *mine = logits_of(MODEL_Q4KM, &on_units, devices, text, LONG, LONG / 2);
+        assert_memory_equal(mine, on, (size_t)LONG * VOCAB * sizeof *on);
+        free_numbers(mine);
+    }
+    assert_int_equal(before != NULL ? setenv("QUADRIGA_CACHE", old, 1) : unsetenv("QUADRIGA_CACHE"),
+                     0);
+    snprintf(command, sizeof command, "rm -r '%s'", dir);
+    assert_int_equal(system(command), 0);
+    free_numbers(off);
+    free_numbers(on);
+    free_numbers(text);
+}
+
 /* ---- random models ---- */
 
 static void make_file(const struct gguf_make_params *params, const char *path)
@@ -261,9 +330,13 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_tokens_and_logits),   cmocka_unit_test(perplexity_stays),
-        cmocka_unit_test(devices_agree_bit_by_bit),   cmocka_unit_test(experts),
-        cmocka_unit_test(activations_beyond_float16), cmocka_unit_test(weights_beyond_float16),
+        cmocka_unit_test(golden_tokens_and_logits),
+        cmocka_unit_test(perplexity_stays),
+        cmocka_unit_test(devices_agree_bit_by_bit),
+        cmocka_unit_test(split_is_whole),
+        cmocka_unit_test(experts),
+        cmocka_unit_test(activations_beyond_float16),
+        cmocka_unit_test(weights_beyond_float16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,7 +193,6 @@ static void test_tune(void **state)
     const struct ops_variant *plain = ops_find_variant(op, "plain");
     for (uint32_t i = 0; i < found.n; i++) {
         static const uint32_t tokens[OPS_TOKEN_CLASSES] = {1, 5, 60, 400, 700};
-        const struct op_site site = {.log = &log_lines, .prefs = &prefs};
         const struct ops_need need = {.op = op, .tokens = tokens[i], .quant = QUANT_COUNT};
         uint32_t values[OPS_MAX_TUNABLES] = {0};
         char text[32];
@@ -201,7 +200,7 @@ static void test_tune(void **state)
         assert_int_equal(found.rows[i].tried, 4);
         assert_true(found.rows[i].best_us > 0 && found.rows[i].default_us > 0);
         /* what the op asks for when it is recorded */
-        assert_true(ops_tuned_get(&site, &need, plain, values));
+        assert_true(ops_tuned_get(&prefs, &need, plain, values));
         snprintf(text, sizeof text, "local=%u", values[0]);
         assert_string_equal(text, found.rows[i].values);
     }

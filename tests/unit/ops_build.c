@@ -400,19 +400,18 @@ static void test_tuned(void **state)
     tuned.values[0] = 2;
     assert_true(ops_prefs_add_tuned(&prefs, &tuned));
     assert_int_equal(prefs.n_tuned, 1);
-    const struct op_site site = {.prefs = &prefs}, bare = {.prefs = NULL};
     struct ops_need need = {.op = &op, .tokens = 8, .quant = QUANT_COUNT};
     uint32_t values[OPS_MAX_TUNABLES] = {7, 7, 7, 7};
-    assert_false(ops_tuned_get(&bare, &need, &table[0], values));
-    assert_true(ops_tuned_get(&site, &need, &table[0], values));
+    assert_false(ops_tuned_get(NULL, &need, &table[0], values));
+    assert_true(ops_tuned_get(&prefs, &need, &table[0], values));
     assert_true(values[0] == 2 && values[1] == 32 && values[2] == 7);
     need.tokens = 9;
-    assert_false(ops_tuned_get(&site, &need, &table[0], values));
+    assert_false(ops_tuned_get(&prefs, &need, &table[0], values));
     need.tokens = 2;
-    assert_false(ops_tuned_get(&site, &need, &table[1], values));
+    assert_false(ops_tuned_get(&prefs, &need, &table[1], values));
     prefs.tuned[0].values[1] = 48; /* no candidate */
     values[0] = 7;
-    assert_false(ops_tuned_get(&site, &need, &table[0], values));
+    assert_false(ops_tuned_get(&prefs, &need, &table[0], values));
     assert_int_equal(values[0], 7);
     ops_prefs_finish(&prefs);
     assert_true(ops_token_class(1) == 0 && ops_token_class(2) == 1 && ops_token_class(64) == 2 &&

@@ -65,6 +65,9 @@ static void test_fusions(void **state)
     }
     assert_true(parse("lanes"));
     assert_false(ops_prefs_is_off(&prefs, OPS_FUSE, "residual"));
+    assert_true(parse("split"));
+    assert_int_equal(prefs.n_off, 1);
+    assert_true(ops_prefs_is_off(&prefs, "matmul", "split"));
 }
 
 static void test_unknown(void **state)
@@ -91,6 +94,8 @@ static void test_unknown(void **state)
                                       "fuse/residual/x",
                                       "residual",
                                       "matmul/residual",
+                                      "matmul/split",
+                                      "fuse/split",
                                       "matmul/lanesssssssssssssssssssssssssssssssssssssssssssssss"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         if (parse(bad[i])) {
