@@ -1,3 +1,4 @@
+/* Into how many parts a product is split along its columns, and the two nodes that come of it. */
 #include "ops/matmul_split.h"
 
 #include "ops/matmul_tile.h"
