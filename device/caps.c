@@ -240,6 +240,7 @@ static void read_subgroup(const struct query *q, struct phys *phys)
         caps->has |= DEV_CAP_SUBGROUP_CONTROL;
         caps->subgroup_min = q->p_size.minSubgroupSize;
         caps->subgroup_max = q->p_size.maxSubgroupSize;
+        caps->max_workgroup_subgroups = q->p_size.maxComputeWorkgroupSubgroups;
         phys->full_subgroups = q->size_control.computeFullSubgroups == VK_TRUE;
     }
 }
@@ -453,6 +454,7 @@ struct dev_caps caps_mask(const struct dev_caps *caps, uint32_t off)
     out.has &= ~off;
     if ((off & DEV_CAP_SUBGROUP_CONTROL) != 0) {
         out.subgroup_min = out.subgroup_max = out.subgroup_size;
+        out.max_workgroup_subgroups = 0;
     }
     if ((off & DEV_CAP_HOST_IMPORT) != 0) {
         out.import_align = 0;

@@ -55,7 +55,7 @@ void main()
         key = max(key, keys[first + i]);
     }
     bool usual = key >= LEAST && key < INFINITE;
-    uint exponent = staged_exponent(usual ? key : 0u);
+    uint exponent = staged_exponent(usual ? staged_key(vec4(uintBitsToFloat(key))) : 0u);
     float factor = staged_factor(exponent);
     float most = usual ? uintBitsToFloat(key) * factor : 1.0;
     uint word = 0u, bits = key >= INFINITE ? 0x7fc00000u : 0u;

@@ -72,6 +72,12 @@ struct lab_staged_row {
     const double *value, *error;
     size_t cols;
 };
+/* Mantissas of f32, of which LAB_GRID differ: powers of two, two bits, and all ones from one bit up,
+ * each with its neighbours. Wherever f16 cuts, there are ties to even and odd and what is next to
+ * them, and what carries into the exponent. */
+enum { LAB_GRID = 23 * 9 };
+uint32_t lab_grid_mantissa(uint32_t i);
+
 /* The largest value, number *at, is so close to a power of two that its error may move the scale:
  * the caller makes it smaller. */
 bool lab_staged_unclear(const double *row, size_t cols, size_t *at);

@@ -7,12 +7,14 @@
 #include "shaders/common/step.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { TOKENS, KV_HEADS, HEAD_DIM, SEQUENCES, MODE };
 enum {
     MIXED = 1,   /* V cache of the other element type */
     CORNERS = 2, /* ties, subnormals, infinities, NaN among the values */
     NO_SLOT = 4, /* the first token has no slot */
+    GRID = 16,   /* not quantized: every exponent, with mantissas around the ties of f16 */
     LOCAL = 8,   /* the caches are those of local layers */
     CROSS = 64,  /* V cache of a type of the other kind: quantized or not */
 };
@@ -31,6 +33,7 @@ static const uint32_t SHAPES[][LAB_DIMS] = {
     {9, 2, 128, 1, CROSS},
     {1, 2, 32, 1, LOCAL},
     {37, 2, 64, 3, LOCAL | NO_SLOT},
+    {207, 2, 256, 1, GRID | CORNERS},
 };
 
 static void set_values(struct lab *lab, float *values, uint64_t n)
@@ -47,6 +50,15 @@ static void set_values(struct lab *lab, float *values, uint64_t n)
         if (hash_next(lab_rng(lab)) % 3 == 0) {
             values[i] = CORNER[hash_next(lab_rng(lab)) % count];
         }
+    }
+}
+
+static void set_grid(float *values, uint64_t n)
+{
+    for (uint32_t i = 0; i < n && values != NULL; i++) {
+        uint32_t exponent = i / LAB_GRID % 256, sign = i / LAB_GRID / 256;
+        uint32_t bits = sign << 31 | exponent << 23 | lab_grid_mantissa(i);
+        memcpy(&values[i], &bits, sizeof bits);
     }
 }
 
@@ -139,6 +151,10 @@ static bool make(struct lab *lab)
     if ((mode & CORNERS) != 0) {
         lab_kv_corners(lab, k, k_elem);
         lab_kv_corners(lab, v, v_elem);
+    }
+    if ((mode & GRID) != 0 && plan_elem_block(k_elem) == 1) { /* both caches are of one type */
+        set_grid(lab_values(lab, k), (uint64_t)tokens * heads * dims);
+        set_grid(lab_values(lab, v), (uint64_t)tokens * heads * dims);
     }
     for (uint32_t t = 0; t < tokens; t++) {
         seq[t] = t % n_seq;

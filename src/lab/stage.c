@@ -1,6 +1,6 @@
 /* Oracle and shapes of stage. Scaling by a power of two is exact and kernels round to nearest even,
  * so that everything is equal bit by bit. */
-#include "lab/lab.h"
+#include "lab/internal.h"
 
 #include "base/half.h"
 #include "base/hash.h"
@@ -15,12 +15,13 @@ enum {
     WIDE,    /* of very different size in a row */
     EXTREME, /* rows of zeros, of the largest and the smallest floats */
     SPECIAL, /* infinities and NaN */
+    GRID,    /* every exponent that f16 holds and some, with mantissas around its ties */
 };
 
 static const uint32_t SHAPES[][LAB_DIMS] = {
     {1, 4, ORDINARY},  {3, 60, ORDINARY},  {2, 2048, ORDINARY}, {130, 36, ORDINARY},
     {7, 1024, WIDE},   {4, 4100, WIDE},    {8, 64, EXTREME},    {9, 516, EXTREME},
-    {12, 32, SPECIAL}, {5, 1028, SPECIAL}, {300, 128, WIDE},
+    {12, 32, SPECIAL}, {5, 1028, SPECIAL}, {300, 128, WIDE},    {5, 9936, GRID},
 };
 
 static void set_extreme(float *row, uint32_t t, size_t cols)
@@ -44,6 +45,17 @@ static void set_special(struct lab *lab, float *row, uint32_t t, size_t cols)
     }
 }
 
+/* Of the column's exponents there are 48, counted from the largest one. */
+static void set_grid(float *row, uint32_t t, size_t cols)
+{
+    static const int tops[] = {0, 13, 127, -60, -78};
+    for (size_t k = 0; k < cols; k++) {
+        float part = 1 + (float)lab_grid_mantissa((uint32_t)k) * 0x1p-23f;
+        int exponent = tops[t % 5] - (int)(k / LAB_GRID % 48);
+        row[k] = ldexpf(k % 3 == 0 ? -part : part, exponent);
+    }
+}
+
 static void set_row(struct lab *lab, float *row, uint32_t t, size_t cols)
 {
     switch (lab_dim(lab, VALUES)) {
@@ -57,6 +69,9 @@ static void set_row(struct lab *lab, float *row, uint32_t t, size_t cols)
         break;
     case SPECIAL:
         set_special(lab, row, t, cols);
+        break;
+    case GRID:
+        set_grid(row, t, cols);
         break;
     default:
         break;

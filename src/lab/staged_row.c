@@ -4,6 +4,13 @@
 
 #include <math.h>
 
+uint32_t lab_grid_mantissa(uint32_t i)
+{
+    static const uint32_t low[] = {1, 3, 0x7fffff};
+    uint32_t bits = low[i % 3] << i / 9 % 23;
+    return (bits + i / 3 % 3 - 1) & 0x7fffffu; /* one less, as it is, one more */
+}
+
 static double largest(const double *row, size_t cols, size_t *at)
 {
     double most = 0;

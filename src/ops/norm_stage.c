@@ -15,9 +15,12 @@ static void cost(const struct plan *plan, const struct plan_node *node, struct o
 }
 
 static const struct ops_variant variants[] = {
-    {.name = "plain",
-     .shader = &shader_norm_stage_plain,
-     .tunables = {{"local", {64, 128, 256, 512}}}},
+    {.name = "subgroup",
+     .needs = DEV_CAP_SUBGROUP,
+     .min_subgroup = 4,
+     .shader = &shader_norm_stage_subgroup,
+     .tunables = STAGE_TUNABLES},
+    {.name = "plain", .shader = &shader_norm_stage_plain, .tunables = STAGE_TUNABLES},
 };
 
 static bool record(const struct op_site *site, const struct plan_node *node)

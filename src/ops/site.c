@@ -26,11 +26,20 @@ struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *sh
                                                            .subgroup_size = size});
 }
 
-static uint32_t loop_size(const struct dev_caps *caps, uint64_t items)
+/* The largest workgroup in one dimension. */
+static uint32_t loop_most(const struct dev_caps *caps, const struct dev_shader *shader)
 {
     uint32_t most = caps->max_workgroup_invocations < caps->max_workgroup_size[0]
                         ? caps->max_workgroup_invocations
                         : caps->max_workgroup_size[0];
+    uint32_t subgroups = shader->uses_subgroup ? caps->max_workgroup_subgroups : 0;
+    return subgroups != 0 && subgroups < most / caps->subgroup_size
+               ? subgroups * caps->subgroup_size
+               : most;
+}
+
+static uint32_t loop_size(uint32_t most, uint64_t items)
+{
     uint32_t size = LOOP_LEAST;
     while (size < LOOP_MOST && 2 * size <= most && (uint64_t)size * LOOP_ITEMS < items) {
         size *= 2;
@@ -44,9 +53,9 @@ struct dev_kernel_params ops_loop_params(const struct op_site *site, const struc
 {
     const struct dev_caps *caps = dev_get_caps(site->dev);
     const struct ops_need need = {.op = node->op, .tokens = tokens, .quant = QUANT_COUNT};
-    uint32_t size = loop_size(caps, items), tuned[OPS_MAX_TUNABLES];
-    if (ops_tuned_get(site->prefs, &need, variant, tuned) &&
-        tuned[0] <= caps->max_workgroup_invocations && tuned[0] <= caps->max_workgroup_size[0]) {
+    uint32_t most = loop_most(caps, variant->shader), tuned[OPS_MAX_TUNABLES];
+    uint32_t size = loop_size(most, items);
+    if (ops_tuned_get(site->prefs, &need, variant, tuned) && tuned[0] <= most) {
         size = tuned[0];
     }
     return (struct dev_kernel_params){

@@ -81,7 +81,8 @@ static const struct {
      "norm_stage " QKV "rope_append attention stage matmul norm_stage matmul matmul swiglu stage "
      "matmul",
      5, 1},
-    {"norm_stage/plain,gate_stage/plain,rope_append/plain", /* no kernel is left */
+    {"norm_stage/subgroup,norm_stage/plain,gate_stage/subgroup,gate_stage/plain,"
+     "rope_append/plain", /* no kernel is left */
      "rmsnorm stage " QKV "rope rope kv_append attention stage matmul rmsnorm stage matmul matmul "
      "swiglu stage matmul",
      2, 0},
