@@ -31,8 +31,9 @@ static bool put(void *table, const struct entry *entry, PFN_vkVoidFunction fn, s
     return true;
 }
 
-/* Never unloaded: drivers, which the loader would unload with it, do not all give back what a thread
- * or a process has few of, and after some twenty instances one of them refused to load again. */
+/* Never unloaded: drivers, which the loader would unload with it, do not all give back what a
+ * thread or a process has few of, and after some twenty instances one of them refused to load
+ * again. */
 static void *open_library(struct log *log)
 {
     static const char *const names[] = {"libvulkan.so.1", "libvulkan.so"};
