@@ -31,14 +31,11 @@ static bool put(void *table, const struct entry *entry, PFN_vkVoidFunction fn, s
     return true;
 }
 
-/* Never unloaded: drivers, which the loader would unload with it, do not all give back what a
- * thread or a process has few of, and after some twenty instances one of them refused to load
- * again. */
 static void *open_library(struct log *log)
 {
     static const char *const names[] = {"libvulkan.so.1", "libvulkan.so"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        void *lib = dlopen(names[i], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+        void *lib = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
         if (lib != NULL) {
             return lib;
         }

@@ -9,8 +9,8 @@
 // by its inverse.
 //
 // Of formats with ints, two at a time are made f16 and scaled as such: f16(1024 + n) is 0x6400 | n.
-// The pairs are not of neighbours, so in the tiles columns of eight are in another order (WAY), of
-// weights and x alike.
+// Where their bytes come by fours, the pairs are not of neighbours: then columns are in another order
+// in the tiles (SHUFFLED), of weights and x alike.
 //
 // The including shader has p.cols, a multiple of COLUMNS, the weights and "format.glsl", and says
 // which row of the weight and of x are row and token i, within bounds (W_ROW(i), X_ROW(i)).
@@ -59,9 +59,10 @@ uvec4 x_words[X_ITEMS];
 #endif
 
 #if defined(QUANT_PAIRS)
-#define WAY 4 // columns (0, 4), (1, 5), (2, 6), (3, 7)
+#define PAIRS 1
 #elif defined(QUANT_INT)
-#define WAY 2 // columns (0, 2), (1, 3), (4, 6), (5, 7)
+#define PAIRS 1
+#define SHUFFLED 1 // columns (0, 2), (1, 3), (4, 6), (5, 7) of eight
 #define QUANT_ZERO (QUANT_INT == 1 ? 128 : 0)
 
 uint quant_pair(quant_words words, int i, int k)
@@ -72,9 +73,9 @@ uint quant_pair(quant_words words, int i, int k)
 #endif
 
 // What is taken from a pair: ints about 0 keep what the rounding of scales makes of them small.
-#if defined(WAY) && QUANT_INT == 2
+#if defined(PAIRS) && QUANT_INT == 2
 #define PAIR_ZERO (QUANT_ZERO + QUANT_MIDDLE)
-#elif defined(WAY)
+#elif defined(PAIRS)
 #define PAIR_ZERO QUANT_ZERO
 #endif
 
@@ -124,7 +125,7 @@ void fetch(uint first_row, uint first_token, uint first_col)
     }
 }
 
-#ifdef WAY
+#ifdef PAIRS
 // Eight columns of item n, from column 8q of it, as f16 in the order of the tiles.
 uvec4 w_eight(uint n, uint q, vec2 by, vec2 offset, uint half_chunk)
 {
@@ -134,19 +135,14 @@ uvec4 w_eight(uint n, uint q, vec2 by, vec2 offset, uint half_chunk)
     [[unroll]] for (int k = 0; k < 4; k++) {
         uint pair = quant_pair(w_words[n * LOADS + q / PER_LOAD], int(q % PER_LOAD), k);
         f16vec2 v = unpackFloat2x16(pair | 0x64006400u) - float16_t(1024 + PAIR_ZERO);
-        eight[k] = packFloat2x16(QUANT_INT == 1 ? v * s : fma(v, s, o));
+        eight[k] = packFloat2x16(QUANT_INT == 1 ? v * s : v * s + o);
     }
     return eight;
 }
 
 uvec4 x_eight(uvec4 w)
 {
-    const uint LOW = 0xffffu;
-#if WAY == 2
-    return uvec4((w.xz & LOW) | w.yw << 16, w.xz >> 16 | (w.yw & ~LOW)).xzyw;
-#else
-    return uvec4((w.xy & LOW) | w.zw << 16, w.xy >> 16 | (w.zw & ~LOW)).xzyw;
-#endif
+    return uvec4((w.xz & 0xffffu) | w.yw << 16, w.xz >> 16 | (w.yw & 0xffff0000u)).xzyw;
 }
 #elif defined(QUANT_HALF)
 uvec4 w_eight(uint n, uint q, vec2 by, vec2 offset, uint half_chunk)
@@ -189,7 +185,7 @@ void put(uint first_col)
         uint chunk = (col >> 5) % (QUANT_HEAD / 32);
         by = quant_scale(w_head[n], chunk);
         offset = quant_offset(w_head[n], chunk);
-#if defined(WAY) && QUANT_INT == 2
+#if defined(PAIRS) && QUANT_INT == 2
         offset += float(QUANT_MIDDLE) * by;
 #endif
 #ifdef SCALED
@@ -208,7 +204,7 @@ void put(uint first_col)
     [[unroll]] for (uint n = 0; n < X_ITEMS; n++) {
         uint i = n * LOCAL + gl_LocalInvocationID.x;
         if (is_item(i, TOKENS * UNITS)) {
-#ifdef WAY
+#ifdef SHUFFLED
             x_words[n] = x_eight(x_words[n]);
 #endif
             tile[X_TILE + i / UNITS * STRIDE + i % UNITS] = x_words[n];

@@ -1,7 +1,7 @@
-// Q6_K: value = d * sc * (q - 32). Plane 0: 16-byte units of 32 columns, low 4 bits, column 8j + i
-// in bits 4i of word j; plane 1: 16-byte units of 64 columns, high 2 bits, column 16j + i in bits
-// 2i of word j; plane 2: 16-byte units of 256 columns: int8 sc of each 16 columns; plane 3: 4-byte
-// units of 256 columns: d in the low half.
+// Q6_K: value = d * sc * (q - 32). Plane 0: 16-byte units of 32 columns, low 4 bits, column 8j + 2k + e
+// in bits 4k + 16e of word j; plane 1: 16-byte units of 64 columns, high 2 bits, column 16j + 2k + e
+// in bits 2k + 16e of word j; plane 2: 16-byte units of 256 columns: int8 sc of each 16 columns;
+// plane 3: 4-byte units of 256 columns: d in the low half.
 #define QUANT_STEP 32
 #define QUANT_HEAD 256
 #define QUANT_SIDE 64
@@ -38,12 +38,12 @@ quant_words quant_load(quant_row row, uint step, uvec4 side)
 
 vec4 quant_raw4(quant_words words, int i)
 {
-    uint low = words.low[i >> 1] >> (16 * (i & 1));
-    uint high = words.high[i >> 2] >> (8 * (i & 3));
+    uint low = words.low[i >> 1] >> (8 * (i & 1));
+    uint high = words.high[i >> 2] >> (4 * (i & 3));
     return vec4(float(int((low & 15u) | (high << 4 & 48u))),
+                float(int((low >> 16 & 15u) | (high >> 12 & 48u))),
                 float(int((low >> 4 & 15u) | (high << 2 & 48u))),
-                float(int((low >> 8 & 15u) | (high & 48u))),
-                float(int((low >> 12 & 15u) | (high >> 2 & 48u))));
+                float(int((low >> 20 & 15u) | (high >> 14 & 48u))));
 }
 
 vec2 quant_scale(quant_head head, uint chunk)
@@ -62,15 +62,14 @@ vec2 quant_offset(quant_head head, uint chunk)
 // q - 32: no borrow leaves a byte, since its high bit is set meanwhile.
 uint quant_int4(quant_words words, int i)
 {
-    uint low = words.low[i >> 1] >> (16 * (i & 1)), high = words.high[i >> 2] >> (8 * (i & 3));
-    uint q = (low & 15u) | (low & 240u) << 4 | (low & 3840u) << 8 | (low & 61440u) << 12;
-    q |= (high & 3u) << 4 | (high & 12u) << 10 | (high & 48u) << 16 | (high & 192u) << 22;
+    uint low = words.low[i >> 1] >> (8 * (i & 1)), high = words.high[i >> 2] >> (4 * (i & 3));
+    uint q = (low & 0xfu) | (low >> 8 & 0xf00u) | (low & 0xf0u) << 12 | (low << 4 & 0xf000000u);
+    q |= (high & 3u) << 4 | (high >> 4 & 0x3000u) | (high & 12u) << 18 | (high << 10 & 0x30000000u);
     return (q | 0x80808080u) - 0x20202020u ^ 0x80808080u;
 }
 
 uint quant_pair(quant_words words, int i, int k)
 {
-    uint high = words.high[i >> 1] >> (16 * (i & 1));
-    high = (high & 0xffu) | (high & 0xff00u) << 8;
-    return (words.low[i] >> (4 * k) & 0x000f000fu) | (high << 4 >> (2 * k) & 0x00300030u);
+    uint high = words.high[i >> 1] >> (8 * (i & 1) + 2 * k) & 0x00030003u;
+    return (words.low[i] >> (4 * k) & 0x000f000fu) + high * 16u;
 }

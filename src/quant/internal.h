@@ -66,6 +66,25 @@ static inline uint32_t gather_nibbles(uint64_t bytes)
     return (uint32_t)(v | v >> 16);
 }
 
+/* 8 numbers of 4 bits: those of even index to the low half, the others to the high one. */
+static inline uint32_t halve_nibbles(uint32_t v)
+{
+    uint64_t both = (v & 0x0f0f0f0fu) | (uint64_t)(v >> 4 & 0x0f0f0f0fu) << 32;
+    both = (both | both >> 4) & 0x00ff00ff00ff00ffull;
+    both = (both | both >> 8) & 0x0000ffff0000ffffull;
+    return (uint32_t)(both | both >> 16);
+}
+
+/* 16 numbers of 2 bits alike. */
+static inline uint32_t halve_pairs(uint32_t v)
+{
+    uint64_t both = (v & 0x33333333u) | (uint64_t)(v >> 2 & 0x33333333u) << 32;
+    both = (both | both >> 2) & 0x0f0f0f0f0f0f0f0full;
+    both = (both | both >> 4) & 0x00ff00ff00ff00ffull;
+    both = (both | both >> 8) & 0x0000ffff0000ffffull;
+    return (uint32_t)(both | both >> 16);
+}
+
 /* Low 2 bits of 8 bytes -> 16 bits, byte i to bits 2i..2i+1. */
 static inline uint32_t gather_pairs(uint64_t bytes)
 {

@@ -50,11 +50,13 @@ static void pack(const uint8_t *blocks, size_t cols, uint8_t *const planes[QUANT
             uint8_t *low = planes[0] + (b * 8 + r) * 16, *high = planes[1] + (b * 8 + r) * 8;
             for (size_t j = 0; j < 4; j++) {
                 uint64_t bytes = load_u64(block + run.low + 8 * j);
-                store_u32(low + 4 * j, gather_nibbles(bytes >> run.low_shift));
+                store_u32(low + 4 * j, halve_nibbles(gather_nibbles(bytes >> run.low_shift)));
             }
-            for (size_t j = 0; j < 4; j++) {
-                uint64_t bytes = load_u64(block + run.high + 8 * j);
-                store_u16(high + 2 * j, (uint16_t)gather_pairs(bytes >> run.high_shift));
+            for (size_t j = 0; j < 2; j++) {
+                const uint8_t *bytes = block + run.high + 16 * j;
+                uint32_t pairs = gather_pairs(load_u64(bytes) >> run.high_shift);
+                pairs |= gather_pairs(load_u64(bytes + 8) >> run.high_shift) << 16;
+                store_u32(high + 4 * j, halve_pairs(pairs));
             }
         }
         memcpy(planes[2] + b * 16, block + OFF_SCALE, 16);
@@ -65,8 +67,8 @@ static void pack(const uint8_t *blocks, size_t cols, uint8_t *const planes[QUANT
 static void unpack(const uint8_t *const planes[QUANT_PLANES], size_t cols, float *out)
 {
     for (size_t c = 0; c < cols; c++) {
-        uint32_t low = load_u32(planes[0] + c / 8 * 4) >> c % 8 * 4 & 15u;
-        uint32_t high = load_u32(planes[1] + c / 16 * 4) >> c % 16 * 2 & 3u;
+        uint32_t low = load_u32(planes[0] + c / 8 * 4) >> (c % 8 / 2 * 4 + c % 2 * 16) & 15u;
+        uint32_t high = load_u32(planes[1] + c / 16 * 4) >> (c % 16 / 2 * 2 + c % 2 * 16) & 3u;
         float d = half_to_float((uint16_t)load_u32(planes[3] + c / COLS * 4));
         float scale = d * (float)(int8_t)planes[2][c / GROUP];
         out[c] = scale * (float)((int)(low | high << 4) - 32);

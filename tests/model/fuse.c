@@ -36,14 +36,17 @@ static const struct subject subjects[] = {
 
 /* What is off, and how far logits may move, of the largest one. A norm adds its squares in another
  * order, which f16 makes larger (2.6e-3 on one GPU, 7e-4 on CPU devices); the others do the same
- * arithmetic. */
+ * arithmetic, which compilers of GPUs contract in their own ways (2.5e-3 for rope_append on one).
+ */
 static const struct {
     const char *name;
     double limit;
     bool again; /* without the lanes kernels too */
 } offs[] = {
-    {"fuse", 5e-3, true},           {"fuse/residual", 0, false},
-    {"fuse/rope_append", 0, false}, {"fuse/norm_stage", 5e-3, true},
+    {"fuse", 5e-3, true},
+    {"fuse/residual", 0, false},
+    {"fuse/rope_append", 5e-3, false},
+    {"fuse/norm_stage", 5e-3, true},
     {"fuse/gate_stage", 0, true},
 };
 

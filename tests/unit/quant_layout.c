@@ -172,11 +172,11 @@ static void k_planes_hold_the_stated_bits(void **state)
         format->pack(block, 256, planes);
         for (size_t c = 0; c < 256; c++) {
             /* byte and bit arithmetic straight from the words of quant/<format>.glsl */
-            int low = planes[0][c / 2] >> c % 2 * 4 & 15;
+            int low = planes[0][c / 8 * 4 + c % 2 * 2 + c % 8 / 4] >> c % 4 / 2 * 4 & 15;
             if (id == QUANT_Q4_K) {
                 assert_true(x[c] == (float)(planes[1][c / 32] * low - 2 * planes[1][8 + c / 32]));
             } else {
-                int high = planes[1][c / 4] >> c % 4 * 2 & 3;
+                int high = planes[1][c / 16 * 4 + c % 2 * 2 + c % 16 / 8] >> c % 8 / 2 * 2 & 3;
                 assert_true(x[c] == (float)((int8_t)planes[2][c / 16] * ((low | high << 4) - 32)));
             }
         }
