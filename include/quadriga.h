@@ -449,8 +449,10 @@ struct qd_profile_row {
     char op[32];      /* of a kernel; else what the row is */
     char variant[32]; /* kernel of the op; "" where there is but one, and for other kinds */
     char format[16];  /* of the weight matrix; "": none */
-    char shape[48];   /* rows x tokens x columns of a matrix, rows x columns of another result */
-    char what[64];    /* names of weights or results: "ffn_gate, ffn_up" */
+    /* rows x tokens x columns of a matrix ("/8": split into 8 parts), rows x columns of another
+     * result */
+    char shape[48];
+    char what[64]; /* names of weights or results: "ffn_gate, ffn_up" */
     uint64_t calls, dispatches, ns;
     double flop, bytes; /* of all calls; 0: not known */
 };

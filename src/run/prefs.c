@@ -3,6 +3,7 @@
  * choice itself is made in src/ops. */
 #include "run/run.h"
 
+#include "ops/matmul_split.h"
 #include "ops/profile.h"
 
 #include <stdio.h>
@@ -197,9 +198,13 @@ void run_prefs_describe(const struct run_model *model, uint32_t d, struct str *o
     for (size_t i = 0; i < prefs->n_off; i++) {
         const struct ops_off *off = &prefs->off[i];
         bool fusion = strcmp(off->op, OPS_FUSE) == 0;
-        str_printf(out, "%s%s %s/%s%s", joint, fusion ? "fusion" : "kernel",
-                   off->op[0] != '\0' ? off->op : "*", off->variant,
-                   off->why[0] != '\0' ? " (failed the self-test)" : "");
+        if (strcmp(off->variant, OPS_SPLIT) == 0) {
+            str_printf(out, "%ssplit products", joint);
+        } else {
+            str_printf(out, "%s%s %s/%s%s", joint, fusion ? "fusion" : "kernel",
+                       off->op[0] != '\0' ? off->op : "*", off->variant,
+                       off->why[0] != '\0' ? " (failed the self-test)" : "");
+        }
         joint = ", ";
     }
     if (prefs->n_tuned != 0) {

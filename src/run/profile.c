@@ -3,6 +3,7 @@
 #include "run/profile.h"
 
 #include "base/os.h"
+#include "ops/ops.h"
 #include "run/run.h"
 
 #include <stdio.h>
@@ -123,6 +124,15 @@ static bool reads_cache(const struct plan *plan, const struct plan_node *node)
     return found;
 }
 
+/* Of a split product; else 1. */
+static uint64_t count_parts(const struct plan *plan, const struct plan_node *node)
+{
+    struct op_matmul_attr attr;
+    memcpy(&attr, node->attr, sizeof attr);
+    bool split = strcmp(node->op->name, "matmul") == 0 && attr.part != 0;
+    return split ? size_div_up(plan_get_tensor(plan, node->src[0])->cols, attr.part) : 1;
+}
+
 static void describe_node(const struct op_site *site, const struct plan_node *node,
                           struct run_profile_row *row)
 {
@@ -137,8 +147,14 @@ static void describe_node(const struct op_site *site, const struct plan_node *no
              used != NULL && used->variant != NULL ? used->variant : "");
     if (matrix != NULL) {
         snprintf(row->format, sizeof row->format, "%s", quant_get(matrix->quant)->name);
-        snprintf(row->shape, sizeof row->shape, "%llux%llux%llu", (unsigned long long)matrix->rows,
-                 rows, (unsigned long long)matrix->cols);
+        uint64_t parts = count_parts(site->plan, node);
+        int n = snprintf(row->shape, sizeof row->shape, "%llux%llux%llu",
+                         (unsigned long long)matrix->rows, rows / parts,
+                         (unsigned long long)matrix->cols);
+        if (parts > 1) {
+            snprintf(row->shape + n, sizeof row->shape - (size_t)n, "/%llu",
+                     (unsigned long long)parts);
+        }
     } else {
         snprintf(row->shape, sizeof row->shape, "%llux%llu", rows, cols);
     }

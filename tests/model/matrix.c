@@ -21,9 +21,10 @@ enum { N_GREEDY = 96, VOCAB = 4096, LONG = 64 };
 static const struct qd_model_params on_units = {.disable = "lanes"},
                                     by_vectors = {.disable = "coopmat"};
 
-/* The kernels whose name begins with `variant` ran for `op` in a prompt of n tokens. */
-static bool ran(struct rig *rig, const uint32_t *tokens, size_t n, const char *op,
-                const char *variant)
+/* A kernel of `op` whose name begins with `variant` ran in a prompt of n tokens, on a shape that
+ * ends with `end`. */
+static bool ran_shape(struct rig *rig, const uint32_t *tokens, size_t n, const char *op,
+                      const char *variant, const char *end)
 {
     struct qd_profile_row rows[256];
     size_t count;
@@ -34,10 +35,18 @@ static bool ran(struct rig *rig, const uint32_t *tokens, size_t n, const char *o
     assert_int_equal(qd_session_profile(rig->session, false), QD_OK);
     bool found = false;
     for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(rows[i].shape), tail = strlen(end);
         found = found || (rows[i].kind == QD_PROFILE_KERNEL && strcmp(rows[i].op, op) == 0 &&
-                          strncmp(rows[i].variant, variant, strlen(variant)) == 0);
+                          strncmp(rows[i].variant, variant, strlen(variant)) == 0 &&
+                          length >= tail && strcmp(rows[i].shape + length - tail, end) == 0);
     }
     return found;
+}
+
+static bool ran(struct rig *rig, const uint32_t *tokens, size_t n, const char *op,
+                const char *variant)
+{
+    return ran_shape(rig, tokens, n, op, variant, "");
 }
 
 static uint32_t *golden_text(size_t *n)
@@ -220,6 +229,8 @@ static void split_is_whole(void **state)
     for (uint32_t i = 0; i < 2; i++) {
         rig_open(&rig, MODEL_Q4KM, 1, i == 0 ? &on_units : &whole);
         assert_int_equal(ran(&rig, text, LONG, "split_sum", "plain"), i == 0);
+        assert_int_equal(ran_shape(&rig, text, LONG, "matmul", "coopmat", "/4"), i == 0);
+        assert_int_equal(strstr(qd_model_plan(rig.model, false), "split products") != NULL, i == 1);
         rig_close(&rig);
     }
     float *off = logits_of(MODEL_Q4KM, &whole, 1, text, LONG, LONG / 2);
