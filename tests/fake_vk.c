@@ -294,6 +294,7 @@ static void fill_property(const struct fake_gpu *g, VkBaseOutStructure *s)
         VkPhysicalDeviceSubgroupSizeControlProperties *p = (void *)s;
         p->minSubgroupSize = g->subgroup_min;
         p->maxSubgroupSize = g->subgroup_max;
+        p->maxComputeWorkgroupSubgroups = 16;
         p->requiredSubgroupSizeStages = VK_SHADER_STAGE_COMPUTE_BIT;
         break;
     }

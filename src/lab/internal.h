@@ -72,9 +72,9 @@ struct lab_staged_row {
     const double *value, *error;
     size_t cols;
 };
-/* Mantissas of f32, of which LAB_GRID differ: powers of two, two bits, and all ones from one bit up,
- * each with its neighbours. Wherever f16 cuts, there are ties to even and odd and what is next to
- * them, and what carries into the exponent. */
+/* Mantissas of f32, of which LAB_GRID differ: powers of two, two bits, and all ones from one bit
+ * up, each with its neighbours. Wherever f16 cuts, there are ties to even and odd and what is next
+ * to them, and what carries into the exponent. */
 enum { LAB_GRID = 23 * 9 };
 uint32_t lab_grid_mantissa(uint32_t i);
 

@@ -22,6 +22,7 @@ static void reads_caps(void **state)
     assert_int_equal(caps->subgroup_size, 32);
     assert_int_equal(caps->subgroup_min, 16);
     assert_int_equal(caps->subgroup_max, 64);
+    assert_int_equal(caps->max_workgroup_subgroups, 16);
     assert_int_equal(caps->offset_align, 64);
     assert_int_equal(caps->import_align, 4096);
     assert_int_equal(caps->max_binding_bytes, 1u << 27);
@@ -280,6 +281,7 @@ static void chooses_subgroup_sizes(void **state)
     }
     dev_close(dev);
     dev = dev_open(f.inst, &(struct dev_open_params){.caps_off = DEV_CAP_SUBGROUP_CONTROL});
+    assert_int_equal(dev_get_caps(dev)->max_workgroup_subgroups, 0);
     sub.subgroup_size = 0;
     assert_non_null(dev_kernel_get(dev, &sub));
     assert_int_equal(f.fake.required_size, 0);
