@@ -119,7 +119,7 @@ const struct quant_format quant_format_q6_k = {
                {.unit_bytes = 16, .unit_cols = 64, .dummy_and = 0xffffffffu, .dummy_or = 0},
                {.unit_bytes = 16, .unit_cols = 256, .dummy_and = 0x1f1f1f1fu, .dummy_or = 0},
                {.unit_bytes = 4, .unit_cols = 256, .dummy_and = 0, .dummy_or = 0x00000400u}},
-    .factors = {{OFF_D, 128 * 32}},
+    .factor = {OFF_D, 128 * 32},
     .decode = decode,
     .pack = pack,
     .unpack = unpack,
