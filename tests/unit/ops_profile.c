@@ -416,8 +416,8 @@ static void test_first(void **state)
 {
     struct fix *f = *state;
     const struct ops_variant *rival = ops_find_variant(ops_find("matmul"), "coopmat2");
-    write_line(f,
-               "tuned matmul coopmat2 Q4_K 65-512 rows=64 tokens=64 columns=32 invocations=128 first");
+    write_line(
+        f, "tuned matmul coopmat2 Q4_K 65-512 rows=64 tokens=64 columns=32 invocations=128 first");
     if (rival->by_quant[QUANT_Q4_K] == NULL) {
         refused(f, 5, "no such format");
         return;
@@ -431,8 +431,8 @@ static void test_first(void **state)
     char *text = read_file(f, &bytes);
     assert_non_null(strstr(text, " invocations=128 first\n"));
     mem_free(text);
-    write_line(f,
-               "tuned matmul coopmat2 Q4_K 65-512 rows=64 tokens=64 columns=32 invocations=128 last");
+    write_line(
+        f, "tuned matmul coopmat2 Q4_K 65-512 rows=64 tokens=64 columns=32 invocations=128 last");
     refused(f, 5, "more tile parameters");
 }
 
