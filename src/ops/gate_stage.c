@@ -15,14 +15,8 @@ static void cost(const struct plan *plan, const struct plan_node *node, struct o
                  ops_bytes(plan, node->dst[1]);
 }
 
-static const struct ops_variant variants[] = {
-    {.name = "subgroup",
-     .needs = DEV_CAP_SUBGROUP,
-     .min_subgroup = 4,
-     .shader = &shader_gate_stage_subgroup,
-     .tunables = STAGE_TUNABLES},
-    {.name = "plain", .shader = &shader_gate_stage_plain, .tunables = STAGE_TUNABLES},
-};
+static const struct ops_variant variants[] =
+    STAGE_VARIANTS(&shader_gate_stage_subgroup, &shader_gate_stage_plain);
 
 static bool record(const struct op_site *site, const struct plan_node *node)
 {

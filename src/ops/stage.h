@@ -4,15 +4,20 @@
 
 #include "ops/ops.h"
 
-/* The tile parameters of kernels of one workgroup per row (ops_loop_kernel). */
-#define STAGE_TUNABLES                                                                             \
+/* The kernels of an op of that kind, one workgroup per row (ops_loop_kernel). */
+#define STAGE_LOCAL                                                                                \
+    "local",                                                                                       \
     {                                                                                              \
-        {                                                                                          \
-            "local",                                                                               \
-            {                                                                                      \
-                64, 128, 256, 512                                                                  \
-            }                                                                                      \
-        }                                                                                          \
+        64, 128, 256, 512                                                                          \
+    }
+#define STAGE_VARIANTS(subgroup_shader, plain_shader)                                              \
+    {                                                                                              \
+        {.name = "subgroup",                                                                       \
+         .needs = DEV_CAP_SUBGROUP,                                                                \
+         .min_subgroup = 4,                                                                        \
+         .shader = (subgroup_shader),                                                              \
+         .tunables = {{STAGE_LOCAL}}},                                                             \
+            {.name = "plain", .shader = (plain_shader), .tunables = {{STAGE_LOCAL}}},              \
     }
 
 /* Adds a node whose results are the staged form of an activation [rows][cols] of this name. `node`
