@@ -362,22 +362,25 @@ static bool tune_kind(struct bench_device *bd, const struct bench_kind *kind, ui
     return true;
 }
 
+/* Classes as bits. */
+enum { FEW_TOKENS = 3, ALL_TOKENS = (1 << OPS_TOKEN_CLASSES) - 1 };
+
 static bool tune_device(struct bench_device *bd, bench_tuned_fn *tuned)
 {
     uint32_t groups = bd->params->groups, classes = 0, left = bd->totals->left_out;
     uint32_t rows = bd->totals->rows;
     bool ok = true;
-    classes |= (groups & BENCH_GEMV) != 0 ? 3u : 0;
-    classes |= (groups & BENCH_GEMM) != 0 ? 28u : 0;
+    classes |= (groups & BENCH_GEMV) != 0 ? FEW_TOKENS : 0;
+    classes |= (groups & BENCH_GEMM) != 0 ? ALL_TOKENS & ~FEW_TOKENS : 0;
     bool goes_on = tune_kind(bd, &bench_kind_matmul, classes, tuned, &ok);
     if (goes_on && (groups & BENCH_EXPERTS) != 0) {
-        goes_on = tune_kind(bd, &bench_kind_experts, 15, tuned, &ok);
+        goes_on = tune_kind(bd, &bench_kind_experts, ALL_TOKENS, tuned, &ok);
     }
     if (goes_on && (groups & BENCH_ATTENTION) != 0) {
-        goes_on = tune_kind(bd, &bench_kind_attention, 15, tuned, &ok);
+        goes_on = tune_kind(bd, &bench_kind_attention, ALL_TOKENS, tuned, &ok);
     }
     if (goes_on && (groups & BENCH_NORM) != 0) {
-        tune_kind(bd, &bench_kind_norm, 15, tuned, &ok);
+        tune_kind(bd, &bench_kind_norm, ALL_TOKENS, tuned, &ok);
     }
     if (bd->totals->rows == rows && goes_on) {
         bench_note(bd, "device %u: the kernels that are chosen here have no tile parameters",
