@@ -9,11 +9,15 @@
 
 enum { LEAST_COLUMNS = 512, GROUPS = 512 };
 
+static struct ops_need sum_need(uint64_t tokens)
+{
+    return (struct ops_need){.op = ops_find("split_sum"), .tokens = tokens, .quant = QUANT_COUNT};
+}
+
 /* The kernel that adds the parts; NULL: there is none. What is forced is so for the product. */
 static const struct ops_variant *sum_kernel(const struct ops_target *target, uint64_t tokens)
 {
-    const struct ops_need need = {
-        .op = ops_find("split_sum"), .tokens = tokens, .quant = QUANT_COUNT};
+    const struct ops_need need = sum_need(tokens);
     struct ops_prefs prefs = {0};
     const char *why;
     if (target->prefs != NULL) {
@@ -27,8 +31,7 @@ static const struct ops_variant *sum_kernel(const struct ops_target *target, uin
 static bool tuned_parts(const struct ops_target *target, uint64_t tokens, uint64_t *parts)
 {
     const struct ops_variant *v = sum_kernel(target, tokens);
-    const struct ops_need need = {
-        .op = ops_find("split_sum"), .tokens = tokens, .quant = QUANT_COUNT};
+    const struct ops_need need = sum_need(tokens);
     uint32_t values[OPS_MAX_TUNABLES];
     if (v == NULL || !ops_tuned_get(target->prefs, &need, v, values)) {
         return false;
@@ -41,12 +44,14 @@ bool ops_may_split(const struct ops_target *target)
 {
     bool units = (target->caps->has & (DEV_CAP_COOPMAT | DEV_CAP_COOPMAT2)) != 0;
     bool tuned = (target->caps->has & DEV_CAP_CPU) == 0;
+    if (!units || ops_prefs_is_off(target->prefs, "matmul", OPS_SPLIT)) {
+        return false;
+    }
     for (uint64_t tokens = OPS_SPLIT_LEAST; tokens <= OPS_SPLIT_MOST && !tuned; tokens *= 2) {
         uint64_t parts;
         tuned = tuned_parts(target, tokens, &parts) && parts > 1;
     }
-    return units && tuned && !ops_prefs_is_off(target->prefs, "matmul", OPS_SPLIT) &&
-           sum_kernel(target, OPS_SPLIT_MOST) != NULL;
+    return tuned && sum_kernel(target, OPS_SPLIT_MOST) != NULL;
 }
 
 static uint64_t round_up(uint64_t tokens)
