@@ -55,11 +55,35 @@ quant_row quant_get_row(uint row)
 #define W4_OF_16(row, plane, i)                                                                    \
     w_fetch4(((row).at[plane] + ((i) >> 2 << W_LANES_LOG2)) * 4u + ((i)&3u))
 
-// The bytes of a word. (Signed integers become floats in one instruction more often.)
+// Bits at..at+bits-1 of a word as a number, less `zero`; all but w constants. With W_MAGIC (for GPUs,
+// where a conversion takes longer), which is 0x4b000000, the bits become the last ones of the float
+// 2^23, which is taken away again in a multiplication and a sum, exactly. Where compilers see only
+// that it is uniform, it stays in a register, and masking takes one operation and not two. (Signed
+// integers become floats in one instruction more often.)
+float quant_field(uint w, int at, int bits, float zero)
+{
+    uint mask = (1u << bits) - 1u;
+#ifdef W_MAGIC
+    int from = at + bits <= 23 ? at : at - 16;
+    uint field = (at + bits <= 23 ? w : w >> 16) & mask << from | W_MAGIC;
+    float unit = 1.0 / float(1 << from);
+    return uintBitsToFloat(field) * unit - (uintBitsToFloat(W_MAGIC) * unit + zero);
+#else
+    float value = float(int(w >> at & mask));
+    return zero != 0.0 ? value - zero : value;
+#endif
+}
+
+// The bytes of a word.
 vec4 quant_bytes4(uint w)
 {
+#ifdef W_MAGIC
+    return vec4(quant_field(w, 0, 8, 0.0), quant_field(w, 8, 8, 0.0), quant_field(w, 16, 8, 0.0),
+                quant_field(w, 24, 8, 0.0));
+#else
     return vec4(float(int(w & 255u)), float(int(w >> 8 & 255u)), float(int(w >> 16 & 255u)),
                 float(int(w >> 24)));
+#endif
 }
 
 #endif

@@ -34,8 +34,8 @@ quant_words quant_load(quant_row row, uint step, uvec4 side)
 vec4 quant_raw4(quant_words words, int i)
 {
     uint w = words.w[i >> 1] >> (16 * (i & 1));
-    return vec4(float(int(w & 15u)), float(int(w >> 4 & 15u)), float(int(w >> 8 & 15u)),
-                float(int(w >> 12 & 15u)));
+    return vec4(quant_field(w, 0, 4, 0.0), quant_field(w, 4, 4, 0.0), quant_field(w, 8, 4, 0.0),
+                quant_field(w, 12, 4, 0.0));
 }
 
 vec2 quant_scale(quant_head head, uint chunk)

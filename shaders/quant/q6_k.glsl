@@ -36,14 +36,26 @@ quant_words quant_load(quant_row row, uint step, uvec4 side)
     return quant_words(W16(row, 0, step), (step & 1u) == 0u ? side.xy : side.zw);
 }
 
+uint quant_pair(quant_words words, int i, int k)
+{
+    uint high = words.high[i >> 1] >> (8 * (i & 1) + 2 * k) & 0x00030003u;
+    return (words.low[i] >> (4 * k) & 0x000f000fu) + high * 16u;
+}
+
 vec4 quant_raw4(quant_words words, int i)
 {
+#ifdef W_MAGIC
+    uint a = quant_pair(words, i >> 1, 2 * (i & 1)), b = quant_pair(words, i >> 1, 2 * (i & 1) + 1);
+    return vec4(quant_field(a, 0, 6, 0.0), quant_field(a, 16, 6, 0.0), quant_field(b, 0, 6, 0.0),
+                quant_field(b, 16, 6, 0.0));
+#else
     uint low = words.low[i >> 1] >> (8 * (i & 1));
     uint high = words.high[i >> 2] >> (4 * (i & 3));
     return vec4(float(int((low & 15u) | (high << 4 & 48u))),
                 float(int((low >> 16 & 15u) | (high >> 12 & 48u))),
                 float(int((low >> 4 & 15u) | (high << 2 & 48u))),
                 float(int((low >> 20 & 15u) | (high >> 14 & 48u))));
+#endif
 }
 
 vec2 quant_scale(quant_head head, uint chunk)
@@ -66,10 +78,4 @@ uint quant_int4(quant_words words, int i)
     uint q = (low & 0xfu) | (low >> 8 & 0xf00u) | (low & 0xf0u) << 12 | (low << 4 & 0xf000000u);
     q |= (high & 3u) << 4 | (high >> 4 & 0x3000u) | (high & 12u) << 18 | (high << 10 & 0x30000000u);
     return (q | 0x80808080u) - 0x20202020u ^ 0x80808080u;
-}
-
-uint quant_pair(quant_words words, int i, int k)
-{
-    uint high = words.high[i >> 1] >> (8 * (i & 1) + 2 * k) & 0x00030003u;
-    return (words.low[i] >> (4 * k) & 0x000f000fu) + high * 16u;
 }

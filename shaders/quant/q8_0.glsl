@@ -31,9 +31,15 @@ quant_words quant_load(quant_row row, uint step, uvec4 side)
 
 vec4 quant_raw4(quant_words words, int i)
 {
+#ifdef W_MAGIC
+    uint w = words.w[i] ^ 0x80808080u;
+    return vec4(quant_field(w, 0, 8, 128.0), quant_field(w, 8, 8, 128.0),
+                quant_field(w, 16, 8, 128.0), quant_field(w, 24, 8, 128.0));
+#else
     int w = int(words.w[i]);
     return vec4(float((w << 24) >> 24), float((w << 16) >> 24), float((w << 8) >> 24),
                 float(w >> 24));
+#endif
 }
 
 vec2 quant_scale(quant_head head, uint chunk)
