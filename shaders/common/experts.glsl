@@ -21,6 +21,7 @@ layout(push_constant) uniform push_block
     uint all;    // pairs of all batches
     uint grouped;
     uint w_exponent; // kernels on matrix units: see matmul_coopmat.glsl
+    uint magic;      // 2^23 as bits of a float, see weights.glsl
 }
 p;
 

@@ -17,6 +17,8 @@ layout(push_constant) uniform push_block
     uint residual;
     uint w_exponent; // kernels on matrix units: see matmul_coopmat.glsl
     uint part;       // columns of a part; of all where there is one
+    uint magic;      // 2^23 as bits of a float, see weights.glsl
+    float eps;       // of the norm, where the kernel makes it (norm_x.glsl)
 }
 p;
 

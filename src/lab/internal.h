@@ -15,7 +15,7 @@ struct lab_data {
     uint32_t *words;       /* of u32 tensors */
     uint8_t *blocks;       /* weights, as in a file */
     double *value, *bound; /* results */
-    double *half;          /* bound for operands rounded to float16; NULL: no other */
+    double *half;          /* bound where a kernel rounds operands itself; NULL: no other */
 };
 
 struct lab {
@@ -103,6 +103,13 @@ struct lab_product {
     double value, bound;
 };
 struct lab_product lab_product(const struct lab_factors *factors, double add);
+/* Gives the last node of the plan the norm of its x (fuse: norm_matmul). Returns x as the product
+ * then reads it, [rows][cols]; NULL: the case failed. */
+const float *lab_add_norm(struct lab *lab, uint32_t x);
+/* What it adds to the bound that a kernel quantizes x itself, which is f32. */
+#define LAB_ROUNDING_NMSE 1e-3 /* 1.5e-5 for x that is even up to its largest; results may be few  \
+                                */
+double lab_rounding_bound(const struct lab_factors *factors);
 
 /* kv_block.c: values of a KV cache, in any of its types. Quantized ones come in whole blocks. */
 /* What the cache holds of n values: rounded, f16 and scales within f16's range. */

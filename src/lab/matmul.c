@@ -4,7 +4,7 @@
  */
 #include "lab/internal.h"
 
-enum { TOKENS, ROWS, COLS, RESIDUAL, STAGED, PART };
+enum { TOKENS, ROWS, COLS, RESIDUAL, STAGED, PART, NORM };
 enum { STAGED_F16 = 1, STAGED_Q8 };
 
 /* Tails of every tile: rows of 4 * 4 .. 4 * 16 and 64, tokens of 1, 2, 4, 8, 16 and 64, columns
@@ -58,11 +58,26 @@ static const uint32_t SHAPES[][LAB_DIMS] = {
     {100, 64, 256, 1, 2},
     {65, 129, 256, 0, 2},
     {128, 31, 1280, 1, 2},
+    /* with the norm of x, which kernels for few tokens make */
+    {1, 130, 512, 1, 0, 0, 1},
+    {4, 65, 768, 0, 0, 0, 1},
+    {1, 24, 17920, 0, 0, 0, 1},
+    {3, 33, 100, 1, 0, 0, 1},
+    {2, 9, 32, 0, 0, 0, 1},
+    {1, 20, 11008, 1, 0, 0, 1},
 };
 
-/* The sums over columns [first, first + n), as result number `part`. */
-static void expect_part(struct lab *lab, struct lab_expect out, uint32_t w, struct op_staged x,
-                        uint32_t residual, size_t part, size_t first, size_t n)
+/* The x that a product reads, by the number of its first value. */
+static const float *read_x(struct lab *lab, const struct op_staged *x, const float *normed)
+{
+    return normed != NULL ? normed : lab_values(lab, x->x);
+}
+
+/* The sums over columns [first, first + n), as result number `part`; `rounded`: bounds for kernels
+ * that quantize x. */
+static void expect_part(struct lab *lab, struct lab_expect out, double *rounded, uint32_t w,
+                        struct op_staged x, const float *normed, uint32_t residual, size_t part,
+                        size_t first, size_t n)
 {
     const float *add = residual != PLAN_NONE ? lab_values(lab, residual) : NULL;
     const float *scale = x.scale != PLAN_NONE ? lab_values(lab, x.scale) : NULL;
@@ -71,25 +86,32 @@ static void expect_part(struct lab *lab, struct lab_expect out, uint32_t w, stru
     for (size_t t = 0; t < tokens && out.value != NULL; t++) {
         for (size_t r = 0; r < rows; r++) {
             const struct lab_factors f = {.w = lab_values(lab, w) + r * cols + first,
-                                          .x = lab_values(lab, x.x) + t * cols + first,
+                                          .x = read_x(lab, &x, normed) + t * cols + first,
                                           .cols = n,
                                           .quant = lab_quant(lab),
                                           .scale = staged ? scale + t : NULL,
                                           .scales = q8 ? scale + t * (cols / OP_Q8_BLOCK) : NULL};
             struct lab_product p = lab_product(&f, add != NULL ? (double)add[t * rows + r] : 0);
-            out.value[(part * tokens + t) * rows + r] = p.value;
-            out.bound[(part * tokens + t) * rows + r] = p.bound;
+            size_t at = (part * tokens + t) * rows + r;
+            p.bound *= normed != NULL ? 2 : 1; /* a norm has a root and products of its own */
+            out.value[at] = p.value;
+            out.bound[at] = p.bound;
+            if (rounded != NULL) {
+                rounded[at] = p.bound + lab_rounding_bound(&f);
+            }
         }
     }
 }
 
-static void expect(struct lab *lab, uint32_t y, uint32_t w, struct op_staged x, uint32_t residual)
+static void expect(struct lab *lab, uint32_t y, uint32_t w, struct op_staged x, const float *normed,
+                   uint32_t residual)
 {
     struct lab_expect out = lab_expect(lab, y);
+    double *rounded = lab_dim(lab, STAGED) == 0 ? lab_expect_half(lab, y) : NULL;
     size_t cols = lab_dim(lab, COLS), most = lab_dim(lab, PART) != 0 ? lab_dim(lab, PART) : cols;
     for (size_t first = 0, part = 0; first < cols; first += most, part++) {
         size_t n = cols - first < most ? cols - first : most;
-        expect_part(lab, out, w, x, residual, part, first, n);
+        expect_part(lab, out, rounded, w, x, normed, residual, part, first, n);
     }
 }
 
@@ -129,15 +151,17 @@ static bool make(struct lab *lab)
     if (residual != PLAN_NONE) {
         add_residual(lab, residual);
     }
+    lab_set_nmse_half(lab, LAB_ROUNDING_NMSE);
+    const float *normed = lab_dim(lab, NORM) != 0 && !plan->failed ? lab_add_norm(lab, x.x) : NULL;
     if (!plan->failed) {
-        expect(lab, y, w, x, residual);
+        expect(lab, y, w, x, normed, residual);
     }
     return !plan->failed;
 }
 
 const struct lab_op lab_op_matmul = {
     .name = "matmul",
-    .dims = {"tokens", "rows", "cols", "residual", "staged", "part"},
+    .dims = {"tokens", "rows", "cols", "residual", "staged", "part", "norm"},
     .shapes = SHAPES,
     .n_shapes = sizeof SHAPES / sizeof *SHAPES,
     .vary = LAB_BY_QUANT,

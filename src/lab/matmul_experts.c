@@ -47,6 +47,7 @@ static uint32_t *get_ids(struct lab *lab, uint32_t id)
 static void expect(struct lab *lab, uint32_t y, uint32_t w, struct op_staged x, const uint32_t *ids)
 {
     struct lab_expect out = lab_expect(lab, y);
+    double *rounded = lab_dim(lab, STAGED) == 0 ? lab_expect_half(lab, y) : NULL;
     size_t rows = lab_dim(lab, ROWS), cols = lab_dim(lab, COLS), used = lab_dim(lab, USED);
     const float *scale = x.scale != PLAN_NONE ? lab_values(lab, x.scale) : NULL;
     bool staged = lab_dim(lab, STAGED) == STAGED_F16, q8 = lab_dim(lab, STAGED) == STAGED_Q8;
@@ -64,6 +65,9 @@ static void expect(struct lab *lab, uint32_t y, uint32_t w, struct op_staged x, 
             struct lab_product p = lab_product(&f, 0);
             out.value[i * rows + r] = p.value;
             out.bound[i * rows + r] = p.bound;
+            if (rounded != NULL) {
+                rounded[i * rows + r] = p.bound + lab_rounding_bound(&f);
+            }
         }
     }
 }
@@ -129,6 +133,7 @@ static bool make(struct lab *lab)
             lab_staged_limit(lab);
         }
     }
+    lab_set_nmse_half(lab, LAB_ROUNDING_NMSE);
     if (!plan->failed) {
         expect(lab, y, w, x, ids);
     }

@@ -339,13 +339,13 @@ static bool download(struct bench *b, uint32_t id, const struct plan_tensor *ten
     return true;
 }
 
-/* The kernel that ran rounds operands to float16. */
-static bool rounds_to_halves(const struct bench *b)
+/* The kernel that ran rounds operands to float16, or activations to 8 bits. */
+static bool rounds_operands(const struct bench *b)
 {
     const struct plan *plan = &b->lab->plan;
     const struct ops_variant *v =
         ops_find_variant(plan->nodes[plan->n_nodes - 1].op, b->used.variant);
-    return v != NULL && v->halves;
+    return v != NULL && (v->halves || v->quantizes);
 }
 
 /* Downloads every tensor; results go to the judge. */
@@ -365,7 +365,7 @@ static bool check(struct bench *b, struct lab_result *result, struct lab_sums *s
         if (data->value != NULL && b->homes[id].n_parts != 0) {
             struct lab_data wanted = *data;
             tensor.elem = plan_elem_block(tensor.elem) > 1 ? PLAN_F32 : tensor.elem;
-            if (wanted.half != NULL && rounds_to_halves(b)) {
+            if (wanted.half != NULL && rounds_operands(b)) {
                 wanted.bound = wanted.half;
             }
             lab_compare(&tensor, &wanted, (const uint32_t *)(const void *)whole, result, sums);
@@ -476,7 +476,7 @@ bool lab_run(struct lab *lab, const struct lab_run_params *params, struct lab_re
     }
     double limit = f16 ? 1e-6 : lab->c.op->nmse > 0 ? lab->c.op->nmse : 1e-10;
     limit = lab->nmse > 0 ? lab->nmse : limit;
-    if (rounds_to_halves(&b)) {
+    if (rounds_operands(&b)) {
         limit = lab->nmse_half > 0 ? lab->nmse_half : 1e-6;
     }
     lab_judge(result, &sums, limit);

@@ -12,7 +12,8 @@
  * those of F16 are not. Scales are powers of two.
  *
  * Quantized: products of bytes are added exactly within a block of 32, and what is left is summed
- * as f32 is; so is its bound. */
+ * as f32 is; so is its bound. Where the kernel quantizes, each x is off by up to half a step, which
+ * is the block's largest magnitude / 127, and a little more where a division is. */
 #include "lab/internal.h"
 
 #include "base/half.h"
@@ -20,6 +21,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #define WEIGHT_ERROR    (0x1p-11 * (1 + 0x1p-8))
 #define SUBNORMAL_ERROR 0x1p-25
@@ -81,4 +83,53 @@ struct lab_product lab_product(const struct lab_factors *f, double add)
     }
     double scale = *f->scale;
     return (struct lab_product){sum * scale + add, error * fabs(scale) + 4 * LAB_U * fabs(add)};
+}
+
+static const float EPS = 1e-5f;
+
+const float *lab_add_norm(struct lab *lab, uint32_t x)
+{
+    struct plan *plan = lab_plan(lab);
+    size_t rows = plan->tensors[x].rows, cols = plan->tensors[x].cols;
+    uint32_t norm = lab_weight(lab, "norm", QUANT_F32, 1, cols, 0.5f, 1.5f);
+    float *out = plan->failed ? NULL : arena_alloc(&lab->arena, rows * cols, sizeof *out);
+    if (out == NULL) {
+        return NULL;
+    }
+    const float *in = lab_values(lab, x), *by = lab_values(lab, norm);
+    for (size_t t = 0; t < rows; t++) {
+        double sum = 0;
+        for (size_t c = 0; c < cols; c++) {
+            sum += (double)in[t * cols + c] * in[t * cols + c];
+        }
+        double scale = 1 / sqrt(sum / (double)cols + (double)EPS);
+        for (size_t c = 0; c < cols; c++) {
+            out[t * cols + c] = (float)(in[t * cols + c] * scale * by[c]);
+        }
+    }
+    struct plan_node *node = &plan->nodes[plan->n_nodes - 1];
+    while (node->n_src <= 4) {
+        node->src[node->n_src++] = PLAN_NONE;
+    }
+    node->src[4] = norm;
+    if (strcmp(node->op->name, "matmul") == 0) {
+        ((struct op_matmul_attr *)(void *)node->attr)->eps = EPS;
+    } else {
+        ((struct op_matmul_gate_attr *)(void *)node->attr)->eps = EPS;
+    }
+    return out;
+}
+
+double lab_rounding_bound(const struct lab_factors *f)
+{
+    double bound = 0;
+    for (size_t k0 = 0; k0 < f->cols; k0 += OP_Q8_BLOCK) {
+        double top = 0, size = 0;
+        for (size_t k = k0; k < f->cols && k < k0 + OP_Q8_BLOCK; k++) {
+            top = fmax(top, fabs((double)f->x[k]));
+            size += fabs((double)f->w[k]);
+        }
+        bound += top / 254 * (1 + 0x1p-14) * size;
+    }
+    return bound;
 }

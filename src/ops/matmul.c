@@ -31,6 +31,7 @@ struct call {
     uint64_t batch;       /* tokens of one dispatch */
     uint64_t part, parts; /* columns of a part; how many there are */
     uint32_t w_exponent;  /* ops_weight_exponent */
+    float eps;
 };
 
 /* Tiles of as many columns divide the whole product and its parts. */
@@ -54,6 +55,9 @@ static struct ops_need get_need(const struct call *call, const struct plan_node 
     layout.cols = tile_cols(call); /* tiles end where parts do */
     ops_matmul_unfit(dev_get_caps(call->site->dev), &layout, call->tokens * call->w->cols / 4,
                      &need);
+    if (ops_matmul_has_norm(node)) {
+        ops_matmul_unfit_norm(&need);
+    }
     return need;
 }
 
@@ -69,7 +73,9 @@ static struct matmul_push get_push(const struct call *call, const struct op_segm
                                .stride = (uint32_t)call->w->rows,
                                .tokens = (uint32_t)tokens,
                                .residual = call->has_residual,
-                               .w_exponent = call->w_exponent};
+                               .w_exponent = call->w_exponent,
+                               .magic = OPS_MAGIC,
+                               .eps = call->eps};
     ops_weight_planes(layout, push.base, push.units);
     return push;
 }
@@ -90,10 +96,11 @@ static bool record_segment(const struct call *call, const struct plan_node *node
     const struct matmul_size size = {call->tokens, segment->rows, tile_cols(call)};
     struct matmul_tile tile = ops_matmul_tile(&target, &need, kernel, &size);
     struct matmul_push push = get_push(call, segment, n);
+    tile.norm = ops_matmul_has_norm(node);
     tile.quads = (push.rows | push.row0 | push.stride) % 4 == 0;
     struct dev_dispatch dispatch = {
         .kernel = ops_matmul_kernel(dev, kernel, &tile, variant->by_quant[segment->layout->id]),
-        .n_binds = call->elem != PLAN_F32 ? 5 : 4,
+        .n_binds = variant->by_quant[segment->layout->id]->n_bindings,
         .push = &push,
         .push_bytes = sizeof push,
         .label = "matmul",
@@ -107,6 +114,11 @@ static bool record_segment(const struct call *call, const struct plan_node *node
     dispatch.binds[MATMUL_BIND_RESIDUAL] =
         call->has_residual ? ops_bind_rows(call->site, node->src[2], DEV_READ, token0, n)
                            : dispatch.binds[MATMUL_BIND_Y];
+    if (ops_matmul_is_few(kernel)) {
+        dispatch.binds[MATMUL_BIND_NORM] =
+            tile.norm ? ops_bind(call->site, node->src[MATMUL_SRC_NORM], DEV_READ)
+                      : dispatch.binds[MATMUL_BIND_X];
+    }
     if (call->elem != PLAN_F32) {
         dispatch.binds[MATMUL_BIND_SCALES] =
             ops_bind_rows(call->site, node->src[3], DEV_READ, token0, n);
@@ -153,6 +165,7 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     memcpy(&attr, node->attr, sizeof attr);
     call.part = attr.part != 0 ? attr.part : call.w->cols;
     call.parts = size_div_up(call.w->cols, call.part);
+    call.eps = attr.eps;
     if (!set_batch(&call)) {
         return false;
     }

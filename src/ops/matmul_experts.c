@@ -94,7 +94,8 @@ get_push(const struct call *call, const struct op_segment *segment, uint64_t pai
         .pairs = (uint32_t)pairs,
         .all = (uint32_t)call->pairs,
         .grouped = call->grouped,
-        .w_exponent = ops_weight_exponent(&call->site->places[call->node->src[SRC_W]])};
+        .w_exponent = ops_weight_exponent(&call->site->places[call->node->src[SRC_W]]),
+        .magic = OPS_MAGIC};
     ops_weight_planes(layout, push.base, push.units);
     return push;
 }

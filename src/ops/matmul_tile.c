@@ -21,6 +21,7 @@ enum {
     SPEC_TYPE_N,
     SPEC_TYPE_K,
     SPEC_SCOPE,
+    SPEC_GELU = 17,      /* of matmul_gate alone */
     SCOPE_WORKGROUP = 2, /* as SPIR-V counts them */
     SCOPE_SUBGROUP = 3,
 };
@@ -48,8 +49,10 @@ enum {
     LANES_GEMV_GROUP = 2,
     LANES_GEMM_ROWS = 4, /* with 8 tokens, as many sums as registers hold */
     LANES_GEMM_GROUP = 4,
-    SUBGROUP_LOCAL = 128,
-    SUBGROUP_ROWS = 2,
+    FEW_LOCAL = 256,
+    X_MOST = 46 << 10, /* bytes of x in shared memory, though a device may have more */
+    X_OTHER = 2 << 10, /* of what else is there: the norm's sums */
+    X_PAD = 1152,      /* per token, between and behind quads */
 };
 
 static uint32_t token_tile(uint64_t tokens, uint32_t most)
@@ -151,10 +154,23 @@ static bool shrink_coopmat(const struct dev_caps *caps, uint64_t cols, uint32_t 
 
 /* ---- tiles ---- */
 
-/* What is taken where nothing was measured, in the order of the tunables. */
-static void set_defaults(enum matmul_kernel kernel, const struct dev_caps *caps, uint64_t tokens,
-                         const struct matmul_size *size, uint32_t *values)
+/* A fetch of 16 bytes is 4 to 32 columns: as many in flight for each lane. More tokens need the
+ * registers. */
+static void set_few_defaults(const struct ops_need *need, uint32_t *values)
 {
+    bool wide = quant_get(need->quant)->planes[0].unit_cols >= 32;
+    values[0] = wide && need->tokens == 1 ? 4 : 2;
+    values[1] = FEW_LOCAL;
+    values[2] = token_tile(need->tokens, 8);
+    values[3] = wide || need->tokens > 1 ? 1 : 2;
+}
+
+/* What is taken where nothing was measured, in the order of the tunables. */
+static void set_defaults(enum matmul_kernel kernel, const struct dev_caps *caps,
+                         const struct ops_need *need, const struct matmul_size *size,
+                         uint32_t *values)
+{
+    uint64_t tokens = need->tokens;
     bool one = tokens == 1;
     switch (kernel) {
     case MATMUL_COOPMAT:
@@ -168,15 +184,27 @@ static void set_defaults(enum matmul_kernel kernel, const struct dev_caps *caps,
         values[1] = one ? LANES_GEMV_GROUP : LANES_GEMM_GROUP;
         values[2] = token_tile(tokens, 8);
         break;
+    case MATMUL_INT_DOT_FEW:
     case MATMUL_SUBGROUP:
-        values[0] = SUBGROUP_ROWS;
-        values[1] = SUBGROUP_LOCAL;
-        values[2] = token_tile(tokens, 8);
+        set_few_defaults(need, values);
         break;
     default:
         values[0] = token_tile(tokens, 4);
         break;
     }
+}
+
+/* Columns of x that a work group of the subgroup kernel keeps in shared memory: all, or equal parts
+ * of them. */
+static uint32_t x_columns(const struct dev_caps *caps, uint64_t cols, uint32_t tokens,
+                          enum matmul_kernel kernel)
+{
+    uint32_t per = kernel == MATMUL_SUBGROUP ? 128 : 48; /* bytes of 32 columns: f32; with scales */
+    uint64_t bytes =
+        caps->max_shared_bytes < X_MOST + X_OTHER ? caps->max_shared_bytes - X_OTHER : X_MOST;
+    uint64_t most = (bytes / tokens - X_PAD) / per * CHUNK;
+    uint64_t parts = size_div_up(cols, most);
+    return (uint32_t)size_round(size_div_up(cols, parts), CHUNK);
 }
 
 static struct matmul_tile make_tile(enum matmul_kernel kernel, const struct dev_caps *caps,
@@ -196,12 +224,15 @@ static struct matmul_tile make_tile(enum matmul_kernel kernel, const struct dev_
     case MATMUL_COOPMAT2:
         ops_flexible_tile(caps, cols, values, &tile, &why);
         return tile;
+    case MATMUL_INT_DOT_FEW:
     case MATMUL_SUBGROUP:
         local = values[1] > size ? values[1] : size;
         return (struct matmul_tile){.local = local,
                                     .spec_rows = values[0],
                                     .rows = local / size * values[0],
-                                    .tokens = values[2]};
+                                    .tokens = values[2],
+                                    .columns = x_columns(caps, cols, values[2], kernel),
+                                    .unroll = values[3]};
     case MATMUL_GEMV:
         return (struct matmul_tile){.rows = 4, .tokens = values[0]};
     default:
@@ -214,7 +245,7 @@ struct matmul_tile ops_matmul_tile(const struct ops_target *target, const struct
 {
     const struct dev_caps *caps = target->caps;
     uint32_t values[OPS_MAX_TUNABLES];
-    set_defaults(kernel, caps, need->tokens, size, values);
+    set_defaults(kernel, caps, need, size, values);
     struct ops_need like = *need; /* both ops have the same kernels: what was measured for one */
     like.op = ops_find("matmul");
     if (ops_tuned_get(target->prefs, need, &need->op->variants[kernel], values) ||
@@ -224,7 +255,7 @@ struct matmul_tile ops_matmul_tile(const struct ops_target *target, const struct
             tile.local <= caps->max_workgroup_size[0]) {
             return tile;
         }
-        set_defaults(kernel, caps, need->tokens, size, values);
+        set_defaults(kernel, caps, need, size, values);
     }
     return make_tile(kernel, caps, size->cols, values);
 }
@@ -244,6 +275,16 @@ struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,
     if (kernel == MATMUL_LANES) {
         ops_add_spec(&params, MATMUL_SPEC_S, size);
         ops_add_spec(&params, MATMUL_SPEC_QUADS, tile->quads);
+    }
+    if (ops_matmul_is_few(kernel)) {
+        ops_add_spec(&params, MATMUL_SPEC_X_COLUMNS, tile->columns);
+        if (tile->norm) {
+            ops_add_spec(&params, MATMUL_SPEC_NORM, 1);
+        }
+        if (tile->gelu) {
+            ops_add_spec(&params, SPEC_GELU, 1);
+        }
+        ops_add_spec(&params, MATMUL_SPEC_UNROLL, tile->unroll);
     }
     if (kernel == MATMUL_COOPMAT) {
         ops_add_spec(&params, MATMUL_SPEC_S, size);
@@ -295,8 +336,31 @@ void ops_matmul_unfit(const struct dev_caps *caps, const struct quant_layout *la
     struct matmul_tile tile;
     ops_flexible_tile(caps, layout->cols, values, &tile, &need->unfit[MATMUL_COOPMAT2]);
     need->unfit[MATMUL_GEMM] = gemm ? NULL : "the device allows no workgroup of 256";
+    need->unfit[MATMUL_INT_DOT_FEW] =
+        layout->cols % OP_Q8_BLOCK != 0 ? "columns are no multiple of 32" : NULL;
     need->unfit[MATMUL_INT_DOT] = layout->cols % OP_Q8_BLOCK != 0 ? "columns are no multiple of 32"
                                                                   : need->unfit[MATMUL_GEMM];
+}
+
+bool ops_matmul_has_norm(const struct plan_node *node)
+{
+    return node->n_src > MATMUL_SRC_NORM && node->src[MATMUL_SRC_NORM] != PLAN_NONE &&
+           strcmp(node->op->name, "matmul_experts") != 0;
+}
+
+bool ops_matmul_is_few(enum matmul_kernel kernel)
+{
+    return kernel == MATMUL_SUBGROUP || kernel == MATMUL_INT_DOT_FEW;
+}
+
+void ops_matmul_unfit_norm(struct ops_need *need)
+{
+    need->fused = true;
+    for (uint32_t k = 0; k < MATMUL_KERNELS; k++) {
+        if (!ops_matmul_is_few((enum matmul_kernel)k)) {
+            need->unfit[k] = "it does not make the norm of x";
+        }
+    }
 }
 
 uint64_t ops_matmul_tokens(const struct plan *plan, const struct plan_node *node)
@@ -323,5 +387,8 @@ const struct ops_variant *ops_matmul_best(const struct plan *plan, const struct 
         return NULL;
     }
     ops_matmul_unfit(caps, &layout, x->rows * x->cols / 4, &need);
+    if (ops_matmul_has_norm(node)) {
+        ops_matmul_unfit_norm(&need);
+    }
     return ops_variant_choose(&need, caps, prefs, &why);
 }

@@ -10,11 +10,18 @@ enum matmul_kernel {
     MATMUL_LANES,
     MATMUL_COOPMAT,
     MATMUL_COOPMAT2,
+    MATMUL_INT_DOT_FEW,
     MATMUL_SUBGROUP,
     MATMUL_GEMV,
     MATMUL_GEMM,
     MATMUL_KERNELS
 };
+
+#define MATMUL_FEW_TUNABLES                                                                        \
+    {                                                                                              \
+        {"rows", {1, 2, 4}}, {"local", {32, 64, 128, 256, 512}}, {"tokens", {1, 2, 4, 8}},         \
+            {"unroll", {1, 2, 4}},                                                                 \
+    }
 
 /* The table of an op: `shaders` begins the names of its tables of kernels by format. Rows that read
  * staged or quantized activations are for as many tokens as pay for the units and the staging; the
@@ -53,19 +60,28 @@ enum matmul_kernel {
                                           {"tokens", {32, 64, 128, 256}},                          \
                                           {"columns", {32, 64}},                                   \
                                           {"invocations", {128, 256, 512}}}},                      \
+        [MATMUL_INT_DOT_FEW] = {.name = "int_dot_few",                                             \
+                                .needs = DEV_CAP_INT_DOT | DEV_CAP_SUBGROUP | DEV_CAP_SHUFFLE,     \
+                                .min_subgroup = 8,                                                 \
+                                .max_subgroup = 128,                                               \
+                                .max_tokens = 16,                                                  \
+                                .quantizes = true,                                                 \
+                                .by_quant = shaders##_int_dot_few,                                 \
+                                .tunables = MATMUL_FEW_TUNABLES},                                  \
         [MATMUL_SUBGROUP] = {.name = "subgroup",                                                   \
                              .needs = DEV_CAP_SUBGROUP,                                            \
                              .max_tokens = 16,                                                     \
                              .by_quant = shaders##_subgroup,                                       \
-                             .tunables = {{"rows", {1, 2, 4}},                                     \
-                                          {"local", {32, 64, 128, 256, 512}},                      \
-                                          {"tokens", {1, 2, 4, 8}}}},                              \
+                             .tunables = MATMUL_FEW_TUNABLES},                                     \
         [MATMUL_GEMV] = {.name = "plain_gemv",                                                     \
                          .max_tokens = 4,                                                          \
                          .by_quant = shaders##_plain_gemv,                                         \
                          .tunables = {{"tokens", {1, 2, 4}}}},                                     \
         [MATMUL_GEMM] = {.name = "plain_gemm", .by_quant = shaders##_plain_gemm},                  \
     }
+
+/* 2^23 as bits of a float, for shaders/common/weights.glsl. */
+#define OPS_MAGIC 0x4b000000u
 
 /* Of plain_gemm and int_dot, fixed in the shaders; a device may allow as few as 128. */
 enum { MATMUL_GEMM_LOCAL = 256 };
@@ -81,6 +97,8 @@ struct matmul_tile {
     /* coopmat: columns between two barriers, subgroups that share the rows (local / subgroup size
      * of them in all), bytes of shared memory */
     uint32_t columns, row_subgroups, shared_bytes;
+    bool norm, gelu; /* kernels for few tokens: what else they make */
+    uint32_t unroll; /* subgroup: fetches at a time; its columns are those of x in shared memory */
     bool workgroup_scope; /* coopmat2: the matrices'; else a subgroup's, and there is one */
 };
 
@@ -101,6 +119,12 @@ struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,
  * is, how the weight lies there, and as many texels of x. */
 void ops_matmul_unfit(const struct dev_caps *caps, const struct quant_layout *layout,
                       uint64_t x_texels, struct ops_need *need);
+/* The kernels for few tokens alone can make the norm of x, whose weight is source
+ * MATMUL_SRC_NORM of a node that asks for it. */
+enum { MATMUL_SRC_NORM = 4 };
+bool ops_matmul_has_norm(const struct plan_node *node);
+bool ops_matmul_is_few(enum matmul_kernel kernel);
+void ops_matmul_unfit_norm(struct ops_need *need);
 
 /* Tokens by which the kernel of a matmul or matmul_experts node is chosen. */
 uint64_t ops_matmul_tokens(const struct plan *plan, const struct plan_node *node);

@@ -35,6 +35,16 @@ struct op_staged op_stage(struct plan *plan, uint32_t x);
  * makes it of the two. */
 struct op_staged op_norm_stage(struct plan *plan, uint32_t x, uint32_t w, float eps);
 
+/* What fuse makes of swiglu or geglu and the two products before it, for few tokens: y = act(gate
+ * x)
+ * * (up x), weights of one shape and format; and, with src[4], of x's norm (rmsnorm). */
+struct op_matmul_gate_attr {
+    uint32_t gelu; /* 0: silu */
+    float eps;
+};
+uint32_t op_matmul_gate(struct plan *plan, const char *name, uint32_t gate, uint32_t up, uint32_t x,
+                        bool gelu);
+
 /* op_stage of what op_swiglu, or with `gelu` op_geglu, makes. fuse makes it of the two. */
 struct op_gate_stage_attr {
     uint32_t gelu;
@@ -55,6 +65,7 @@ struct op_staged op_stage_q8(struct plan *plan, uint32_t x);
  * bytes multiply them by the quants of the weights in integers. `name` names the result. */
 struct op_matmul_attr {
     uint32_t part; /* 0: the product is whole; else op_matmul_parts */
+    float eps;     /* of the norm of x, whose weight is src[4] (fuse: norm_matmul) */
 };
 uint32_t op_matmul(struct plan *plan, const char *name, uint32_t w, uint32_t x);
 /* x in either staged form. */

@@ -46,6 +46,9 @@ static const char *refusal(const struct ops_variant *v, uint32_t row, const stru
     if (v->x == PLAN_S8 && need->any_x && (prefs == NULL || !prefs->act_q8)) {
         return "nobody asked for quantized activations";
     }
+    if (v->quantizes && prefs != NULL && prefs->act_exact) {
+        return "activations shall not be quantized";
+    }
     if (!has_kernel(v, need->quant)) {
         return "there is no kernel for this format";
     }
@@ -116,7 +119,7 @@ const struct ops_variant *ops_variant_pick(const struct op_site *site, const str
         return v;
     }
     bool forced = site->prefs != NULL && site->prefs->forced != NULL;
-    if ((forced || need->x != PLAN_F32) && site->used != NULL) {
+    if ((forced || need->fused || need->x != PLAN_F32) && site->used != NULL) {
         site->used->unfit = why;
     } else {
         log_error(site->log, "%s%s%s: device %u (%s): %s", need->op->name, forced ? "/" : "",

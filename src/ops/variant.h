@@ -9,7 +9,7 @@
 
 #define OPS_NAME         24 /* bytes of a name of an op, variant or tile parameter, with the end */
 #define OPS_MAX_TUNABLES 4
-#define OPS_MAX_VARIANTS 8 /* rows of an op's table */
+#define OPS_MAX_VARIANTS 10 /* rows of an op's table */
 #define OPS_MAX_VALUES   6
 #define OPS_WHY          128 /* bytes of the reason why a variant is off, with the end */
 
@@ -33,8 +33,9 @@ struct ops_variant {
     const struct dev_shader *shader;
     const struct dev_shader *const *by_quant;
     struct ops_tunable tunables[OPS_MAX_TUNABLES]; /* ends with a NULL name */
-    bool rival;  /* may be faster than a row above it: --tune finds out (ops_tuned.first) */
-    bool halves; /* operands are rounded to float16, whatever the tensors hold */
+    bool rival;     /* may be faster than a row above it: --tune finds out (ops_tuned.first) */
+    bool halves;    /* operands are rounded to float16, whatever the tensors hold */
+    bool quantizes; /* and activations to 8 bits: not where they shall stay exact */
 };
 
 /* ---- preferences: what a device is known for ---- */
@@ -67,6 +68,7 @@ struct ops_selftest {
 struct ops_prefs {
     const char *forced; /* the only variant allowed, in all ops that are recorded; NULL: any */
     bool act_q8;        /* matmuls may be given quantized activations: less exact */
+    bool act_exact;     /* no kernel may quantize them itself, as it may for few tokens */
     struct ops_off *off;
     size_t n_off, cap_off;
     struct ops_tuned *tuned;
@@ -123,6 +125,7 @@ struct ops_need {
     uint32_t quant;   /* enum quant_id; QUANT_COUNT: the op has no formats */
     enum plan_elem x; /* that of the node's activations: ops_node_x */
     bool any_x;       /* they may still be brought into another form */
+    bool fused;       /* made by fuse, where a kernel can run it: some devices have none */
     /* By row of the op's table: why it cannot run this shape ("columns are no multiple of 4"). */
     const char *unfit[OPS_MAX_VARIANTS];
 };

@@ -1,0 +1,21 @@
+#version 450
+//! needs: GL_EXT_integer_dot_product
+//! not for: f32 f16 bf16
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#extension GL_EXT_integer_dot_product : require
+// matmul for few tokens on integer dot products: x is quantized in the kernel (matmul_few_int.glsl).
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 2) const uint ROWS = 2;   // at most 4
+layout(constant_id = 3) const uint TOKENS = 1; // at most 8
+
+#include "common/weights_matmul.glsl"
+#include "common/weights_buffer.glsl"
+#include "format.glsl"
+#include "common/norm_x.glsl"
+#include "common/matmul_few_int.glsl"
+#include "common/matmul_few.glsl"
