@@ -121,13 +121,16 @@ typedef struct qd_model qd_model;
 enum qd_split { QD_SPLIT_LAYER = 0, QD_SPLIT_NONE };
 /* Q8_0 and Q4_0: blocks of 32 values with one scale; the model's head size must be a multiple. */
 enum qd_type { QD_TYPE_DEFAULT = 0, QD_TYPE_F16, QD_TYPE_F32, QD_TYPE_Q8_0, QD_TYPE_Q4_0 };
-/* What matrix products of prompts, 17 tokens or more at a time, read activations as. F16: what is
- * best on the device, f32 or, on matrix units, f16 with a scale for each token. Q8: signed bytes
- * with a scale for each 32 values, multiplied by the quants of the weights in integers, which is
- * less exact; a product takes it where the device has integer dot products, the weights are
- * quantized and their columns a multiple of 32, and stays as it is elsewhere. Where that is every
- * product of the model, a warning says why. */
-enum qd_act { QD_ACT_F16 = 0, QD_ACT_Q8 };
+/* What matrix products read activations as. AUTO: those of prompts, 17 tokens or more at a time,
+ * what is best on the device, f32 or, on matrix units, f16 with a scale for each token; those of
+ * steps of up to 16 tokens, on GPUs with integer dot products and where the weights are quantized,
+ * signed bytes with a scale for each 32 values, which a kernel makes on its way, else f32. F16: as
+ * AUTO, but nothing is quantized. Q8: those of prompts too: signed bytes with a scale for each 32
+ * values, multiplied by the quants of the weights in integers, which is less exact; a product takes
+ * it where the device has integer dot products, the weights are quantized and their columns a
+ * multiple of 32, and stays as it is elsewhere. Where that is every product of the model, a warning
+ * says why. */
+enum qd_act { QD_ACT_AUTO = 0, QD_ACT_F16, QD_ACT_Q8 };
 
 /* How far loading goes. Each step checks more of the file and needs what the steps below it need;
  * only the last two need devices. */
@@ -166,7 +169,7 @@ struct qd_model_params {
      * but for blocks of 32 of which a part is shared); 0: n_ctx. None has more than n_ctx. */
     uint32_t n_kv;
     enum qd_type type_k, type_v; /* of the KV cache; default f16 */
-    enum qd_act act;             /* activations in products of prompts; default f16 */
+    enum qd_act act;             /* activations in products; default auto */
     uint32_t caps_off; /* capabilities to do without, for tests: bits as in device/device.h */
     /* Names, with commas between them, of what to do without on every device: capabilities ("fp16",
      * "subgroup", "coopmat"), kernels of all ops ("lanes") or of one ("matmul/lanes"), all fusions

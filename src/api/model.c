@@ -86,6 +86,7 @@ enum qd_status qd_model_load(qd_context *context, const struct qd_model_params *
         .k_type = cache_type(params->type_k),
         .v_type = cache_type(params->type_v),
         .act_q8 = params->act == QD_ACT_Q8,
+        .act_exact = params->act == QD_ACT_F16,
         .caps_off = params->caps_off,
         .disable = params->disable,
         .no_cache = params->no_cache,

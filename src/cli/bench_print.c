@@ -54,7 +54,10 @@ static void add_setup(json_t *out, const struct bench_setup *setup)
     cli_json_add(out, "n_batch", json_integer(info->n_batch));
     cli_json_add(out, "type_k", json_string(cli_type_name(options->type_k)));
     cli_json_add(out, "type_v", json_string(cli_type_name(options->type_v)));
-    cli_json_add(out, "act", json_string(options->act == QD_ACT_Q8 ? "q8" : "f16"));
+    cli_json_add(out, "act",
+                 json_string(options->act == QD_ACT_Q8    ? "q8"
+                             : options->act == QD_ACT_F16 ? "f16"
+                                                          : "auto"));
     cli_json_add(out, "split_mode",
                  json_string(options->split == QD_SPLIT_NONE ? "none" : "layer"));
     cli_json_add(out, "devices", json_string(setup->devices));

@@ -13,7 +13,8 @@ static const struct cli_choice types[] = {{"f32", QD_TYPE_F32},
                                           {"q8_0", QD_TYPE_Q8_0},
                                           {"q4_0", QD_TYPE_Q4_0},
                                           {NULL, 0}};
-static const struct cli_choice acts[] = {{"f16", QD_ACT_F16}, {"q8", QD_ACT_Q8}, {NULL, 0}};
+static const struct cli_choice acts[] = {
+    {"auto", QD_ACT_AUTO}, {"f16", QD_ACT_F16}, {"q8", QD_ACT_Q8}, {NULL, 0}};
 static const struct cli_choice list_formats[] = {{"text", CLI_TEXT}, {"json", CLI_JSON}, {NULL, 0}};
 static const struct cli_choice bench_formats[] = {
     {"md", CLI_MARKDOWN}, {"csv", CLI_CSV}, {"json", CLI_JSON}, {NULL, 0}};
@@ -357,9 +358,9 @@ static const struct cli_option options[] = {
      .commands = CLI_RUN | CLI_CHAT | CLI_BENCH | CLI_EVAL,
      .offset = AT(act),
      .choices = acts,
-     .help = "activations in the matrix products of prompts: q8 quantizes them to 8 bits where the "
-             "device has integer dot products and the weights are quantized, which is less exact "
-             "(default f16)"},
+     .help = "activations in matrix products: q8 quantizes them to 8 bits where the device has "
+             "integer dot products and the weights are quantized, which is less exact; f16 never; "
+             "auto in steps of up to 16 tokens, on GPUs (default auto)"},
     {.names = {"-dev", "--device"},
      .value = "LIST",
      .kind = CLI_DEVICE_LIST,

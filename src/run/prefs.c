@@ -63,6 +63,7 @@ bool run_prefs_init(struct run_model *model, const struct run_params *params, ui
         say_profile(model, d);
     }
     device->prefs.act_q8 = params->act_q8;
+    device->prefs.act_exact = params->act_exact;
     uint32_t caps = 0; /* masked when the device was opened */
     char error[128];
     if (!ops_disable_parse(params->disable, &caps, &device->prefs, error, sizeof error)) {

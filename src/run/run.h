@@ -78,7 +78,8 @@ struct run_params {
     uint32_t n_ctx, n_batch, n_seq; /* 0: default */
     uint32_t n_kv;                  /* 0: n_ctx */
     enum plan_elem k_type, v_type;
-    bool act_q8; /* matmuls of prompts read activations in 8 bits, where a kernel can */
+    bool act_q8;    /* matmuls of prompts read activations in 8 bits, where a kernel can */
+    bool act_exact; /* no kernel quantizes activations */
     uint32_t caps_off;
     const char *disable; /* as for ops_disable_parse, on every device; NULL: nothing */
     bool no_cache;       /* nothing is read from the folder of the caches, nor written to it */

@@ -59,7 +59,7 @@ done <<'TABLE'
 -sm row layer or none
 -ctk q5_0 f32, f16, q8_0 or q4_0
 -ctv bf16 f32, f16, q8_0 or q4_0
---act f32 f16 or q8
+--act f32 auto, f16 or q8
 TABLE
 expect 2 run -m x -p x -r ''
 one_line "must be not empty"
