@@ -42,6 +42,9 @@ static const uint32_t SHAPES[][LAB_DIMS] = {
     {1, 2, 1, 2, 100, 1, 1, LOCAL, 1},
     {5, 4, 2, 64, 300, 5, 2, WOVEN | CAPPED | LOCAL, 96},
     {1, 8, 2, 96, 65, 1, 1, CROSS | BLOCKS},
+    {1, 8, 2, 64, 700, 16, 1, CAPPED | BLOCKS},
+    {2, 4, 4, 128, 1500, 8, 1, 0},
+    {3, 4, 2, 64, 900, 6, 2, WOVEN | LOCAL, 500},
     /* prefill */
     {7, 4, 4, 80, 31, 1, 1, 0},
     {32, 8, 4, 32, 32, 1, 1, 0},

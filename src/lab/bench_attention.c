@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { HEAD_DIM = 128, GPU_SPLITS = 8 /* of decode, as the engine's */ };
+enum { HEAD_DIM = 128 };
 enum { Q, K, V, STEP }; /* tensors, in the order they are made */
 
 static uint32_t kv_heads(const struct bench_case *c)
@@ -18,7 +18,7 @@ static uint32_t kv_heads(const struct bench_case *c)
 
 static uint32_t splits(const struct bench_case *c)
 {
-    return c->shape.n == 1 && !c->bd->cpu ? GPU_SPLITS : 1;
+    return c->bd->cpu ? 1 : op_attention_splits(kv_heads(c), c->shape.k, c->shape.n);
 }
 
 static uint32_t add_cache(struct bench_case *c, const char *name, bool is_value, uint32_t slots)

@@ -6,6 +6,7 @@
 #include "gen/features.h"
 #include "ops/attention_matrix.h"
 #include "ops/site.h"
+#include "shaders/common/kv_types.h"
 #include "shaders/common/step.h"
 
 #include <string.h>
@@ -17,6 +18,8 @@
 #define MOST_UNROLLED   256  /* K values of a lane in one block: compile time grows with them */
 #define FEW_TOKENS      16   /* up to here tokens likely belong to different sequences: no tiles */
 #define FEW_SUBGROUPS   256  /* up to here one subgroup per workgroup spreads the work best */
+#define ENOUGH_GROUPS   512  /* workgroups of a step of few tokens, together */
+#define TEAM            4    /* subgroups that share the entries of a tile, where tokens are few */
 
 enum row { LANES, COOPMAT, SUBGROUP, PLAIN };
 
@@ -54,7 +57,7 @@ static const struct ops_variant VARIANTS[] = {
 
 /* How a kernel cuts the work; names as in shaders/common/kv_specs.glsl. */
 struct tile {
-    uint32_t wg, s, p, unroll, heads, tokens;
+    uint32_t wg, s, p, unroll, heads, tokens, team;
 };
 
 static uint32_t common_divisor(uint32_t a, uint32_t b)
@@ -83,10 +86,11 @@ static uint32_t lanes_per_position(const struct dev_caps *caps,
 /* Subgroup kernels: at most STEP_BLOCK positions at a time and a bounded number of values of q and
  * of the result in the registers of a lane. Measured on lavapipe, guessed for GPUs. */
 static struct tile default_tile(const struct dev_caps *caps, const struct op_attention_attr *attr,
-                                uint32_t tokens, uint32_t kv_heads, const uint32_t *tuned)
+                                uint32_t tokens, uint32_t kv_heads, bool may_team,
+                                const uint32_t *tuned)
 {
     uint32_t group = attr->heads / attr->kv_heads, s = caps->subgroup_size;
-    struct tile tile = {.s = s, .tokens = 1};
+    struct tile tile = {.s = s, .tokens = 1, .team = 1};
     tile.p = tuned != NULL ? tuned[0] : lanes_per_position(caps, attr);
     uint32_t values = attr->head_dim / tile.p, positions = s / tile.p;
     uint32_t rows = LANE_VALUES / values;
@@ -100,10 +104,19 @@ static struct tile default_tile(const struct dev_caps *caps, const struct op_att
         tile.unroll /= 2;
     }
     tile.unroll = tuned != NULL ? tuned[1] : tile.unroll;
+    uint32_t most = caps->max_workgroup_invocations;
     uint64_t items = (uint64_t)kv_heads * (group / tile.heads);
+    if (may_team && tokens <= FEW_TOKENS) {
+        uint32_t team = tuned != NULL ? tuned[2] : TEAM;
+        uint32_t together = caps->max_workgroup_subgroups;
+        bool fits = team * s <= most && (together == 0 || team <= together);
+        tile.team = fits ? team : 1;
+        tile.wg = tile.team * s;
+        return tile;
+    }
     uint64_t all = items * attr->splits * size_div_up(tokens, tile.tokens);
     uint32_t together = all > FEW_SUBGROUPS && items >= 2 ? (items >= 4 ? 4 : 2) : 1;
-    while (together > 1 && together * s > caps->max_workgroup_invocations) {
+    while (together > 1 && together * s > most) {
         together /= 2;
     }
     tile.wg = (tuned != NULL ? tuned[2] : together) * s;
@@ -127,13 +140,14 @@ static struct tile subgroup_tile(const struct op_site *site, const struct ops_ne
 {
     const struct dev_caps *caps = dev_get_caps(site->dev);
     uint32_t tuned[OPS_MAX_TUNABLES], tokens = (uint32_t)need->tokens;
+    bool may_team = variant == &VARIANTS[SUBGROUP];
     if (ops_tuned_get(site->prefs, need, variant, tuned)) {
-        struct tile tile = default_tile(caps, attr, tokens, kv_heads, tuned);
+        struct tile tile = default_tile(caps, attr, tokens, kv_heads, may_team, tuned);
         if (tile_fits(caps, attr, &tile)) {
             return tile;
         }
     }
-    return default_tile(caps, attr, tokens, kv_heads, NULL);
+    return default_tile(caps, attr, tokens, kv_heads, may_team, NULL);
 }
 
 static struct tile plain_tile(const struct op_attention_attr *attr)
@@ -144,7 +158,8 @@ static struct tile plain_tile(const struct op_attention_attr *attr)
                          .p = 1,
                          .unroll = 1,
                          .heads = divisor(group, PLAIN_TILE / attr->head_dim),
-                         .tokens = 1};
+                         .tokens = 1,
+                         .team = 1};
 }
 
 /* What this shape can use: subgroup kernels read 8 dims at a time and no more than STEP_BLOCK
@@ -215,8 +230,12 @@ static void set_rows_kernel(const struct op_site *site, const struct plan_node *
     ops_add_spec(&params, ATTENTION_SPEC_TILE_TOKENS, tile.tokens);
     ops_add_spec(&params, ATTENTION_SPEC_P, tile.p);
     ops_add_spec(&params, ATTENTION_SPEC_UNROLL, tile.unroll);
+    if (!plain) {
+        ops_add_spec(&params, ATTENTION_SPEC_TEAM, tile.team);
+    }
     uint64_t items = (uint64_t)push->kv_n * (attr->heads / attr->kv_heads / tile.heads);
-    dispatch->groups[0] = (uint32_t)(plain ? items : size_div_up(items, tile.wg / tile.s));
+    dispatch->groups[0] =
+        (uint32_t)(plain ? items : size_div_up(items, tile.wg / tile.s / tile.team));
     dispatch->groups[1] = attr->splits;
     dispatch->groups[2] = (uint32_t)size_div_up(push->tokens, tile.tokens);
     dispatch->kernel = dev_kernel_get(site->dev, &params);
@@ -370,6 +389,22 @@ static bool check(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_ca
     return true;
 }
 
+uint32_t op_attention_parts(uint64_t entries)
+{
+    return entries < KV_PART ? 1 : (uint32_t)size_div_up(entries, KV_PART);
+}
+
+uint32_t op_attention_splits(uint32_t kv_heads, uint32_t n_ctx, uint32_t tokens)
+{
+    if (tokens > FEW_TOKENS) {
+        return 1;
+    }
+    uint32_t most = op_attention_parts(n_ctx);
+    most = most < OP_MAX_SPLITS ? most : OP_MAX_SPLITS;
+    uint32_t splits = (uint32_t)size_div_up(ENOUGH_GROUPS, (uint64_t)kv_heads * tokens);
+    return splits < most ? splits : most;
+}
+
 uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
                       uint32_t step, const struct op_attention_attr *attr)
 {
@@ -391,5 +426,5 @@ uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t 
     uint32_t partial =
         ops_add_result(plan, &node, "attn_partial", tokens * attr->heads * attr->splits,
                        (uint64_t)attr->head_dim + 2);
-    return op_attn_merge(plan, partial, attr);
+    return op_attn_merge(plan, partial, step, attr);
 }

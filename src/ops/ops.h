@@ -145,12 +145,19 @@ struct op_attention_attr {
     float softcap;
     uint32_t window, group;
 };
+/* Most splits of which none is without work where a token sees that many entries. */
+uint32_t op_attention_parts(uint64_t entries);
+/* How many splits a step of `tokens` is worth: enough workgroups for a GPU, and 1 for more than a
+ * few tokens. What parts of sequences of n_ctx entries leave without work costs next to nothing. */
+uint32_t op_attention_splits(uint32_t kv_heads, uint32_t n_ctx, uint32_t tokens);
 uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
                       uint32_t step, const struct op_attention_attr *attr);
 
 /* Joins attention's partial results, in the order of the splits; op_attention adds it by itself.
- * partial: [tokens * heads * splits][maximum of scores / ln 2, sum, head_dim values]. */
-uint32_t op_attn_merge(struct plan *plan, uint32_t partial, const struct op_attention_attr *attr);
+ * partial: [tokens * heads * splits][maximum of scores / ln 2, sum, head_dim values]; rows of
+ * splits that step.len leaves without entries (shaders/common/kv_split.glsl) are not read. */
+uint32_t op_attn_merge(struct plan *plan, uint32_t partial, uint32_t step,
+                       const struct op_attention_attr *attr);
 
 /* y[i] = x[step.out[i]] for i < n_out. */
 uint32_t op_rows(struct plan *plan, uint32_t x, uint32_t step);

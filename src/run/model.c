@@ -13,8 +13,7 @@
 #include <string.h>
 
 enum {
-    DEFAULT_CTX = 4096,  /* at most, where the model allows more */
-    GPU_ATTN_SPLITS = 8, /* of decode attention */
+    DEFAULT_CTX = 4096, /* at most, where the model allows more */
     MAX_BATCH = 4096,
     MAX_SEQ = 1024,
     MAX_SHAPES = 7, /* of steps that scratch is measured by */
@@ -191,12 +190,12 @@ static enum run_status size_steps(struct run_model *model, uint32_t n_batch)
     }
     model->n_batch = n_batch;
     size_caches(model);
-    model->attn_splits = 1;
+    model->may_split_attn = false;
     uint64_t room = UINT64_MAX;
     for (uint32_t d = 0; d < model->n_devices; d++) {
         const struct dev_caps *caps = dev_get_caps(model->devices[d].dev);
         if (dev_get_info(model->devices[d].dev)->type != DEV_CPU) {
-            model->attn_splits = GPU_ATTN_SPLITS;
+            model->may_split_attn = true;
         }
         room = caps->max_binding_bytes < room ? caps->max_binding_bytes : room;
     }

@@ -3,6 +3,7 @@
 
 #include "ops/fuse.h"
 #include "ops/lower.h"
+#include "ops/ops.h"
 #include "shaders/common/step.h"
 
 /* Room for pairs comes in few sizes, so that steps have few shapes. */
@@ -57,6 +58,7 @@ static bool fit(const struct run_model *model, struct plan *plan)
 bool run_plan_init(const struct run_model *model, struct plan *plan, const struct plan_map *map,
                    const struct run_shape *shape)
 {
+    const struct arch_hparams *hp = &model->arch.hp;
     plan_init(plan, model->log, shape->n_tokens, shape->n_out, model->arch.hp.n_layers);
     struct arch_build_params params = {
         .n_tokens = shape->n_tokens,
@@ -67,7 +69,9 @@ bool run_plan_init(const struct run_model *model, struct plan *plan, const struc
         .step_words = run_step_words(model, shape->n_tokens, shape->copies),
         .k_type = model->k_type,
         .v_type = model->v_type,
-        .attn_splits = shape->n_tokens == 1 ? model->attn_splits : 1,
+        .attn_splits = model->may_split_attn
+                           ? op_attention_splits(hp->n_kv_heads, model->n_ctx, shape->n_tokens)
+                           : 1,
         .argmax = shape->n_out > 0 && !shape->scores,
         .scores = shape->n_out > 0 && shape->scores,
         .copies = shape->copies,

@@ -122,7 +122,7 @@ struct run_model {
     double chunk_flop;               /* of a token in the largest matrix of a layer */
     uint32_t n_slots, n_slots_local; /* entries of the KV caches of global and of local layers; 0:
                                         there are no such layers */
-    uint32_t attn_splits;
+    bool may_split_attn;           /* attention of steps of few tokens: not for CPU devices alone */
     uint32_t max_out;              /* rows of logits that one binding may hold */
     struct dev_exchange *exchange; /* NULL with one device */
     uint64_t border_bytes;         /* of one border in the arena: n_batch x n_embd x 4 */
