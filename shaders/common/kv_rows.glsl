@@ -21,6 +21,8 @@ const uint UL = UNROLL / D;             // weights of one of them
 const float MASKED = -1e30;
 
 #ifdef KV_TEAM
+#include "common/kv_team.glsl"
+
 // K and V of a block are asked for together, before either is used, where registers hold them.
 const uint HELD = UNROLL * NC;
 const bool HOLD = HELD <= 8u && K_TYPE != KV_F32 && V_TYPE != KV_F32;
@@ -192,12 +194,6 @@ void rows_halve(inout float x[NV], uint keep, uint bit, uint lane)
     }
 }
 
-#ifdef KV_TEAM
-// Of each subgroup of a team: [TEAM][ROWS][maximum, sum, HEAD_DIM values]. A team is the whole
-// workgroup, of an even number of subgroups.
-shared float team_part[TEAM / 2u * 2u * ROWS * (HEAD_DIM + 2u) + 1u];
-#endif
-
 // Joins the groups of lanes and writes row r: normalised to o, or as the partial of split j, or as
 // what this subgroup has for its team.
 void rows_write(uint r, uint token, uint head, uint j, uint lane, bool real)
@@ -269,42 +265,6 @@ void rows_write(uint r, uint token, uint head, uint j, uint lane, bool real)
     }
 }
 
-#ifdef KV_TEAM
-// Joins what the subgroups of a team have and writes it, in the order of the subgroups.
-void team_write(uint token0, uint head0, uint j)
-{
-    barrier();
-    for (uint i = gl_LocalInvocationID.x; i < ROWS * HEAD_DIM; i += gl_WorkGroupSize.x) {
-        uint r = i / HEAD_DIM, d = i % HEAD_DIM, token = token0 + r / TILE_HEADS;
-        float top = MASKED, sum = 0.0, value = 0.0;
-        [[unroll]] for (uint m = 0; m < TEAM; m++) {
-            top = max(top, team_part[(m * ROWS + r) * (HEAD_DIM + 2u)]);
-        }
-        [[unroll]] for (uint m = 0; m < TEAM; m++) {
-            uint from = (m * ROWS + r) * (HEAD_DIM + 2u);
-            float l = team_part[from + 1u];
-            float fade = l == 0.0 ? 0.0 : exp2(team_part[from] - top); // 0: without entries
-            sum += fade * l;
-            value += fade * team_part[from + 2u + d];
-        }
-        uint row = token * heads + head0 + r % TILE_HEADS;
-        if (token >= tokens) {
-            continue;
-        }
-        if (SPLITS == 1u) {
-            result[row * HEAD_DIM + d] = sum > 0.0 ? value / sum : 0.0;
-            continue;
-        }
-        uint at = (row * SPLITS + j) * (HEAD_DIM + 2u);
-        result[at + 2u + d] = value;
-        if (d == 0u) {
-            result[at] = top;
-            result[at + 1u] = sum;
-        }
-    }
-}
-#endif
-
 // Number of this subgroup in its team.
 uint rows_member()
 {
@@ -349,8 +309,9 @@ void rows_attend()
     item = min(item, items - 1u);
     uint kv = item / (GROUP / TILE_HEADS);
     uint head0 = kv0 * GROUP + item * TILE_HEADS;
-    if (SPLITS > 1u && j >= kv_splits(kv_step(STEP_LEN, token0), SPLITS)) {
-        return; // splits are of single tokens
+    uint used = SPLITS > 1u ? kv_splits(kv_step(STEP_LEN, token0), SPLITS) : 1u;
+    if (j >= used) {
+        return; // the splits of one token
     }
     uint seq[TILE_TOKENS];
     uvec2 range[TILE_TOKENS];
@@ -388,7 +349,8 @@ void rows_attend()
     }
 #ifdef KV_TEAM
     if (TEAM > 1u) {
-        team_write(token0, head0, j);
+        team_write(token0, head0, j, used);
+        TEAM_MERGE(token0, head0, used);
     }
 #endif
 }

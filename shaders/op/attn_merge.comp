@@ -21,6 +21,8 @@ layout(binding = 2) readonly buffer Steps { uint step_words[]; };
 
 #include "common/kv_split.glsl"
 #include "common/kv_step.glsl"
+#define KV_PARTIAL(i) partial[i]
+#include "common/kv_merge.glsl"
 
 void main()
 {
@@ -30,18 +32,6 @@ void main()
     }
     uint row = token * heads + i / HEAD_DIM, dim = i % HEAD_DIM;
     uint at = row * SPLITS * (HEAD_DIM + 2);
-    float top = partial[at];
     uint used = kv_splits(kv_step(STEP_LEN, token), SPLITS);
-    for (uint j = 1; j < used; j++) {
-        top = max(top, partial[at + j * (HEAD_DIM + 2)]);
-    }
-    float sum = 0.0, value = 0.0;
-    for (uint j = 0; j < used; j++) {
-        uint from = at + j * (HEAD_DIM + 2);
-        float l = partial[from + 1];
-        float fade = l == 0.0 ? 0.0 : exp2(partial[from] - top); // 0: an empty split
-        sum += fade * l;
-        value += fade * partial[from + 2 + dim];
-    }
-    result[row * HEAD_DIM + dim] = sum == 0.0 ? 0.0 : value / sum;
+    result[row * HEAD_DIM + dim] = kv_merge(at, dim, used);
 }

@@ -5,6 +5,7 @@
 #include "gen/attention.h"
 #include "gen/features.h"
 #include "ops/attention_matrix.h"
+#include "ops/attn_merge.h"
 #include "ops/site.h"
 #include "shaders/common/kv_types.h"
 #include "shaders/common/step.h"
@@ -19,7 +20,7 @@
 #define FEW_TOKENS      16   /* up to here tokens likely belong to different sequences: no tiles */
 #define FEW_SUBGROUPS   256  /* up to here one subgroup per workgroup spreads the work best */
 #define ENOUGH_GROUPS   512  /* workgroups of a step of few tokens, together */
-#define TEAM            4    /* subgroups that share the entries of a tile, where tokens are few */
+#define TEAM            4 /* subgroups that share the entries of a tile, where there are splits */
 
 enum row { LANES, COOPMAT, SUBGROUP, PLAIN };
 
@@ -106,7 +107,7 @@ static struct tile default_tile(const struct dev_caps *caps, const struct op_att
     tile.unroll = tuned != NULL ? tuned[1] : tile.unroll;
     uint32_t most = caps->max_workgroup_invocations;
     uint64_t items = (uint64_t)kv_heads * (group / tile.heads);
-    if (may_team && tokens <= FEW_TOKENS) {
+    if (may_team && attr->splits > 1) {
         uint32_t team = tuned != NULL ? tuned[2] : TEAM;
         uint32_t together = caps->max_workgroup_subgroups;
         bool fits = team * s <= most && (together == 0 || team <= together);
@@ -162,19 +163,27 @@ static struct tile plain_tile(const struct op_attention_attr *attr)
                          .team = 1};
 }
 
-/* What this shape can use: subgroup kernels read 8 dims at a time and no more than STEP_BLOCK
- * positions; texel buffers have a length. */
+/* What heads of this shape can use: subgroup kernels read 8 dims at a time and no more than
+ * STEP_BLOCK positions. */
+static void set_unfit(const struct dev_caps *caps, const struct op_attention_attr *attr,
+                      struct ops_need *need)
+{
+    if (attr->head_dim % 8 != 0 || caps->subgroup_size < 4 ||
+        (caps->subgroup_size & (caps->subgroup_size - 1)) != 0 ||
+        caps->subgroup_size / lanes_per_position(caps, attr) > STEP_BLOCK) {
+        need->unfit[LANES] = need->unfit[SUBGROUP] =
+            "heads are no multiple of 8, or too many positions for a subgroup";
+    }
+    need->unfit[COOPMAT] = ops_attention_matrix_unfit(caps, attr);
+}
+
+/* Texel buffers have a length. */
 static struct ops_need get_need(const struct op_site *site, const struct plan_node *node,
                                 const struct op_attention_attr *attr, uint32_t tokens)
 {
     const struct dev_caps *caps = dev_get_caps(site->dev);
     struct ops_need need = {.op = node->op, .tokens = tokens, .quant = QUANT_COUNT};
-    if (attr->head_dim % 8 != 0 || caps->subgroup_size < 4 ||
-        (caps->subgroup_size & (caps->subgroup_size - 1)) != 0 ||
-        caps->subgroup_size / lanes_per_position(caps, attr) > STEP_BLOCK) {
-        need.unfit[LANES] = need.unfit[SUBGROUP] =
-            "heads are no multiple of 8, or too many positions for a subgroup";
-    }
+    set_unfit(caps, attr, &need);
     uint64_t largest = ops_bind(site, node->src[0], DEV_READ).bytes;
     for (uint32_t i = 1; i <= 2; i++) {
         const struct op_place *place = &site->places[node->src[i]];
@@ -186,7 +195,6 @@ static struct ops_need get_need(const struct op_site *site, const struct plan_no
     if (need.unfit[LANES] == NULL && largest / 16 > caps->max_texel_elements) {
         need.unfit[LANES] = "the cache is too large for a texel buffer";
     }
-    need.unfit[COOPMAT] = ops_attention_matrix_unfit(caps, attr);
     return need;
 }
 
@@ -219,13 +227,16 @@ static struct dev_kernel_params get_params(const struct op_site *site, const str
 /* Kernel and groups of one cache segment. */
 static void set_rows_kernel(const struct op_site *site, const struct plan_node *node,
                             const struct op_attention_attr *attr, const struct ops_need *need,
-                            const struct ops_variant *variant, struct dev_dispatch *dispatch)
+                            const struct ops_variant *variant, bool *merges,
+                            struct dev_dispatch *dispatch)
 {
     bool plain = variant == &VARIANTS[PLAIN];
     const struct attention_push *push = dispatch->push;
     struct tile tile =
         plain ? plain_tile(attr) : subgroup_tile(site, need, variant, attr, push->kv_n);
     struct dev_kernel_params params = get_params(site, node, attr, variant, tile.wg, tile.s);
+    *merges = *merges && tile.team > 1;
+    params.shader = *merges ? &shader_attention_team : params.shader;
     ops_add_spec(&params, ATTENTION_SPEC_TILE_HEADS, tile.heads);
     ops_add_spec(&params, ATTENTION_SPEC_TILE_TOKENS, tile.tokens);
     ops_add_spec(&params, ATTENTION_SPEC_P, tile.p);
@@ -272,8 +283,19 @@ static void set_matrix_kernel(const struct op_site *site, const struct plan_node
 #define set_matrix_kernel set_rows_kernel /* without a shader it is never chosen */
 #endif
 
+/* What a kernel that merges binds besides. */
+static void bind_merged(const struct op_site *site, const struct plan_node *node,
+                        struct dev_dispatch *dispatch)
+{
+    dispatch->n_binds = 7;
+    dispatch->binds[ATTENTION_BIND_RESULT].access = DEV_READ_WRITE;
+    dispatch->binds[ATTENTION_BIND_MERGED] = ops_bind(site, node->dst[0], DEV_WRITE);
+    dispatch->binds[ATTENTION_BIND_TICKETS] = ops_bind(site, node->src[3], DEV_READ_WRITE);
+}
+
+/* *merges: the node wants its splits joined; then, whether this kernel does it. */
 static bool record_segment(const struct op_site *site, const struct plan_node *node,
-                           const struct op_attention_attr *attr, uint32_t s)
+                           const struct op_attention_attr *attr, uint32_t s, bool *merges)
 {
     const struct op_segment *k = &site->places[node->src[1]].segments[s];
     const struct op_segment *v = &site->places[node->src[2]].segments[s];
@@ -292,16 +314,20 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
                                         .cap_log2 = attr->softcap * LOG2_E};
     struct dev_dispatch dispatch = {
         .n_binds = 5, .push = &push, .push_bytes = sizeof push, .label = "attention"};
+    *merges = *merges && variant == &VARIANTS[SUBGROUP];
     if (variant == &VARIANTS[COOPMAT]) {
         set_matrix_kernel(site, node, attr, &need, variant, &dispatch);
     } else {
-        set_rows_kernel(site, node, attr, &need, variant, &dispatch);
+        set_rows_kernel(site, node, attr, &need, variant, merges, &dispatch);
     }
     dispatch.binds[ATTENTION_BIND_Q] = ops_bind(site, node->src[0], DEV_READ);
     dispatch.binds[ATTENTION_BIND_K] = (struct dev_bind){k->buf, k->offset, k->bytes, DEV_READ};
     dispatch.binds[ATTENTION_BIND_V] = (struct dev_bind){v->buf, v->offset, v->bytes, DEV_READ};
     dispatch.binds[ATTENTION_BIND_STEPS] = ops_bind(site, node->src[3], DEV_READ);
-    dispatch.binds[ATTENTION_BIND_RESULT] = ops_bind(site, node->dst[0], DEV_WRITE);
+    dispatch.binds[ATTENTION_BIND_RESULT] = ops_bind(site, node->dst[node->n_dst - 1], DEV_WRITE);
+    if (*merges) {
+        bind_merged(site, node, &dispatch);
+    }
     return dispatch.kernel != NULL && dev_cmd_dispatch(site->cmd, &dispatch);
 }
 
@@ -309,11 +335,26 @@ static bool record(const struct op_site *site, const struct plan_node *node)
 {
     struct op_attention_attr attr;
     memcpy(&attr, node->attr, sizeof attr);
-    bool ok = ops_same_segments(site, node, node->src[1], node->src[2]);
+    bool ok = ops_same_segments(site, node, node->src[1], node->src[2]), apart = false;
     for (uint32_t s = 0; ok && s < site->places[node->src[1]].n_segments; s++) {
-        ok = record_segment(site, node, &attr, s);
+        bool merges = node->n_dst > 1;
+        ok = record_segment(site, node, &attr, s, &merges);
+        apart = apart || !merges;
     }
-    return ok;
+    return ok && (node->n_dst == 1 || !apart ||
+                  ops_attn_merge_record(site, node->dst[1], node->src[3], node->dst[0], &attr));
+}
+
+bool ops_attention_merges(const struct plan *plan, const struct plan_node *node,
+                          const struct ops_target *target)
+{
+    struct op_attention_attr attr;
+    memcpy(&attr, node->attr, sizeof attr);
+    struct ops_need need = {.op = node->op, .tokens = plan->n_tokens, .quant = QUANT_COUNT};
+    const char *why;
+    set_unfit(target->caps, &attr, &need);
+    return ops_variant_choose(&need, target->caps, target->prefs, &why) == &VARIANTS[SUBGROUP] &&
+           shader_attention_team.n_bindings <= target->caps->max_storage_buffers;
 }
 
 /* How many entries each token sees is not known to the plan: half of the cache is taken, and no
@@ -402,23 +443,35 @@ uint32_t op_attention_splits(uint32_t kv_heads, uint32_t n_ctx, uint32_t tokens)
     uint32_t most = op_attention_parts(n_ctx);
     most = most < OP_MAX_SPLITS ? most : OP_MAX_SPLITS;
     uint32_t splits = (uint32_t)size_div_up(ENOUGH_GROUPS, (uint64_t)kv_heads * tokens);
-    return splits < most ? splits : most;
+    splits = splits < most ? splits : most;
+    return splits > 2 ? splits : 2;
+}
+
+/* A node without results, which are partials or, where there is one split, whole rows. */
+static struct plan_node make_node(struct plan *plan, const uint32_t src[4],
+                                  const struct op_attention_attr *attr)
+{
+    const struct plan_tensor *q = ops_operand(plan, "attention", "q", src[0], PLAN_F32);
+    struct plan_node node = {.op = &op_def_attention, .n_src = 4, .in_place = PLAN_NONE};
+    if (q == NULL || ops_operand(plan, "attention", "step", src[3], PLAN_U32) == NULL ||
+        !check(plan, src[0], src[1], src[2], attr)) {
+        node.op = NULL;
+        return node;
+    }
+    memcpy(node.src, src, 4 * sizeof *src);
+    memcpy(node.attr, attr, sizeof *attr);
+    return node;
 }
 
 uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
                       uint32_t step, const struct op_attention_attr *attr)
 {
-    const struct plan_tensor *qt = ops_operand(plan, "attention", "q", q, PLAN_F32);
-    if (qt == NULL || ops_operand(plan, "attention", "step", step, PLAN_U32) == NULL ||
-        !check(plan, q, k_cache, v_cache, attr)) {
+    const uint32_t src[] = {q, k_cache, v_cache, step};
+    struct plan_node node = make_node(plan, src, attr);
+    if (node.op == NULL) {
         return PLAN_NONE;
     }
-    uint64_t tokens = qt->rows;
-    struct plan_node node = {.op = &op_def_attention,
-                             .n_src = 4,
-                             .src = {q, k_cache, v_cache, step},
-                             .in_place = PLAN_NONE};
-    memcpy(node.attr, attr, sizeof *attr);
+    uint64_t tokens = plan_get_tensor(plan, q)->rows;
     if (attr->splits == 1) {
         return ops_add_result(plan, &node, "attn_out", tokens,
                               (uint64_t)attr->heads * attr->head_dim);
@@ -427,4 +480,25 @@ uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t 
         ops_add_result(plan, &node, "attn_partial", tokens * attr->heads * attr->splits,
                        (uint64_t)attr->head_dim + 2);
     return op_attn_merge(plan, partial, step, attr);
+}
+
+uint32_t op_attention_merged(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
+                             uint32_t step, const struct op_attention_attr *attr)
+{
+    const uint32_t src[] = {q, k_cache, v_cache, step};
+    struct plan_node node = make_node(plan, src, attr);
+    if (node.op == NULL) {
+        return PLAN_NONE;
+    }
+    if (attr->splits == 1) {
+        return ops_refuse(plan, "attention", "%s: one split leaves nothing to join",
+                          plan_get_tensor(plan, q)->name);
+    }
+    uint64_t tokens = plan_get_tensor(plan, q)->rows;
+    node.kind = PLAN_OP;
+    node.n_dst = 2;
+    node.dst[1] = plan_add_act(plan, "attn_partial", tokens * attr->heads * attr->splits,
+                               (uint64_t)attr->head_dim + 2);
+    node.dst[0] = plan_add_act(plan, "attn_out", tokens, (uint64_t)attr->heads * attr->head_dim);
+    return plan_add_node(plan, &node) != PLAN_NONE ? node.dst[0] : PLAN_NONE;
 }

@@ -1,8 +1,7 @@
 /* Joins the partial results of attention's splits. Added by op_attention alone. */
-#include "ops/ops.h"
+#include "ops/attn_merge.h"
 
 #include "gen/attn_merge.h"
-#include "ops/site.h"
 
 #include <string.h>
 
@@ -20,45 +19,43 @@ static void cost(const struct plan *plan, const struct plan_node *node, struct o
 
 static const struct ops_variant variants[] = {{.name = "plain", .shader = &shader_attn_merge}};
 
-/* A kernel that is forced is attention's: there is one of this op. */
-static const struct ops_variant *pick(const struct op_site *site, const struct plan_node *node)
+bool ops_attn_merge_record(const struct op_site *site, uint32_t partial, uint32_t step,
+                           uint32_t result, const struct op_attention_attr *attr)
 {
-    const char *forced = site->prefs != NULL ? site->prefs->forced : NULL;
-    bool other = forced != NULL && ops_find_variant(node->op, forced) == NULL;
-    return other ? &variants[0] : ops_pick_any(site, node);
-}
-
-static bool record(const struct op_site *site, const struct plan_node *node)
-{
-    struct op_attention_attr attr;
-    memcpy(&attr, node->attr, sizeof attr);
-    const struct plan_tensor *result = &site->plan->tensors[node->dst[0]];
-    const struct ops_variant *v = pick(site, node);
-    if (v == NULL) {
-        return false;
-    }
+    const struct plan_tensor *tensor = &site->plan->tensors[result];
     const struct dev_kernel_params params = {
-        .shader = v->shader,
+        .shader = variants[0].shader,
         .n_specs = 5,
         .specs = {{ATTN_MERGE_SPEC_LOCAL_SIZE, WORKGROUP},
-                  {ATTN_MERGE_SPEC_HEAD_DIM, attr.head_dim},
-                  {ATTN_MERGE_SPEC_SPLITS, attr.splits},
-                  {ATTN_MERGE_SPEC_WINDOW, attr.window},
-                  {ATTN_MERGE_SPEC_LOCAL, attr.group}},
+                  {ATTN_MERGE_SPEC_HEAD_DIM, attr->head_dim},
+                  {ATTN_MERGE_SPEC_SPLITS, attr->splits},
+                  {ATTN_MERGE_SPEC_WINDOW, attr->window},
+                  {ATTN_MERGE_SPEC_LOCAL, attr->group}},
     };
-    struct attn_merge_push push = {.heads = attr.heads};
+    struct attn_merge_push push = {.heads = attr->heads};
     struct dev_dispatch dispatch = {
         .kernel = dev_kernel_get(site->dev, &params),
         .n_binds = 3,
         .push = &push,
         .push_bytes = sizeof push,
-        .groups = {(uint32_t)size_div_up(result->cols, WORKGROUP), (uint32_t)result->rows, 1},
+        .groups = {(uint32_t)size_div_up(tensor->cols, WORKGROUP), (uint32_t)tensor->rows, 1},
         .label = "attn_merge",
     };
-    dispatch.binds[ATTN_MERGE_BIND_PARTIAL] = ops_bind(site, node->src[0], DEV_READ);
-    dispatch.binds[ATTN_MERGE_BIND_RESULT] = ops_bind(site, node->dst[0], DEV_WRITE);
-    dispatch.binds[ATTN_MERGE_BIND_STEPS] = ops_bind(site, node->src[1], DEV_READ);
+    dispatch.binds[ATTN_MERGE_BIND_PARTIAL] = ops_bind(site, partial, DEV_READ);
+    dispatch.binds[ATTN_MERGE_BIND_RESULT] = ops_bind(site, result, DEV_WRITE);
+    dispatch.binds[ATTN_MERGE_BIND_STEPS] = ops_bind(site, step, DEV_READ);
     return dispatch.kernel != NULL && dev_cmd_dispatch(site->cmd, &dispatch);
+}
+
+/* A kernel that is forced is attention's: there is one of this op. */
+static bool record(const struct op_site *site, const struct plan_node *node)
+{
+    struct op_attention_attr attr;
+    memcpy(&attr, node->attr, sizeof attr);
+    const char *forced = site->prefs != NULL ? site->prefs->forced : NULL;
+    bool other = forced != NULL && ops_find_variant(node->op, forced) == NULL;
+    return (other || ops_pick_any(site, node) != NULL) &&
+           ops_attn_merge_record(site, node->src[0], node->src[1], node->dst[0], &attr);
 }
 
 const struct op op_def_attn_merge = {

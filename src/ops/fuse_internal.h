@@ -24,6 +24,7 @@ uint32_t fuse_find_writer(const struct fuse *f, uint32_t tensor, const struct pl
 /* Each looks at one node, the last of those that become one. True: they did. */
 bool fuse_residual(struct fuse *f, uint32_t node);
 bool fuse_rope_append(struct fuse *f, uint32_t node);
+bool fuse_attn_merge(struct fuse *f, uint32_t node);
 bool fuse_norm_stage(struct fuse *f, uint32_t node);
 bool fuse_gate_stage(struct fuse *f, uint32_t node);
 

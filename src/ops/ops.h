@@ -147,11 +147,18 @@ struct op_attention_attr {
 };
 /* Most splits of which none is without work where a token sees that many entries. */
 uint32_t op_attention_parts(uint64_t entries);
-/* How many splits a step of `tokens` is worth: enough workgroups for a GPU, and 1 for more than a
- * few tokens. What parts of sequences of n_ctx entries leave without work costs next to nothing. */
+/* How many splits a step of `tokens` is worth: enough workgroups for a GPU, but no fewer than 2,
+ * with which teams of subgroups share a split; 1 for more than a few tokens. Those that sequences
+ * of up to n_ctx entries leave without work cost next to nothing. */
 uint32_t op_attention_splits(uint32_t kv_heads, uint32_t n_ctx, uint32_t tokens);
 uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
                       uint32_t step, const struct op_attention_attr *attr);
+
+/* The same with more than one split in one node, which also has the partials as a second result.
+ * Kernels that count who is done join by themselves (tickets of the step buffer), others are
+ * followed by a dispatch of attn_merge's. Bit for bit what the two nodes make. */
+uint32_t op_attention_merged(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
+                             uint32_t step, const struct op_attention_attr *attr);
 
 /* Joins attention's partial results, in the order of the splits; op_attention adds it by itself.
  * partial: [tokens * heads * splits][maximum of scores / ln 2, sum, head_dim values]; rows of

@@ -333,7 +333,7 @@ static void test_table(void **state)
             assert_string_not_equal(fusion->name, ops_fusion_get(i)->name);
         }
     }
-    assert_int_equal(n, 4);
+    assert_int_equal(n, 5);
 }
 
 int main(void)
