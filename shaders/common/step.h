@@ -19,8 +19,8 @@
  * copy:  for i < n_copies of the group: after the tokens' K and V are in the caches, and before
  *        anybody reads them, what copy_from[i] holds goes to copy_to[i]. In any order: no slot is
  *        in both arrays.
- * ticket: n_tokens x heads words in steps whose attention is cut into splits, 0 between dispatches:
- * how many splits of a token's head are done. The one part that the device writes.
+ * ticket: where attention of few tokens is cut into splits: how many of a head are done, 0 between
+ *        dispatches. The one part that devices write.
  * No position is derived from a slot. */
 #ifndef QUADRIGA_STEP_H
 #define QUADRIGA_STEP_H

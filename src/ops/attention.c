@@ -17,7 +17,6 @@
 #define PLAIN_TILE      1024 /* values of q in shared memory, and one register per 64 of them */
 #define LANE_VALUES     64   /* of q, and as many of the result, in a lane's registers */
 #define MOST_UNROLLED   256  /* K values of a lane in one block: compile time grows with them */
-#define FEW_TOKENS      16   /* up to here tokens likely belong to different sequences: no tiles */
 #define FEW_SUBGROUPS   256  /* up to here one subgroup per workgroup spreads the work best */
 #define ENOUGH_GROUPS   512  /* workgroups of a step of few tokens, together */
 #define TEAM            4 /* subgroups that share the entries of a tile, where there are splits */
@@ -39,7 +38,7 @@ static const struct ops_variant VARIANTS[] = {
     [COOPMAT] = {.name = "coopmat",
                  .needs = DEV_CAP_COOPMAT | DEV_CAP_FP16 | DEV_CAP_SHUFFLE,
                  .min_subgroup = 8,
-                 .min_tokens = FEW_TOKENS + 1,
+                 .min_tokens = OP_FEW_TOKENS + 1,
                  .halves = true,
 #if HAVE_SHADER_ATTENTION_COOPMAT
                  .shader = &shader_attention_coopmat,
@@ -97,7 +96,7 @@ static struct tile default_tile(const struct dev_caps *caps, const struct op_att
     uint32_t rows = LANE_VALUES / values;
     rows = rows < 1 ? 1 : rows > 4 ? 4 : rows;
     tile.heads = divisor(group, rows);
-    if (tokens > FEW_TOKENS && attr->splits == 1) {
+    if (tokens > OP_FEW_TOKENS && attr->splits == 1) {
         tile.tokens = rows / tile.heads;
     }
     tile.unroll = positions * 4 <= STEP_BLOCK ? 4 : STEP_BLOCK / positions;
@@ -437,12 +436,16 @@ uint32_t op_attention_parts(uint64_t entries)
 
 uint32_t op_attention_splits(uint32_t kv_heads, uint32_t n_ctx, uint32_t tokens)
 {
-    if (tokens > FEW_TOKENS) {
+    if (tokens > OP_FEW_TOKENS) {
         return 1;
     }
     uint32_t most = op_attention_parts(n_ctx);
     most = most < OP_MAX_SPLITS ? most : OP_MAX_SPLITS;
-    uint32_t splits = (uint32_t)size_div_up(ENOUGH_GROUPS, (uint64_t)kv_heads * tokens);
+    uint32_t steps = 1;
+    while (steps < tokens) {
+        steps *= 2;
+    }
+    uint32_t splits = (uint32_t)size_div_up(ENOUGH_GROUPS, (uint64_t)kv_heads * steps);
     splits = splits < most ? splits : most;
     return splits > 2 ? splits : 2;
 }

@@ -31,7 +31,8 @@ static uint32_t count_splits(const struct run_model *model, uint32_t n_tokens)
 
 uint32_t run_step_tickets(const struct run_model *model, uint32_t n_tokens)
 {
-    return count_splits(model, n_tokens) > 1 ? n_tokens * model->arch.hp.n_heads : 0;
+    uint32_t tokens = n_tokens < OP_FEW_TOKENS ? n_tokens : OP_FEW_TOKENS;
+    return model->may_split_attn ? tokens * model->arch.hp.n_heads : 0;
 }
 
 uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens, uint32_t copies)

@@ -160,7 +160,7 @@ struct run_shape {
     bool scores;     /* the results are scores, not logits */
 };
 /* Words of the step buffer of a step of n tokens, with room for `copies` pairs in each group. */
-/* Words of its tickets; they lie before the pairs. */
+/* Words of its tickets; they lie before the pairs. Steps of more tokens have no fewer. */
 uint32_t run_step_tickets(const struct run_model *model, uint32_t n_tokens);
 uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens, uint32_t copies);
 /* The most pairs of a step; and the room that one with n_copies of them is given. */

@@ -183,7 +183,9 @@ static void test_splits(void **state)
 {
     (void)state;
     assert_int_equal(op_attention_splits(32, 32768, 1), 16);
+    assert_int_equal(op_attention_splits(32, 32768, 3), 4);
     assert_int_equal(op_attention_splits(32, 32768, 4), 4);
+    assert_int_equal(op_attention_splits(32, 32768, 5), 2);
     assert_int_equal(op_attention_splits(1, 32768, 1), OP_MAX_SPLITS);
     assert_int_equal(op_attention_splits(1, 4 * KV_PART, 1), 4);
     assert_int_equal(op_attention_splits(1, 4 * KV_PART + 1, 1), 5);
