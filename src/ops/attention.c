@@ -279,7 +279,9 @@ static void set_matrix_kernel(const struct op_site *site, const struct plan_node
     dispatch->kernel = dev_kernel_get(site->dev, &params);
 }
 #else
-#define set_matrix_kernel set_rows_kernel /* without a shader it is never chosen */
+/* Without a shader it is never chosen. */
+#define set_matrix_kernel(site, node, attr, need, variant, dispatch)                               \
+    set_rows_kernel(site, node, attr, need, variant, merges, dispatch)
 #endif
 
 /* What a kernel that merges binds besides. */
