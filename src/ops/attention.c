@@ -21,7 +21,7 @@
 #define ENOUGH_GROUPS   512  /* workgroups of a step of few tokens, together */
 #define TEAM            4 /* subgroups that share the entries of a tile, where there are splits */
 
-enum row { LANES, COOPMAT, SUBGROUP, PLAIN };
+enum row { LANES, COOPMAT, TEAMS, SUBGROUP, PLAIN };
 
 #define TUNABLES                                                                                   \
     {                                                                                              \
@@ -44,6 +44,12 @@ static const struct ops_variant VARIANTS[] = {
                  .shader = &shader_attention_coopmat,
 #endif
                  .tunables = ATTENTION_MATRIX_TUNABLES},
+    [TEAMS] = {.name = "team",
+               .needs = DEV_CAP_SHUFFLE,
+               .min_subgroup = 8,
+               .max_subgroup = 64,
+               .shader = &shader_attention_team,
+               .tunables = TUNABLES},
     [SUBGROUP] =
         {.name = "subgroup",
          .needs = DEV_CAP_SHUFFLE,
@@ -140,7 +146,7 @@ static struct tile subgroup_tile(const struct op_site *site, const struct ops_ne
 {
     const struct dev_caps *caps = dev_get_caps(site->dev);
     uint32_t tuned[OPS_MAX_TUNABLES], tokens = (uint32_t)need->tokens;
-    bool may_team = variant == &VARIANTS[SUBGROUP];
+    bool may_team = variant == &VARIANTS[SUBGROUP] || variant == &VARIANTS[TEAMS];
     if (ops_tuned_get(site->prefs, need, variant, tuned)) {
         struct tile tile = default_tile(caps, attr, tokens, kv_heads, may_team, tuned);
         if (tile_fits(caps, attr, &tile)) {
@@ -170,7 +176,7 @@ static void set_unfit(const struct dev_caps *caps, const struct op_attention_att
     if (attr->head_dim % 8 != 0 || caps->subgroup_size < 4 ||
         (caps->subgroup_size & (caps->subgroup_size - 1)) != 0 ||
         caps->subgroup_size / lanes_per_position(caps, attr) > STEP_BLOCK) {
-        need->unfit[LANES] = need->unfit[SUBGROUP] =
+        need->unfit[LANES] = need->unfit[SUBGROUP] = need->unfit[TEAMS] =
             "heads are no multiple of 8, or too many positions for a subgroup";
     }
     need->unfit[COOPMAT] = ops_attention_matrix_unfit(caps, attr);
@@ -183,6 +189,9 @@ static struct ops_need get_need(const struct op_site *site, const struct plan_no
     const struct dev_caps *caps = dev_get_caps(site->dev);
     struct ops_need need = {.op = node->op, .tokens = tokens, .quant = QUANT_COUNT};
     set_unfit(caps, attr, &need);
+    if (node->n_dst == 1) {
+        need.unfit[TEAMS] = "another node joins the splits, if there are any";
+    }
     uint64_t largest = ops_bind(site, node->src[0], DEV_READ).bytes;
     for (uint32_t i = 1; i <= 2; i++) {
         const struct op_place *place = &site->places[node->src[i]];
@@ -235,7 +244,8 @@ static void set_rows_kernel(const struct op_site *site, const struct plan_node *
         plain ? plain_tile(attr) : subgroup_tile(site, need, variant, attr, push->kv_n);
     struct dev_kernel_params params = get_params(site, node, attr, variant, tile.wg, tile.s);
     *merges = *merges && tile.team > 1;
-    params.shader = *merges ? &shader_attention_team : params.shader;
+    params.shader =
+        !*merges && variant == &VARIANTS[TEAMS] ? &shader_attention_subgroup : params.shader;
     ops_add_spec(&params, ATTENTION_SPEC_TILE_HEADS, tile.heads);
     ops_add_spec(&params, ATTENTION_SPEC_TILE_TOKENS, tile.tokens);
     ops_add_spec(&params, ATTENTION_SPEC_P, tile.p);
@@ -315,7 +325,7 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
                                         .cap_log2 = attr->softcap * LOG2_E};
     struct dev_dispatch dispatch = {
         .n_binds = 5, .push = &push, .push_bytes = sizeof push, .label = "attention"};
-    *merges = *merges && variant == &VARIANTS[SUBGROUP];
+    *merges = *merges && variant == &VARIANTS[TEAMS];
     if (variant == &VARIANTS[COOPMAT]) {
         set_matrix_kernel(site, node, attr, &need, variant, &dispatch);
     } else {
@@ -354,7 +364,7 @@ bool ops_attention_merges(const struct plan *plan, const struct plan_node *node,
     struct ops_need need = {.op = node->op, .tokens = plan->n_tokens, .quant = QUANT_COUNT};
     const char *why;
     set_unfit(target->caps, &attr, &need);
-    return ops_variant_choose(&need, target->caps, target->prefs, &why) == &VARIANTS[SUBGROUP] &&
+    return ops_variant_choose(&need, target->caps, target->prefs, &why) == &VARIANTS[TEAMS] &&
            shader_attention_team.n_bindings <= target->caps->max_storage_buffers;
 }
 

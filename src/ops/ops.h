@@ -150,8 +150,8 @@ struct op_attention_attr {
 uint32_t op_attention_parts(uint64_t entries);
 /* How many splits a step of `tokens` is worth: enough workgroups for a GPU, but no fewer than 2,
  * with which teams of subgroups share a split; 1 for more than OP_FEW_TOKENS. Tokens count by the
- * power of two from them on, so that of all steps up to that one it has the most partials. Those that sequences
- * of up to n_ctx entries leave without work cost next to nothing. */
+ * power of two from them on, so that of all steps up to that one it has the most partials. Those
+ * that sequences of up to n_ctx entries leave without work cost next to nothing. */
 uint32_t op_attention_splits(uint32_t kv_heads, uint32_t n_ctx, uint32_t tokens);
 uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
                       uint32_t step, const struct op_attention_attr *attr);

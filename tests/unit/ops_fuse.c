@@ -373,7 +373,7 @@ static void test_merge(void **state)
     assert_int_equal(fuses_merge(&gpu, NULL, false), 1);
     assert_int_equal(fuses_merge(&gpu, NULL, true), 0);
     assert_int_equal(fuses_merge(&gpu, "fuse/attn_merge", false), 0);
-    assert_int_equal(fuses_merge(&gpu, "attention/subgroup", false), 0);
+    assert_int_equal(fuses_merge(&gpu, "attention/team", false), 0);
     assert_int_equal(fuses_merge(&cpu, NULL, false), 0);
     assert_int_equal(fuses_merge(&cpu, "attention/lanes", false), 1);
     gpu.max_storage_buffers = 6;
