@@ -45,6 +45,37 @@ void kv_load_q(uint chunk, out float x[8])
     kv_floats(KV_Q(chunk * 2), KV_Q(chunk * 2 + 1), x);
 }
 
+// What kv_load_k and kv_load_v read, as it lies in the cache, for use later. Not of f32.
+uvec4 kv_hold_k(uint chunk)
+{
+    if (K_TYPE == KV_F16) {
+        return KV_K(chunk);
+    }
+    uint scales = KV_K1(kv_scales(K_TYPE) + (chunk >> 3));
+    return K_TYPE == KV_Q8_0 ? uvec4(KV_K2(chunk), scales, 0u) : uvec4(KV_K1(chunk), 0u, scales, 0u);
+}
+
+uvec4 kv_hold_v(uint chunk)
+{
+    if (V_TYPE == KV_F16) {
+        return KV_V(chunk);
+    }
+    uint scales = KV_V1(kv_scales(V_TYPE) + (chunk >> 3));
+    return V_TYPE == KV_Q8_0 ? uvec4(KV_V2(chunk), scales, 0u) : uvec4(KV_V1(chunk), 0u, scales, 0u);
+}
+
+// The values of what was held.
+void kv_held(uint type, uvec4 w, uint chunk, out float x[8])
+{
+    if (type == KV_F16) {
+        kv_halves(w, x);
+    } else if (type == KV_Q8_0) {
+        kv_bytes(w.xy, kv_half_of(w.z, chunk), x);
+    } else {
+        kv_nibbles(w.x, kv_half_of(w.z, chunk), x);
+    }
+}
+
 void kv_load_k(uint chunk, out float x[8])
 {
     if (K_TYPE == KV_F32) {

@@ -9,6 +9,8 @@
 // entries alone: blocks that others see leave it as it is (as long as V is finite).
 // Shuffles stand outside of branches that lanes take differently.
 
+layout(constant_id = 14) const uint TEAM = 1; // subgroups that share the entries of a tile
+
 const uint NC = HEAD_DIM / 8 / P;       // chunks per lane
 const uint NV = NC * 8;                 // values per lane and row
 const uint R = S / P;                   // positions at a time
@@ -17,6 +19,29 @@ const uint BLOCK = R * UNROLL;          // divides STEP_BLOCK
 const uint D = P < UNROLL ? P : UNROLL; // lanes that share the weights of a block
 const uint UL = UNROLL / D;             // weights of one of them
 const float MASKED = -1e30;
+
+#ifdef KV_TEAM
+#include "common/kv_team.glsl"
+
+// K and V of a block are asked for together, before either is used, where registers hold them.
+const uint HELD = UNROLL * NC;
+const bool HOLD = HELD <= 8u && K_TYPE != KV_F32 && V_TYPE != KV_F32;
+#define ROWS_K(chunk, i, x)                                                                        \
+    if (HOLD) {                                                                                    \
+        kv_held(K_TYPE, k_held[i], chunk, x);                                                      \
+    } else {                                                                                       \
+        kv_load_k(chunk, x);                                                                       \
+    }
+#define ROWS_V(chunk, i, x)                                                                        \
+    if (HOLD) {                                                                                    \
+        kv_held(V_TYPE, v_held[i], chunk, x);                                                      \
+    } else {                                                                                       \
+        kv_load_v(chunk, x);                                                                       \
+    }
+#else
+#define ROWS_K(chunk, i, x) kv_load_k(chunk, x)
+#define ROWS_V(chunk, i, x) kv_load_v(chunk, x)
+#endif
 
 float rows_q[ROWS * NV], rows_acc[ROWS * NV], rows_m[ROWS], rows_l[ROWS];
 // A token sees [rows_begin, rows_end) in this pass; rows_begin counts only with a window.
@@ -105,11 +130,24 @@ void rows_block(uint e0, uint last, uint table, uint head_slot, uint lane)
     [[unroll]] for (uint i = 0; i < ROWS * UNROLL; i++) {
         s[i] = 0.0;
     }
+#ifdef KV_TEAM
+    uvec4 k_held[HELD], v_held[HELD];
+    if (HOLD) {
+        [[unroll]] for (uint i = 0; i < HELD; i++) {
+            uint slot = slot0 + min(i / NC * R + lane_pos, last - e0);
+            k_held[i] = kv_hold_k(slot * (HEAD_DIM / 8) + i % NC * P + part);
+        }
+        [[unroll]] for (uint i = 0; i < HELD; i++) {
+            uint slot = slot0 + min(i / NC * R + lane_pos, last - e0);
+            v_held[i] = kv_hold_v(slot * (HEAD_DIM / 8) + i % NC * P + part);
+        }
+    }
+#endif
     [[unroll]] for (uint u = 0; u < UNROLL; u++) {
         uint slot = slot0 + min(u * R + lane_pos, last - e0);
         [[unroll]] for (uint c = 0; c < NC; c++) {
             float k[8];
-            kv_load_k(slot * (HEAD_DIM / 8) + c * P + part, k);
+            ROWS_K(slot * (HEAD_DIM / 8) + c * P + part, u * NC + c, k);
             [[unroll]] for (uint r = 0; r < ROWS; r++) {
                 [[unroll]] for (uint i = 0; i < 8; i++) {
                     s[r * UNROLL + u] += k[i] * rows_q[r * NV + c * 8 + i];
@@ -132,7 +170,7 @@ void rows_block(uint e0, uint last, uint table, uint head_slot, uint lane)
         [[unroll]] for (uint u = 0; u < UNROLL; u++) {
             uint slot = slot0 + min(u * R + lane_pos, last - e0);
             float v[8];
-            kv_load_v(slot * (HEAD_DIM / 8) + c * P + part, v);
+            ROWS_V(slot * (HEAD_DIM / 8) + c * P + part, u * NC + c, v);
             [[unroll]] for (uint r = 0; r < ROWS; r++) {
                 [[unroll]] for (uint i = 0; i < 8; i++) {
                     rows_acc[r * NV + c * 8 + i] += s[r * UNROLL + u] * v[i];
@@ -156,7 +194,8 @@ void rows_halve(inout float x[NV], uint keep, uint bit, uint lane)
     }
 }
 
-// Joins the groups of lanes and writes row r: normalised to o, or as the partial of split j.
+// Joins the groups of lanes and writes row r: normalised to o, or as the partial of split j, or as
+// what this subgroup has for its team.
 void rows_write(uint r, uint token, uint head, uint j, uint lane, bool real)
 {
     float top = rows_max(rows_m[r], P, S);
@@ -185,6 +224,24 @@ void rows_write(uint r, uint token, uint head, uint j, uint lane, bool real)
     uint first = (R >= 2 ? (lane_pos & 1u) * (NV / 2) : 0u) +
                  (R >= 4 ? (lane_pos >> 1 & 1u) * (NV / 4) : 0u) +
                  (R >= 8 ? (lane_pos >> 2 & 1u) * (NV / 8) : 0u);
+#ifdef KV_TEAM
+    if (TEAM > 1u) {
+        uint to = (gl_SubgroupID * ROWS + r) * (HEAD_DIM + 2u);
+        if (lane == 0u) {
+            team_part[to] = top;
+            team_part[to + 1u] = l;
+        }
+        if (lane_pos < 8u) {
+            [[unroll]] for (uint i = 0; i < NV; i++) {
+                if (i < left) {
+                    uint v = first + i;
+                    team_part[to + 2u + (v / 8u * P + part) * 8u + v % 8u] = x[i];
+                }
+            }
+        }
+        return;
+    }
+#endif
     uint at;
     float unit = 1.0;
     if (SPLITS == 1u) {
@@ -208,6 +265,12 @@ void rows_write(uint r, uint token, uint head, uint j, uint lane, bool real)
     }
 }
 
+// Number of this subgroup in its team.
+uint rows_member()
+{
+    return TEAM > 1u ? gl_SubgroupID : 0u;
+}
+
 // One pass over the entries that the tokens of sequence seq[pass] in this tile see. Tokens of other
 // sequences, and of one that had its pass, see nothing.
 void rows_pass(uint pass, uint token0, uint seq[TILE_TOKENS], uvec2 range[TILE_TOKENS],
@@ -227,23 +290,29 @@ void rows_pass(uint pass, uint token0, uint seq[TILE_TOKENS], uvec2 range[TILE_T
     end = done ? 0u : end;
     begin = WINDOW != 0u ? begin / BLOCK * BLOCK : begin;
     uint table = kv_table(now);
-    [[dont_unroll]] for (uint e0 = begin; e0 < end; e0 += BLOCK) {
+    [[dont_unroll]] for (uint e0 = begin + rows_member() * BLOCK; e0 < end; e0 += TEAM * BLOCK) {
         rows_block(e0, end - 1u, table, head_slot, lane);
     }
 }
 
 // Everything that one subgroup does. An item is a head tile of the segment; the subgroups beyond
-// the last one repeat it and write nothing.
+// the last one repeat it and write nothing. A team has one item, and its subgroups take turns at
+// the blocks of entries.
 void rows_attend()
 {
     uint lane = gl_SubgroupInvocationID;
     uint j = gl_WorkGroupID.y, token0 = gl_WorkGroupID.z * TILE_TOKENS;
     uint items = kv_n * (GROUP / TILE_HEADS);
-    uint item = gl_WorkGroupID.x * (gl_WorkGroupSize.x / S) + gl_SubgroupID;
+    uint item = TEAM > 1u ? gl_WorkGroupID.x
+                          : gl_WorkGroupID.x * (gl_WorkGroupSize.x / S) + gl_SubgroupID;
     bool real = item < items;
     item = min(item, items - 1u);
     uint kv = item / (GROUP / TILE_HEADS);
     uint head0 = kv0 * GROUP + item * TILE_HEADS;
+    uint used = SPLITS > 1u ? kv_splits(kv_step(STEP_LEN, token0), SPLITS) : 1u;
+    if (j >= used) {
+        return; // the splits of one token
+    }
     uint seq[TILE_TOKENS];
     uvec2 range[TILE_TOKENS];
     [[unroll]] for (uint t = 0; t < TILE_TOKENS; t++) {
@@ -278,4 +347,10 @@ void rows_attend()
                        real && token0 + t < tokens);
         }
     }
+#ifdef KV_TEAM
+    if (TEAM > 1u) {
+        team_write(token0, head0, j, used);
+        TEAM_MERGE(token0, head0, used);
+    }
+#endif
 }

@@ -16,4 +16,7 @@
 
 #define KV_BLOCK 32
 
+/* Fewest entries of one split of attention, a multiple of STEP_BLOCK. */
+#define KV_PART 128
+
 #endif

@@ -7,6 +7,7 @@
  *     table[n_seq][blocks]                physical block of each logical block of a sequence
  *     local_slot[cap]                     the same two for the caches of local layers
  *     local_table[n_seq][blocks]
+ *     ticket[n_tokens][heads]             in steps of few tokens
  *     copy_from[most] copy_to[most]       behind the rest, in steps with copies: pairs of slots
  *     local_copy_from[most] local_copy_to[most]
  *
@@ -18,6 +19,8 @@
  * copy:  for i < n_copies of the group: after the tokens' K and V are in the caches, and before
  *        anybody reads them, what copy_from[i] holds goes to copy_to[i]. In any order: no slot is
  *        in both arrays.
+ * ticket: where attention of few tokens is cut into splits: how many of a head are done, 0 between
+ *        dispatches. The one part that devices write.
  * No position is derived from a slot. */
 #ifndef QUADRIGA_STEP_H
 #define QUADRIGA_STEP_H
@@ -30,6 +33,7 @@
 #define STEP_N_COPIES 5 /* and 6: of the local group */
 #define STEP_COPIES   7 /* word where the pairs begin */
 #define STEP_COPY_CAP 8 /* stride of their arrays */
+#define STEP_TICKETS  9 /* word where they begin */
 #define STEP_HEADER   16
 
 #define STEP_TOKEN  0 /* array numbers: word STEP_HEADER + number * cap + t */

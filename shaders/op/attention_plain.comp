@@ -86,6 +86,9 @@ void main()
     uint kv = gl_WorkGroupID.x / (GROUP / TILE_HEADS);
     uint head0 = kv0 * GROUP + gl_WorkGroupID.x * TILE_HEADS;
     uvec2 range = kv_split(kv_step(STEP_LEN, token), j, SPLITS);
+    if (SPLITS > 1u && j >= kv_splits(kv_step(STEP_LEN, token), SPLITS)) {
+        return;
+    }
     uint table = kv_table(kv_step(STEP_SEQ, token));
     vec2 acc[MINE];
     [[unroll]] for (uint n = 0; n < MINE; n++) {

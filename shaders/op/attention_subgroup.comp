@@ -23,6 +23,7 @@ layout(binding = 2) readonly buffer V_words { uint v1[]; };
 #define KV_V2(i) v2[i]
 #define KV_K1(i) k1[i]
 #define KV_V1(i) v1[i]
+#define KV_TEAM
 #include "common/kv_chunk.glsl"
 #include "common/kv_rows.glsl"
 

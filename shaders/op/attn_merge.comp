@@ -1,11 +1,13 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-// Joins the partial results of attention's splits, in the order of the splits: one invocation per
-// value of the result.
+// Joins the partial results of those of attention's splits that have entries, in their order: one
+// invocation per value of the result.
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint HEAD_DIM = 64;
 layout(constant_id = 2) const uint SPLITS = 2;
+layout(constant_id = 3) const uint WINDOW = 0; // as attention's
+layout(constant_id = 4) const uint LOCAL = 0;
 
 layout(push_constant) uniform push_block
 {
@@ -15,6 +17,12 @@ layout(push_constant) uniform push_block
 // [tokens][heads][SPLITS][maximum (of scores / ln 2), sum, HEAD_DIM values]
 layout(binding = 0) readonly buffer Partial { float partial[]; };
 layout(binding = 1) writeonly buffer Result { float result[]; }; // [tokens][heads][HEAD_DIM]
+layout(binding = 2) readonly buffer Steps { uint step_words[]; };
+
+#include "common/kv_split.glsl"
+#include "common/kv_step.glsl"
+#define KV_PARTIAL(i) partial[i]
+#include "common/kv_merge.glsl"
 
 void main()
 {
@@ -24,17 +32,6 @@ void main()
     }
     uint row = token * heads + i / HEAD_DIM, dim = i % HEAD_DIM;
     uint at = row * SPLITS * (HEAD_DIM + 2);
-    float top = partial[at];
-    for (uint j = 1; j < SPLITS; j++) {
-        top = max(top, partial[at + j * (HEAD_DIM + 2)]);
-    }
-    float sum = 0.0, value = 0.0;
-    for (uint j = 0; j < SPLITS; j++) {
-        uint from = at + j * (HEAD_DIM + 2);
-        float l = partial[from + 1];
-        float fade = l == 0.0 ? 0.0 : exp2(partial[from] - top); // 0: an empty split
-        sum += fade * l;
-        value += fade * partial[from + 2 + dim];
-    }
-    result[row * HEAD_DIM + dim] = sum == 0.0 ? 0.0 : value / sum;
+    uint used = kv_splits(kv_step(STEP_LEN, token), SPLITS);
+    result[row * HEAD_DIM + dim] = kv_merge(at, dim, used);
 }

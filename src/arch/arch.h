@@ -109,7 +109,7 @@ struct arch_build_params {
     uint32_t n_slots_local;        /* of those of local layers; 0 where there are none */
     uint32_t step_words;           /* size of the step buffer */
     enum plan_elem k_type, v_type; /* F16, F32, or Q8_0, Q4_0: head_dim in whole blocks */
-    uint32_t attn_splits;          /* 1 for prefill */
+    uint32_t attn_splits;          /* at most, see op_attention; 1 for prefill */
     bool argmax;                   /* add the argmax node behind the logits */
     bool scores;                   /* add the score node behind the logits */
     uint32_t copies; /* the most entries that are copied in the caches; 0: no such node */

@@ -3,6 +3,7 @@
 #include "arch/internal.h"
 
 #include "ops/ops.h"
+#include "shaders/common/step.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -287,6 +288,18 @@ void arch_block_kv(struct arch_wiring *wiring, uint32_t x, uint32_t layer)
     add_kv(wiring, x, layer, &k_cache, &v_cache);
 }
 
+/* No more than the window of a local layer has work for. */
+static uint32_t count_splits(const struct arch_wiring *wiring, uint32_t layer)
+{
+    const struct arch_hparams *hp = &wiring->model->hp;
+    uint32_t splits = wiring->params->attn_splits;
+    if (arch_is_local(hp, layer)) {
+        uint32_t most = op_attention_parts(hp->window + STEP_BLOCK - 1);
+        splits = splits < most ? splits : most;
+    }
+    return splits;
+}
+
 uint32_t arch_block_attention(struct arch_wiring *wiring, uint32_t x, uint32_t layer)
 {
     const struct arch_hparams *hp = &wiring->model->hp;
@@ -300,7 +313,7 @@ uint32_t arch_block_attention(struct arch_wiring *wiring, uint32_t x, uint32_t l
                                      .kv_heads = hp->n_kv_heads,
                                      .head_dim = hp->head_dim,
                                      .slots = count_slots(wiring, layer),
-                                     .splits = wiring->params->attn_splits,
+                                     .splits = count_splits(wiring, layer),
                                      .scale = hp->attn_scale,
                                      .softcap = hp->attn_softcap,
                                      .window = arch_is_local(hp, layer) ? hp->window : 0,

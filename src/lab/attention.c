@@ -11,13 +11,14 @@
 
 enum { TOKENS, HEADS, KV_HEADS, HEAD_DIM, LEN, SPLITS, SEQUENCES, MODE, WINDOW };
 enum {
-    MIXED = 1,   /* V cache of the other element type */
-    LARGE = 2,   /* scores of about +-1e4 */
-    WOVEN = 4,   /* neighbouring tokens belong to different sequences */
-    CAPPED = 8,  /* scores are capped */
-    LOCAL = 16,  /* the caches are those of local layers */
-    BLOCKS = 32, /* quantized caches too: drivers compile for long, so not all shapes */
-    CROSS = 64,  /* V cache of a type of the other kind: quantized or not */
+    MIXED = 1,    /* V cache of the other element type */
+    LARGE = 2,    /* scores of about +-1e4 */
+    WOVEN = 4,    /* neighbouring tokens belong to different sequences */
+    CAPPED = 8,   /* scores are capped */
+    LOCAL = 16,   /* the caches are those of local layers */
+    BLOCKS = 32,  /* quantized caches too: drivers compile for long, so not all shapes */
+    MERGED = 128, /* the splits are joined by the same node */
+    CROSS = 64,   /* V cache of a type of the other kind: quantized or not */
 };
 
 static const uint32_t SHAPES[][LAB_DIMS] = {
@@ -42,6 +43,14 @@ static const uint32_t SHAPES[][LAB_DIMS] = {
     {1, 2, 1, 2, 100, 1, 1, LOCAL, 1},
     {5, 4, 2, 64, 300, 5, 2, WOVEN | CAPPED | LOCAL, 96},
     {1, 8, 2, 96, 65, 1, 1, CROSS | BLOCKS},
+    {1, 8, 2, 64, 700, 16, 1, CAPPED | BLOCKS},
+    {2, 4, 4, 128, 1500, 8, 1, 0},
+    {3, 4, 2, 64, 900, 6, 2, WOVEN | LOCAL, 500},
+    {1, 8, 2, 64, 700, 16, 1, MERGED | BLOCKS},
+    {2, 4, 4, 128, 1500, 8, 1, MERGED},
+    {3, 4, 2, 64, 900, 6, 2, MERGED | WOVEN | LOCAL | CAPPED, 500},
+    {1, 6, 2, 96, 31, 64, 1, MERGED},
+    {2, 2, 1, 256, 4200, 32, 2, MERGED},
     /* prefill */
     {7, 4, 4, 80, 31, 1, 1, 0},
     {32, 8, 4, 32, 32, 1, 1, 0},
@@ -287,7 +296,9 @@ static bool make(struct lab *lab)
     }
     poison_unseen(lab, ids[1], slots, blocks);
     poison_unseen(lab, ids[2], slots, blocks);
-    ids[3] = op_attention(lab_plan(lab), ids[0], ids[1], ids[2], step, &attr);
+    ids[3] = (mode & MERGED) != 0
+                 ? op_attention_merged(lab_plan(lab), ids[0], ids[1], ids[2], step, &attr)
+                 : op_attention(lab_plan(lab), ids[0], ids[1], ids[2], step, &attr);
     expect(lab, ids, slots, (double)attr.scale);
     return !lab_plan(lab)->failed;
 }

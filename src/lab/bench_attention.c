@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { HEAD_DIM = 128, GPU_SPLITS = 8 /* of decode, as the engine's */ };
+enum { HEAD_DIM = 128 };
 enum { Q, K, V, STEP }; /* tensors, in the order they are made */
 
 static uint32_t kv_heads(const struct bench_case *c)
@@ -18,7 +18,7 @@ static uint32_t kv_heads(const struct bench_case *c)
 
 static uint32_t splits(const struct bench_case *c)
 {
-    return c->shape.n == 1 && !c->bd->cpu ? GPU_SPLITS : 1;
+    return c->bd->cpu ? 1 : op_attention_splits(kv_heads(c), c->shape.k, c->shape.n);
 }
 
 static uint32_t add_cache(struct bench_case *c, const char *name, bool is_value, uint32_t slots)
@@ -32,7 +32,7 @@ static uint32_t add_cache(struct bench_case *c, const char *name, bool is_value,
     return plan_add_tensor(&c->plan, &tensor);
 }
 
-static bool fill_step(struct bench_case *c, uint64_t words, uint32_t blocks)
+static bool fill_step(struct bench_case *c, uint64_t words, uint64_t tickets, uint32_t blocks)
 {
     const struct bench_shape *s = &c->shape;
     c->step_words = arena_alloc(&c->arena, (size_t)words, sizeof *c->step_words);
@@ -44,6 +44,7 @@ static bool fill_step(struct bench_case *c, uint64_t words, uint32_t blocks)
     w[STEP_N_TOKENS] = w[STEP_CAP] = s->n;
     w[STEP_BLOCKS] = blocks;
     w[STEP_N_SEQ] = 1;
+    w[STEP_TICKETS] = (uint32_t)tickets;
     for (uint32_t t = 0; t < s->n; t++) {
         arrays[STEP_POS * s->n + t] = s->k - s->n + t;
         arrays[STEP_LEN * s->n + t] = s->k - s->n + t + 1;
@@ -79,7 +80,8 @@ static bool make(struct bench_case *c)
                                            .slots = slots,
                                            .splits = splits(c),
                                            .scale = 1.0f / sqrtf(HEAD_DIM)};
-    uint64_t words = STEP_HEADER + (uint64_t)STEP_ARRAYS * s->n + blocks;
+    uint64_t tickets = STEP_HEADER + (uint64_t)STEP_ARRAYS * s->n + blocks;
+    uint64_t words = tickets + (attr.splits > 1 ? (uint64_t)s->n * s->m : 0);
     c->head_dim = HEAD_DIM;
     c->cache = bench_cache_type(c->bd);
     plan_init(&c->plan, c->bd->log, s->n, 0, 1);
@@ -87,7 +89,9 @@ static bool make(struct bench_case *c)
     uint32_t k = add_cache(c, "k_cache", false, slots), v = add_cache(c, "v_cache", true, slots);
     uint32_t step = plan_get_step(&c->plan, words);
     set_cost(c);
-    return fill_step(c, words, blocks) && op_attention(&c->plan, q, k, v, step, &attr) != PLAN_NONE;
+    uint32_t result = attr.splits > 1 ? op_attention_merged(&c->plan, q, k, v, step, &attr)
+                                      : op_attention(&c->plan, q, k, v, step, &attr);
+    return fill_step(c, words, tickets, blocks) && result != PLAN_NONE;
 }
 
 /* Scratch for one head of one token. */

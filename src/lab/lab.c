@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { STEP_SPARE = 5 }; /* the stride of the arrays is larger than the number of tokens */
+enum {
+    STEP_SPARE = 5, /* the stride of the arrays is larger than the number of tokens */
+    TICKETS = 512   /* at least tokens x heads of the cases with splits */
+};
 
 const struct lab_op *lab_find(const char *name)
 {
@@ -371,6 +374,8 @@ uint32_t lab_step_with_copies(struct lab *lab, uint32_t n_seq, uint32_t blocks, 
 {
     uint32_t cap = lab->plan.n_tokens + STEP_SPARE, n_table = n_seq * blocks;
     uint64_t pairs = STEP_HEADER + (uint64_t)(STEP_ARRAYS + 1) * cap + 2 * (uint64_t)n_table;
+    uint64_t tickets = pairs;
+    pairs += TICKETS;
     uint64_t n = pairs + 4 * (uint64_t)copies;
     uint32_t id = add_words(lab, plan_get_step(&lab->plan, n), n);
     if (id == PLAN_NONE) {
@@ -385,6 +390,7 @@ uint32_t lab_step_with_copies(struct lab *lab, uint32_t n_seq, uint32_t blocks, 
     words[STEP_CAP] = cap;
     words[STEP_BLOCKS] = blocks;
     words[STEP_N_SEQ] = n_seq;
+    words[STEP_TICKETS] = (uint32_t)tickets;
     words[STEP_COPIES] = (uint32_t)pairs;
     words[STEP_COPY_CAP] = copies;
     /* Arrays beyond the tokens hold numbers that must not be used. */

@@ -5,7 +5,9 @@
 #include "gen/attention.h"
 #include "gen/features.h"
 #include "ops/attention_matrix.h"
+#include "ops/attn_merge.h"
 #include "ops/site.h"
+#include "shaders/common/kv_types.h"
 #include "shaders/common/step.h"
 
 #include <string.h>
@@ -15,10 +17,11 @@
 #define PLAIN_TILE      1024 /* values of q in shared memory, and one register per 64 of them */
 #define LANE_VALUES     64   /* of q, and as many of the result, in a lane's registers */
 #define MOST_UNROLLED   256  /* K values of a lane in one block: compile time grows with them */
-#define FEW_TOKENS      16   /* up to here tokens likely belong to different sequences: no tiles */
 #define FEW_SUBGROUPS   256  /* up to here one subgroup per workgroup spreads the work best */
+#define ENOUGH_GROUPS   512  /* workgroups of a step of few tokens, together */
+#define TEAM            4 /* subgroups that share the entries of a tile, where there are splits */
 
-enum row { LANES, COOPMAT, SUBGROUP, PLAIN };
+enum row { LANES, COOPMAT, TEAMS, SUBGROUP, PLAIN };
 
 #define TUNABLES                                                                                   \
     {                                                                                              \
@@ -35,12 +38,18 @@ static const struct ops_variant VARIANTS[] = {
     [COOPMAT] = {.name = "coopmat",
                  .needs = DEV_CAP_COOPMAT | DEV_CAP_FP16 | DEV_CAP_SHUFFLE,
                  .min_subgroup = 8,
-                 .min_tokens = FEW_TOKENS + 1,
+                 .min_tokens = OP_FEW_TOKENS + 1,
                  .halves = true,
 #if HAVE_SHADER_ATTENTION_COOPMAT
                  .shader = &shader_attention_coopmat,
 #endif
                  .tunables = ATTENTION_MATRIX_TUNABLES},
+    [TEAMS] = {.name = "team",
+               .needs = DEV_CAP_SHUFFLE,
+               .min_subgroup = 8,
+               .max_subgroup = 64,
+               .shader = &shader_attention_team,
+               .tunables = TUNABLES},
     [SUBGROUP] =
         {.name = "subgroup",
          .needs = DEV_CAP_SHUFFLE,
@@ -54,7 +63,7 @@ static const struct ops_variant VARIANTS[] = {
 
 /* How a kernel cuts the work; names as in shaders/common/kv_specs.glsl. */
 struct tile {
-    uint32_t wg, s, p, unroll, heads, tokens;
+    uint32_t wg, s, p, unroll, heads, tokens, team;
 };
 
 static uint32_t common_divisor(uint32_t a, uint32_t b)
@@ -83,16 +92,17 @@ static uint32_t lanes_per_position(const struct dev_caps *caps,
 /* Subgroup kernels: at most STEP_BLOCK positions at a time and a bounded number of values of q and
  * of the result in the registers of a lane. Measured on lavapipe, guessed for GPUs. */
 static struct tile default_tile(const struct dev_caps *caps, const struct op_attention_attr *attr,
-                                uint32_t tokens, uint32_t kv_heads, const uint32_t *tuned)
+                                uint32_t tokens, uint32_t kv_heads, bool may_team,
+                                const uint32_t *tuned)
 {
     uint32_t group = attr->heads / attr->kv_heads, s = caps->subgroup_size;
-    struct tile tile = {.s = s, .tokens = 1};
+    struct tile tile = {.s = s, .tokens = 1, .team = 1};
     tile.p = tuned != NULL ? tuned[0] : lanes_per_position(caps, attr);
     uint32_t values = attr->head_dim / tile.p, positions = s / tile.p;
     uint32_t rows = LANE_VALUES / values;
     rows = rows < 1 ? 1 : rows > 4 ? 4 : rows;
     tile.heads = divisor(group, rows);
-    if (tokens > FEW_TOKENS && attr->splits == 1) {
+    if (tokens > OP_FEW_TOKENS && attr->splits == 1) {
         tile.tokens = rows / tile.heads;
     }
     tile.unroll = positions * 4 <= STEP_BLOCK ? 4 : STEP_BLOCK / positions;
@@ -100,10 +110,19 @@ static struct tile default_tile(const struct dev_caps *caps, const struct op_att
         tile.unroll /= 2;
     }
     tile.unroll = tuned != NULL ? tuned[1] : tile.unroll;
+    uint32_t most = caps->max_workgroup_invocations;
     uint64_t items = (uint64_t)kv_heads * (group / tile.heads);
+    if (may_team && attr->splits > 1) {
+        uint32_t team = tuned != NULL ? tuned[2] : TEAM;
+        uint32_t together = caps->max_workgroup_subgroups;
+        bool fits = team * s <= most && (together == 0 || team <= together);
+        tile.team = fits ? team : 1;
+        tile.wg = tile.team * s;
+        return tile;
+    }
     uint64_t all = items * attr->splits * size_div_up(tokens, tile.tokens);
     uint32_t together = all > FEW_SUBGROUPS && items >= 2 ? (items >= 4 ? 4 : 2) : 1;
-    while (together > 1 && together * s > caps->max_workgroup_invocations) {
+    while (together > 1 && together * s > most) {
         together /= 2;
     }
     tile.wg = (tuned != NULL ? tuned[2] : together) * s;
@@ -127,13 +146,14 @@ static struct tile subgroup_tile(const struct op_site *site, const struct ops_ne
 {
     const struct dev_caps *caps = dev_get_caps(site->dev);
     uint32_t tuned[OPS_MAX_TUNABLES], tokens = (uint32_t)need->tokens;
+    bool may_team = variant == &VARIANTS[SUBGROUP] || variant == &VARIANTS[TEAMS];
     if (ops_tuned_get(site->prefs, need, variant, tuned)) {
-        struct tile tile = default_tile(caps, attr, tokens, kv_heads, tuned);
+        struct tile tile = default_tile(caps, attr, tokens, kv_heads, may_team, tuned);
         if (tile_fits(caps, attr, &tile)) {
             return tile;
         }
     }
-    return default_tile(caps, attr, tokens, kv_heads, NULL);
+    return default_tile(caps, attr, tokens, kv_heads, may_team, NULL);
 }
 
 static struct tile plain_tile(const struct op_attention_attr *attr)
@@ -144,21 +164,33 @@ static struct tile plain_tile(const struct op_attention_attr *attr)
                          .p = 1,
                          .unroll = 1,
                          .heads = divisor(group, PLAIN_TILE / attr->head_dim),
-                         .tokens = 1};
+                         .tokens = 1,
+                         .team = 1};
 }
 
-/* What this shape can use: subgroup kernels read 8 dims at a time and no more than STEP_BLOCK
- * positions; texel buffers have a length. */
+/* What heads of this shape can use: subgroup kernels read 8 dims at a time and no more than
+ * STEP_BLOCK positions. */
+static void set_unfit(const struct dev_caps *caps, const struct op_attention_attr *attr,
+                      struct ops_need *need)
+{
+    if (attr->head_dim % 8 != 0 || caps->subgroup_size < 4 ||
+        (caps->subgroup_size & (caps->subgroup_size - 1)) != 0 ||
+        caps->subgroup_size / lanes_per_position(caps, attr) > STEP_BLOCK) {
+        need->unfit[LANES] = need->unfit[SUBGROUP] = need->unfit[TEAMS] =
+            "heads are no multiple of 8, or too many positions for a subgroup";
+    }
+    need->unfit[COOPMAT] = ops_attention_matrix_unfit(caps, attr);
+}
+
+/* Texel buffers have a length. */
 static struct ops_need get_need(const struct op_site *site, const struct plan_node *node,
                                 const struct op_attention_attr *attr, uint32_t tokens)
 {
     const struct dev_caps *caps = dev_get_caps(site->dev);
     struct ops_need need = {.op = node->op, .tokens = tokens, .quant = QUANT_COUNT};
-    if (attr->head_dim % 8 != 0 || caps->subgroup_size < 4 ||
-        (caps->subgroup_size & (caps->subgroup_size - 1)) != 0 ||
-        caps->subgroup_size / lanes_per_position(caps, attr) > STEP_BLOCK) {
-        need.unfit[LANES] = need.unfit[SUBGROUP] =
-            "heads are no multiple of 8, or too many positions for a subgroup";
+    set_unfit(caps, attr, &need);
+    if (node->n_dst == 1) {
+        need.unfit[TEAMS] = "another node joins the splits, if there are any";
     }
     uint64_t largest = ops_bind(site, node->src[0], DEV_READ).bytes;
     for (uint32_t i = 1; i <= 2; i++) {
@@ -171,7 +203,6 @@ static struct ops_need get_need(const struct op_site *site, const struct plan_no
     if (need.unfit[LANES] == NULL && largest / 16 > caps->max_texel_elements) {
         need.unfit[LANES] = "the cache is too large for a texel buffer";
     }
-    need.unfit[COOPMAT] = ops_attention_matrix_unfit(caps, attr);
     return need;
 }
 
@@ -204,19 +235,27 @@ static struct dev_kernel_params get_params(const struct op_site *site, const str
 /* Kernel and groups of one cache segment. */
 static void set_rows_kernel(const struct op_site *site, const struct plan_node *node,
                             const struct op_attention_attr *attr, const struct ops_need *need,
-                            const struct ops_variant *variant, struct dev_dispatch *dispatch)
+                            const struct ops_variant *variant, bool *merges,
+                            struct dev_dispatch *dispatch)
 {
     bool plain = variant == &VARIANTS[PLAIN];
     const struct attention_push *push = dispatch->push;
     struct tile tile =
         plain ? plain_tile(attr) : subgroup_tile(site, need, variant, attr, push->kv_n);
     struct dev_kernel_params params = get_params(site, node, attr, variant, tile.wg, tile.s);
+    *merges = *merges && tile.team > 1;
+    params.shader =
+        !*merges && variant == &VARIANTS[TEAMS] ? &shader_attention_subgroup : params.shader;
     ops_add_spec(&params, ATTENTION_SPEC_TILE_HEADS, tile.heads);
     ops_add_spec(&params, ATTENTION_SPEC_TILE_TOKENS, tile.tokens);
     ops_add_spec(&params, ATTENTION_SPEC_P, tile.p);
     ops_add_spec(&params, ATTENTION_SPEC_UNROLL, tile.unroll);
+    if (!plain) {
+        ops_add_spec(&params, ATTENTION_SPEC_TEAM, tile.team);
+    }
     uint64_t items = (uint64_t)push->kv_n * (attr->heads / attr->kv_heads / tile.heads);
-    dispatch->groups[0] = (uint32_t)(plain ? items : size_div_up(items, tile.wg / tile.s));
+    dispatch->groups[0] =
+        (uint32_t)(plain ? items : size_div_up(items, tile.wg / tile.s / tile.team));
     dispatch->groups[1] = attr->splits;
     dispatch->groups[2] = (uint32_t)size_div_up(push->tokens, tile.tokens);
     dispatch->kernel = dev_kernel_get(site->dev, &params);
@@ -250,11 +289,24 @@ static void set_matrix_kernel(const struct op_site *site, const struct plan_node
     dispatch->kernel = dev_kernel_get(site->dev, &params);
 }
 #else
-#define set_matrix_kernel set_rows_kernel /* without a shader it is never chosen */
+/* Without a shader it is never chosen. */
+#define set_matrix_kernel(site, node, attr, need, variant, dispatch)                               \
+    set_rows_kernel(site, node, attr, need, variant, merges, dispatch)
 #endif
 
+/* What a kernel that merges binds besides. */
+static void bind_merged(const struct op_site *site, const struct plan_node *node,
+                        struct dev_dispatch *dispatch)
+{
+    dispatch->n_binds = 7;
+    dispatch->binds[ATTENTION_BIND_RESULT].access = DEV_READ_WRITE;
+    dispatch->binds[ATTENTION_BIND_MERGED] = ops_bind(site, node->dst[0], DEV_WRITE);
+    dispatch->binds[ATTENTION_BIND_TICKETS] = ops_bind(site, node->src[3], DEV_READ_WRITE);
+}
+
+/* *merges: the node wants its splits joined; then, whether this kernel does it. */
 static bool record_segment(const struct op_site *site, const struct plan_node *node,
-                           const struct op_attention_attr *attr, uint32_t s)
+                           const struct op_attention_attr *attr, uint32_t s, bool *merges)
 {
     const struct op_segment *k = &site->places[node->src[1]].segments[s];
     const struct op_segment *v = &site->places[node->src[2]].segments[s];
@@ -273,16 +325,20 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
                                         .cap_log2 = attr->softcap * LOG2_E};
     struct dev_dispatch dispatch = {
         .n_binds = 5, .push = &push, .push_bytes = sizeof push, .label = "attention"};
+    *merges = *merges && variant == &VARIANTS[TEAMS];
     if (variant == &VARIANTS[COOPMAT]) {
         set_matrix_kernel(site, node, attr, &need, variant, &dispatch);
     } else {
-        set_rows_kernel(site, node, attr, &need, variant, &dispatch);
+        set_rows_kernel(site, node, attr, &need, variant, merges, &dispatch);
     }
     dispatch.binds[ATTENTION_BIND_Q] = ops_bind(site, node->src[0], DEV_READ);
     dispatch.binds[ATTENTION_BIND_K] = (struct dev_bind){k->buf, k->offset, k->bytes, DEV_READ};
     dispatch.binds[ATTENTION_BIND_V] = (struct dev_bind){v->buf, v->offset, v->bytes, DEV_READ};
     dispatch.binds[ATTENTION_BIND_STEPS] = ops_bind(site, node->src[3], DEV_READ);
-    dispatch.binds[ATTENTION_BIND_RESULT] = ops_bind(site, node->dst[0], DEV_WRITE);
+    dispatch.binds[ATTENTION_BIND_RESULT] = ops_bind(site, node->dst[node->n_dst - 1], DEV_WRITE);
+    if (*merges) {
+        bind_merged(site, node, &dispatch);
+    }
     return dispatch.kernel != NULL && dev_cmd_dispatch(site->cmd, &dispatch);
 }
 
@@ -290,11 +346,26 @@ static bool record(const struct op_site *site, const struct plan_node *node)
 {
     struct op_attention_attr attr;
     memcpy(&attr, node->attr, sizeof attr);
-    bool ok = ops_same_segments(site, node, node->src[1], node->src[2]);
+    bool ok = ops_same_segments(site, node, node->src[1], node->src[2]), apart = false;
     for (uint32_t s = 0; ok && s < site->places[node->src[1]].n_segments; s++) {
-        ok = record_segment(site, node, &attr, s);
+        bool merges = node->n_dst > 1;
+        ok = record_segment(site, node, &attr, s, &merges);
+        apart = apart || !merges;
     }
-    return ok;
+    return ok && (node->n_dst == 1 || !apart ||
+                  ops_attn_merge_record(site, node->dst[1], node->src[3], node->dst[0], &attr));
+}
+
+bool ops_attention_merges(const struct plan *plan, const struct plan_node *node,
+                          const struct ops_target *target)
+{
+    struct op_attention_attr attr;
+    memcpy(&attr, node->attr, sizeof attr);
+    struct ops_need need = {.op = node->op, .tokens = plan->n_tokens, .quant = QUANT_COUNT};
+    const char *why;
+    set_unfit(target->caps, &attr, &need);
+    return ops_variant_choose(&need, target->caps, target->prefs, &why) == &VARIANTS[TEAMS] &&
+           shader_attention_team.n_bindings <= target->caps->max_storage_buffers;
 }
 
 /* How many entries each token sees is not known to the plan: half of the cache is taken, and no
@@ -370,20 +441,52 @@ static bool check(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_ca
     return true;
 }
 
+uint32_t op_attention_parts(uint64_t entries)
+{
+    return entries < KV_PART ? 1 : (uint32_t)size_div_up(entries, KV_PART);
+}
+
+uint32_t op_attention_splits(uint32_t kv_heads, uint32_t n_ctx, uint32_t tokens)
+{
+    if (tokens > OP_FEW_TOKENS) {
+        return 1;
+    }
+    uint32_t most = op_attention_parts(n_ctx);
+    most = most < OP_MAX_SPLITS ? most : OP_MAX_SPLITS;
+    uint32_t steps = 1;
+    while (steps < tokens) {
+        steps *= 2;
+    }
+    uint32_t splits = (uint32_t)size_div_up(ENOUGH_GROUPS, (uint64_t)kv_heads * steps);
+    splits = splits < most ? splits : most;
+    return splits > 2 ? splits : 2;
+}
+
+/* A node without results, which are partials or, where there is one split, whole rows. */
+static struct plan_node make_node(struct plan *plan, const uint32_t src[4],
+                                  const struct op_attention_attr *attr)
+{
+    const struct plan_tensor *q = ops_operand(plan, "attention", "q", src[0], PLAN_F32);
+    struct plan_node node = {.op = &op_def_attention, .n_src = 4, .in_place = PLAN_NONE};
+    if (q == NULL || ops_operand(plan, "attention", "step", src[3], PLAN_U32) == NULL ||
+        !check(plan, src[0], src[1], src[2], attr)) {
+        node.op = NULL;
+        return node;
+    }
+    memcpy(node.src, src, 4 * sizeof *src);
+    memcpy(node.attr, attr, sizeof *attr);
+    return node;
+}
+
 uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
                       uint32_t step, const struct op_attention_attr *attr)
 {
-    const struct plan_tensor *qt = ops_operand(plan, "attention", "q", q, PLAN_F32);
-    if (qt == NULL || ops_operand(plan, "attention", "step", step, PLAN_U32) == NULL ||
-        !check(plan, q, k_cache, v_cache, attr)) {
+    const uint32_t src[] = {q, k_cache, v_cache, step};
+    struct plan_node node = make_node(plan, src, attr);
+    if (node.op == NULL) {
         return PLAN_NONE;
     }
-    uint64_t tokens = qt->rows;
-    struct plan_node node = {.op = &op_def_attention,
-                             .n_src = 4,
-                             .src = {q, k_cache, v_cache, step},
-                             .in_place = PLAN_NONE};
-    memcpy(node.attr, attr, sizeof *attr);
+    uint64_t tokens = plan_get_tensor(plan, q)->rows;
     if (attr->splits == 1) {
         return ops_add_result(plan, &node, "attn_out", tokens,
                               (uint64_t)attr->heads * attr->head_dim);
@@ -391,5 +494,26 @@ uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t 
     uint32_t partial =
         ops_add_result(plan, &node, "attn_partial", tokens * attr->heads * attr->splits,
                        (uint64_t)attr->head_dim + 2);
-    return op_attn_merge(plan, partial, attr);
+    return op_attn_merge(plan, partial, step, attr);
+}
+
+uint32_t op_attention_merged(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
+                             uint32_t step, const struct op_attention_attr *attr)
+{
+    const uint32_t src[] = {q, k_cache, v_cache, step};
+    struct plan_node node = make_node(plan, src, attr);
+    if (node.op == NULL) {
+        return PLAN_NONE;
+    }
+    if (attr->splits == 1) {
+        return ops_refuse(plan, "attention", "%s: one split leaves nothing to join",
+                          plan_get_tensor(plan, q)->name);
+    }
+    uint64_t tokens = plan_get_tensor(plan, q)->rows;
+    node.kind = PLAN_OP;
+    node.n_dst = 2;
+    node.dst[1] = plan_add_act(plan, "attn_partial", tokens * attr->heads * attr->splits,
+                               (uint64_t)attr->head_dim + 2);
+    node.dst[0] = plan_add_act(plan, "attn_out", tokens, (uint64_t)attr->heads * attr->head_dim);
+    return plan_add_node(plan, &node) != PLAN_NONE ? node.dst[0] : PLAN_NONE;
 }

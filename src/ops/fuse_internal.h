@@ -27,6 +27,7 @@ bool fuse_rope_append(struct fuse *f, uint32_t node);
 bool fuse_matmul_gate(struct fuse *f, uint32_t node);
 /* The norm is looked at; those that read it follow it. */
 bool fuse_norm_matmul(struct fuse *f, uint32_t node);
+bool fuse_attn_merge(struct fuse *f, uint32_t node);
 bool fuse_norm_stage(struct fuse *f, uint32_t node);
 bool fuse_gate_stage(struct fuse *f, uint32_t node);
 

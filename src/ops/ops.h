@@ -110,6 +110,7 @@ uint32_t op_rope(struct plan *plan, uint32_t x, uint32_t step, uint32_t factors,
 
 #define OP_MAX_HEAD_DIM 256 /* of KV append and attention; head_dim is even */
 #define OP_MAX_SPLITS   64
+#define OP_FEW_TOKENS   16 /* up to here attention may have splits */
 
 /* Writes k and v [tokens][kv_heads * head_dim] to slot step.slot[t] of the caches
  * [kv_heads][slots][head_dim] (f16 or f32 each). group: 0, or 1 for caches of layers with a sliding
@@ -156,12 +157,27 @@ struct op_attention_attr {
     float softcap;
     uint32_t window, group;
 };
+/* Most splits of which none is without work where a token sees that many entries. */
+uint32_t op_attention_parts(uint64_t entries);
+/* How many splits a step of `tokens` is worth: enough workgroups for a GPU, but no fewer than 2,
+ * with which teams of subgroups share a split; 1 for more than OP_FEW_TOKENS. Tokens count by the
+ * power of two from them on, so that of all steps up to that one it has the most partials. Those
+ * that sequences of up to n_ctx entries leave without work cost next to nothing. */
+uint32_t op_attention_splits(uint32_t kv_heads, uint32_t n_ctx, uint32_t tokens);
 uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
                       uint32_t step, const struct op_attention_attr *attr);
 
+/* The same with more than one split in one node, which also has the partials as a second result.
+ * Kernels that count who is done join by themselves (tickets of the step buffer), others are
+ * followed by a dispatch of attn_merge's. Bit for bit what the two nodes make. */
+uint32_t op_attention_merged(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
+                             uint32_t step, const struct op_attention_attr *attr);
+
 /* Joins attention's partial results, in the order of the splits; op_attention adds it by itself.
- * partial: [tokens * heads * splits][maximum of scores / ln 2, sum, head_dim values]. */
-uint32_t op_attn_merge(struct plan *plan, uint32_t partial, const struct op_attention_attr *attr);
+ * partial: [tokens * heads * splits][maximum of scores / ln 2, sum, head_dim values]; rows of
+ * splits that step.len leaves without entries (shaders/common/kv_split.glsl) are not read. */
+uint32_t op_attn_merge(struct plan *plan, uint32_t partial, uint32_t step,
+                       const struct op_attention_attr *attr);
 
 /* y[i] = x[step.out[i]] for i < n_out. */
 uint32_t op_rows(struct plan *plan, uint32_t x, uint32_t step);

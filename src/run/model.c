@@ -13,11 +13,10 @@
 #include <string.h>
 
 enum {
-    DEFAULT_CTX = 4096,  /* at most, where the model allows more */
-    GPU_ATTN_SPLITS = 8, /* of decode attention */
+    DEFAULT_CTX = 4096, /* at most, where the model allows more */
     MAX_BATCH = 4096,
     MAX_SEQ = 1024,
-    MAX_SHAPES = 7, /* of steps that scratch is measured by */
+    MAX_SHAPES = 11, /* of steps that scratch is measured by */
 };
 
 static uint32_t count_sharers(struct dev_instance *inst, const uint32_t *index, uint32_t n,
@@ -191,12 +190,12 @@ static enum run_status size_steps(struct run_model *model, uint32_t n_batch)
     }
     model->n_batch = n_batch;
     size_caches(model);
-    model->attn_splits = 1;
+    model->may_split_attn = false;
     uint64_t room = UINT64_MAX;
     for (uint32_t d = 0; d < model->n_devices; d++) {
         const struct dev_caps *caps = dev_get_caps(model->devices[d].dev);
         if (dev_get_info(model->devices[d].dev)->type != DEV_CPU) {
-            model->attn_splits = GPU_ATTN_SPLITS;
+            model->may_split_attn = true;
         }
         room = caps->max_binding_bytes < room ? caps->max_binding_bytes : room;
     }
@@ -223,7 +222,8 @@ static bool may_split(const struct run_model *model)
 }
 
 /* Bytes of activations when the whole plan runs on one device: what placement sets aside. Steps of
- * fewer tokens need less, but for those whose products are split: ops/matmul_split.h. */
+ * fewer tokens need less, but for those whose products are split (ops/matmul_split.h) or whose
+ * attention is (op_attention_splits). */
 static bool scratch_bytes(const struct run_model *model, const struct plan_map *map,
                           uint64_t *bytes, bool *fits)
 {
@@ -235,6 +235,11 @@ static bool scratch_bytes(const struct run_model *model, const struct plan_map *
     uint32_t n = 3, tokens = may_split(model) ? OPS_SPLIT_LEAST : model->n_batch;
     for (; tokens < model->n_batch && tokens <= OPS_SPLIT_MOST; tokens *= 2) {
         shape[n++] = (struct run_shape){.n_tokens = tokens, .n_out = 1};
+    }
+    uint32_t few = model->may_split_attn ? 2 : model->n_batch;
+    for (; few < model->n_batch && few <= OP_FEW_TOKENS; few *= 2) {
+        shape[n++] = (struct run_shape){.n_tokens = few,
+                                        .n_out = few < model->max_out ? few : model->max_out};
     }
     for (uint32_t i = 0; i < n; i++) {
         struct plan plan;

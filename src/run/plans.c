@@ -3,6 +3,7 @@
 
 #include "ops/fuse.h"
 #include "ops/lower.h"
+#include "ops/ops.h"
 #include "shaders/common/step.h"
 
 /* Room for pairs comes in few sizes, so that steps have few shapes. */
@@ -22,11 +23,24 @@ uint32_t run_copy_room(const struct run_model *model, uint32_t n_tokens, uint32_
     return n_copies == 0 ? 0 : room < most ? room : most;
 }
 
+static uint32_t count_splits(const struct run_model *model, uint32_t n_tokens)
+{
+    uint32_t kv_heads = model->arch.hp.n_kv_heads;
+    return model->may_split_attn ? op_attention_splits(kv_heads, model->n_ctx, n_tokens) : 1;
+}
+
+uint32_t run_step_tickets(const struct run_model *model, uint32_t n_tokens)
+{
+    uint32_t tokens = n_tokens < OP_FEW_TOKENS ? n_tokens : OP_FEW_TOKENS;
+    return model->may_split_attn ? tokens * model->arch.hp.n_heads : 0;
+}
+
 uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens, uint32_t copies)
 {
     uint32_t table = model->n_seq * (uint32_t)size_div_up(model->n_ctx, STEP_BLOCK);
     uint32_t local = model->n_slots_local != 0 ? n_tokens + table : 0;
-    return STEP_HEADER + STEP_ARRAYS * n_tokens + table + local + 2 * KV_GROUPS * copies;
+    return STEP_HEADER + STEP_ARRAYS * n_tokens + table + local +
+           run_step_tickets(model, n_tokens) + 2 * KV_GROUPS * copies;
 }
 
 uint64_t run_kv_bytes(const struct run_model *model, uint32_t layer)
@@ -67,7 +81,7 @@ bool run_plan_init(const struct run_model *model, struct plan *plan, const struc
         .step_words = run_step_words(model, shape->n_tokens, shape->copies),
         .k_type = model->k_type,
         .v_type = model->v_type,
-        .attn_splits = shape->n_tokens == 1 ? model->attn_splits : 1,
+        .attn_splits = count_splits(model, shape->n_tokens),
         .argmax = shape->n_out > 0 && !shape->scores,
         .scores = shape->n_out > 0 && shape->scores,
         .copies = shape->copies,

@@ -123,7 +123,7 @@ struct run_model {
     double chunk_flop;               /* of a token in the largest matrix of a layer */
     uint32_t n_slots, n_slots_local; /* entries of the KV caches of global and of local layers; 0:
                                         there are no such layers */
-    uint32_t attn_splits;
+    bool may_split_attn;           /* attention of steps of few tokens: not for CPU devices alone */
     uint32_t max_out;              /* rows of logits that one binding may hold */
     struct dev_exchange *exchange; /* NULL with one device */
     uint64_t border_bytes;         /* of one border in the arena: n_batch x n_embd x 4 */
@@ -161,6 +161,8 @@ struct run_shape {
     bool scores;     /* the results are scores, not logits */
 };
 /* Words of the step buffer of a step of n tokens, with room for `copies` pairs in each group. */
+/* Words of its tickets; they lie before the pairs. Steps of more tokens have no fewer. */
+uint32_t run_step_tickets(const struct run_model *model, uint32_t n_tokens);
 uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens, uint32_t copies);
 /* The most pairs of a step; and the room that one with n_copies of them is given. */
 uint32_t run_most_copies(const struct run_model *model);

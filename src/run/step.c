@@ -90,6 +90,9 @@ static void write_step(const struct run_session *session, uint32_t *words,
         memcpy(local, batch->slot[KV_LOCAL], n * sizeof *words);
         write_table(kv, KV_LOCAL, local + n);
     }
+    uint32_t n_tickets = run_step_tickets(session->model, n);
+    words[STEP_TICKETS] = run_step_words(session->model, n, 0) - n_tickets;
+    memset(words + words[STEP_TICKETS], 0, n_tickets * sizeof *words);
     write_copies(session, words, batch);
 }
 

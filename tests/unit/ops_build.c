@@ -228,8 +228,9 @@ static void test_weights(void **state)
     refused(f, op_matmul(&f->plan, "y", f->short_weight, odd), "columns must be a multiple of 4");
     refused(f, op_matmul(&f->plan, "y", PLAN_NONE, f->x), "matmul: weight is missing");
     const struct op_attention_attr attr = {.heads = 2, .splits = 2, .head_dim = COLS - 2};
-    refused(f, op_attn_merge(&f->plan, f->x, &attr), "attn_merge: blk.0.x 3 x 8 is not 2 heads");
-    refused(f, op_attn_merge(&f->plan, PLAN_NONE, &attr), "attn_merge: ");
+    refused(f, op_attn_merge(&f->plan, f->x, f->step, &attr),
+            "attn_merge: blk.0.x 3 x 8 is not 2 heads");
+    refused(f, op_attn_merge(&f->plan, PLAN_NONE, f->step, &attr), "attn_merge: ");
 }
 
 static void test_head(void **state)

@@ -316,6 +316,70 @@ static void test_stage(void **state)
     assert_int_equal(fuses_stage(true, STAGE_GELU), 1);
 }
 
+/* ---- attn_merge ---- */
+
+/* Attention in two splits on a device with these capabilities and without `off`. */
+static uint32_t fuses_merge(const struct dev_caps *caps, const char *off, bool spied)
+{
+    struct plan plan;
+    struct ops_prefs prefs = {0};
+    char error[128];
+    uint32_t caps_off = 0;
+    const struct op_attention_attr attr = {
+        .heads = 4, .kv_heads = 2, .head_dim = 8, .slots = FAKE_SLOTS, .splits = 2, .scale = 1};
+    assert_true(ops_disable_parse(off, &caps_off, &prefs, error, sizeof error));
+    plan_init(&plan, &test_log, 1, 1, 1);
+    plan.layer = 0;
+    uint32_t step = plan_get_step(&plan, 40), w = fake_weight(&plan, 0, "w", 1, 32);
+    uint32_t q = FAKE_NODE(&plan, &FAKE_NORM, "q", 32, PLAN_NONE, w);
+    uint32_t k = fake_cache(&plan, false), v = fake_cache(&plan, true);
+    struct plan_node append = {.op = &FAKE_APPEND,
+                               .n_src = 2,
+                               .src = {q, step},
+                               .n_dst = 2,
+                               .dst = {k, v},
+                               .in_place = PLAN_NONE};
+    plan_add_node(&plan, &append);
+    uint32_t o = op_attention(&plan, q, k, v, step, &attr);
+    uint32_t partial = plan.nodes[plan.n_nodes - 2].dst[0];
+    FAKE_NODE(&plan, &FAKE_NORM, "next", 32, PLAN_NONE, o);
+    if (spied) {
+        FAKE_NODE(&plan, &FAKE_NORM, "spy", 16, PLAN_NONE, partial);
+    }
+    struct plan_map map;
+    fake_map(&map, 1, (const uint32_t[]){1});
+    assert_true(plan_place(&plan, &map));
+    plan_map_finish(&map);
+    const struct ops_target target = {caps, &prefs};
+    uint32_t fused = ops_fuse(&plan, &target, OPS_FUSE_PLACED);
+    const struct plan_node *node = &plan.nodes[2];
+    assert_int_equal(node->n_dst, 1 + fused);
+    assert_int_equal(node->dst[0], fused != 0 ? o : partial);
+    assert_int_equal(node->dst[fused], partial);
+    assert_int_equal(plan.nodes[3].dead, fused != 0);
+    finish(&plan);
+    ops_prefs_finish(&prefs);
+    return fused;
+}
+
+static void test_merge(void **state)
+{
+    (void)state;
+    struct dev_caps gpu = matrix_caps(), cpu;
+    gpu.has |= DEV_CAP_SHUFFLE;
+    cpu = gpu;
+    cpu.has |= DEV_CAP_CPU | DEV_CAP_TEXEL;
+    cpu.subgroup_size = 8;
+    assert_int_equal(fuses_merge(&gpu, NULL, false), 1);
+    assert_int_equal(fuses_merge(&gpu, NULL, true), 0);
+    assert_int_equal(fuses_merge(&gpu, "fuse/attn_merge", false), 0);
+    assert_int_equal(fuses_merge(&gpu, "attention/team", false), 0);
+    assert_int_equal(fuses_merge(&cpu, NULL, false), 0);
+    assert_int_equal(fuses_merge(&cpu, "attention/lanes", false), 1);
+    gpu.max_storage_buffers = 6;
+    assert_int_equal(fuses_merge(&gpu, NULL, false), 0);
+}
+
 static void test_table(void **state)
 {
     (void)state;
@@ -333,7 +397,7 @@ static void test_table(void **state)
             assert_string_not_equal(fusion->name, ops_fusion_get(i)->name);
         }
     }
-    assert_int_equal(n, 4);
+    assert_int_equal(n, 5);
 }
 
 int main(void)
@@ -342,7 +406,7 @@ int main(void)
         cmocka_unit_test(test_switches),  cmocka_unit_test(test_operands),
         cmocka_unit_test(test_devices),   cmocka_unit_test(test_rope),
         cmocka_unit_test(test_rope_pays), cmocka_unit_test(test_stage),
-        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_merge),     cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

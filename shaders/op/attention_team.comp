@@ -1,0 +1,39 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+// attention_subgroup.comp and attn_merge.comp in one: the last team of a tile's splits joins what all
+// of them have. SPLITS is above 1.
+#include "common/kv_specs.glsl"
+
+layout(binding = 0) readonly buffer Q { vec4 q4[]; };  // [tokens][heads][HEAD_DIM]
+layout(binding = 1) readonly buffer K { uvec4 k4[]; }; // [kv_n][slots][HEAD_DIM], see kv_types.h
+layout(binding = 2) readonly buffer V { uvec4 v4[]; };
+// The same in smaller pieces.
+layout(binding = 1) readonly buffer K_pairs { uvec2 k2[]; };
+layout(binding = 1) readonly buffer K_words { uint k1[]; };
+layout(binding = 2) readonly buffer V_pairs { uvec2 v2[]; };
+layout(binding = 2) readonly buffer V_words { uint v1[]; };
+
+// Result's place: what other workgroups write is read there.
+layout(binding = 4) coherent buffer Partial { float partial[]; };
+layout(binding = 5) writeonly buffer Merged { float merged[]; }; // [tokens][heads][HEAD_DIM]
+layout(binding = 6) coherent buffer Tickets { uint tickets[]; };  // the step buffer
+
+#define KV_Q(i) q4[i]
+#define KV_K(i) k4[i]
+#define KV_V(i) v4[i]
+#define KV_K2(i) k2[i]
+#define KV_V2(i) v2[i]
+#define KV_K1(i) k1[i]
+#define KV_V1(i) v1[i]
+#define KV_TEAM
+#define KV_MERGE
+#include "common/kv_chunk.glsl"
+#include "common/kv_rows.glsl"
+
+void main()
+{
+    rows_attend();
+}
