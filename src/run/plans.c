@@ -68,7 +68,7 @@ bool run_plan_init(const struct run_model *model, struct plan *plan, const struc
         .k_type = model->k_type,
         .v_type = model->v_type,
         .attn_splits = shape->n_tokens == 1 ? model->attn_splits : 1,
-        .argmax = shape->n_out > 0 && !shape->scores,
+        .argmax = shape->n_out > 0 && shape->ids,
         .scores = shape->n_out > 0 && shape->scores,
         .copies = shape->copies,
     };
