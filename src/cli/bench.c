@@ -1,6 +1,6 @@
 /* quadriga bench: measures. Each test has one run to warm up and then -r timed ones; tokens are
- * random (a fixed sequence), so nothing is sampled or turned into text. How results are written is
- * bench_print.c's. */
+ * random (a fixed sequence), but for those of one stream's generation, which are the model's own.
+ * How results are written is bench_print.c's. */
 #include "cli/bench.h"
 
 #include "cli/commands.h"
@@ -37,21 +37,44 @@ static enum qd_status run_prompt(struct bench *bench, uint32_t n)
     return qd_session_generate(bench->engine.session, &params, &result);
 }
 
-/* Runs n random tokens one by one, each with its logits. */
+/* When the first token came. */
+struct first {
+    struct bench *bench;
+    uint64_t ns; /* 0: not yet */
+};
+
+static bool take_token(void *user, uint32_t token, const char *text, size_t bytes)
+{
+    struct first *first = user;
+    (void)token;
+    (void)text;
+    (void)bytes;
+    first->ns = first->ns != 0 ? first->ns : cli_clock_ns();
+    return cli_interrupted(first->bench->engine.interrupt) == 0;
+}
+
+/* n steps of one token, as `run` has them: greedy from a random token on; where the model ends its
+ * text, from another one. The end token took a step, but is not counted as generated. */
 static enum qd_status run_generation(struct bench *bench, uint32_t n, uint64_t *first_ns)
 {
+    struct first first = {.bench = bench};
     uint64_t begin = cli_clock_ns();
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t done = 0; done < n;) {
         uint32_t token = next_token(bench);
-        enum qd_status status = qd_session_step(bench->engine.session,
-                                                &(struct qd_step){.n_tokens = 1, .token = &token});
+        struct qd_generate_params params = {.prompt = &token,
+                                            .n_prompt = 1,
+                                            .n_predict = n - done,
+                                            .on_token = take_token,
+                                            .user = &first};
+        struct qd_generate_result result;
+        enum qd_status status = qd_session_generate(bench->engine.session, &params, &result);
         if (status != QD_OK || cli_interrupted(bench->engine.interrupt) != 0) {
             return status != QD_OK ? status : QD_CANCELLED;
         }
-        if (i == 0) {
-            *first_ns = cli_clock_ns() - begin;
-        }
+        done += result.n_generated + (result.stop == QD_STOP_END_TOKEN ? 1 : 0);
+        first.ns = first.ns != 0 ? first.ns : cli_clock_ns();
     }
+    *first_ns = first.ns - begin;
     return QD_OK;
 }
 

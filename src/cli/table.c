@@ -504,7 +504,10 @@ static const struct cli_command commands[] = {
      cli_tokenize},
     {"bench", CLI_BENCH, "(-m FILE | --dummy SHAPE) [options]",
      "Measures prompt processing (pp) and generation (tg) apart from each other, on random tokens, "
-     "after one run to warm up. In CSV and JSON, exchanges and exchanged_bytes are those of one "
+     "after one run to warm up. Generation is that of run at temperature 0: from a random token "
+     "on, each token chosen is the next; on one device it is chosen there, and the next step "
+     "submitted "
+     "before the last is read. In CSV and JSON, exchanges and exchanged_bytes are those of one "
      "repetition, and ttft_ns is the time of a prompt, or of the first generated token.",
      cli_bench},
     {"compat", CLI_COMPAT, "[options]",

@@ -41,7 +41,8 @@ static void add_device(const struct run_model *model, uint32_t d, struct str *ou
 static void add_nodes(const struct run_model *model, struct str *out)
 {
     struct plan plan;
-    if (run_plan_init(model, &plan, &model->map, &(struct run_shape){.n_tokens = 1, .n_out = 1})) {
+    const struct run_shape shape = {.n_tokens = 1, .n_out = 1, .ids = model->n_devices == 1};
+    if (run_plan_init(model, &plan, &model->map, &shape)) {
         str_printf(out, "decode plan:\n");
         plan_dump(&plan, out);
         plan_finish(&plan);

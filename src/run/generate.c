@@ -147,13 +147,16 @@ static bool context_full(struct generator *g)
     return true;
 }
 
-/* Submits the step of one token, or of the one that the other slot's argmax is still computing. */
-static bool begin_token(struct run_session *session, struct run_slot *slot, uint32_t token)
+/* Submits the step of one token, or of the one that the other slot's argmax is still computing. The
+ * result is the id of the next token (one device), else the logits. */
+static bool begin_token(struct run_session *session, struct run_slot *slot, uint32_t token,
+                        bool ids)
 {
     struct kv *kv = &session->kv;
     uint32_t entry = kv->length[0], place[KV_GROUPS], seq = 0, len = entry + 1, out = 0;
-    if (run_record(session, slot, &(struct run_shape){.n_tokens = 1, .n_out = 1}) == NULL ||
-        !kv_append(kv, 0, place)) {
+    const struct run_shape shape = {.n_tokens = 1, .n_out = 1, .ids = ids};
+    struct run_recording *rec = run_record(session, slot, &shape);
+    if (rec == NULL || !kv_append(kv, 0, place)) {
         return false;
     }
     struct run_batch batch = {.n_tokens = 1,
@@ -164,7 +167,7 @@ static bool begin_token(struct run_session *session, struct run_slot *slot, uint
                               .slot = {&place[KV_GLOBAL], &place[KV_LOCAL]},
                               .len = &len,
                               .out = &out};
-    return run_step_begin(session, slot, &slot->decode, &batch);
+    return run_step_begin(session, slot, rec, &batch);
 }
 
 static bool end_token(struct run_session *session, struct run_slot *slot)
@@ -190,20 +193,22 @@ static enum run_status decode_chained(struct generator *g, uint32_t token)
     if (context_full(g)) {
         return RUN_OK;
     }
-    bool ok = begin_token(session, &session->slots[0], token);
+    session->n_logits = 0; /* those of the prompt are not the last step's */
+    session->logits = NULL;
+    bool ok = begin_token(session, &session->slots[0], token, true);
     while (ok && !g->stopped) {
         struct run_slot *slot = &session->slots[at], *next = &session->slots[at ^ 1];
         bool more = may_go_on(g) && has_room(session, true);
         if (more) {
-            ok = begin_token(session, next, STEP_TOKEN_CHAINED);
+            ok = begin_token(session, next, STEP_TOKEN_CHAINED, true);
         }
-        ok = end_token(session, slot) && ok;
+        ok = run_step_end(session, slot, &slot->chained) && ok;
         ok = ok && take_token(g, *(const uint32_t *)dev_buf_map(slot->ids));
         if (atomic_load(&session->cancel)) {
             g->stopped = true;
         }
         if (more && (g->stopped || !ok)) { /* the step ahead is not wanted */
-            ok = run_step_end(session, next, &next->decode) && ok;
+            ok = run_step_end(session, next, &next->chained) && ok;
             kv_truncate(&session->kv, 0, session->kv.length[0] - 1);
         } else if (!more && ok && !g->stopped) {
             context_full(g);
@@ -232,7 +237,7 @@ static enum run_status decode_plain(struct generator *g, uint32_t token)
             return RUN_CANCELLED;
         }
         struct run_slot *slot = &session->slots[0];
-        if (!begin_token(session, slot, token) || !end_token(session, slot)) {
+        if (!begin_token(session, slot, token, false) || !end_token(session, slot)) {
             return run_session_failure(session);
         }
         if (!pick(g, &token) || !take_token(g, token)) {
@@ -286,10 +291,10 @@ static enum run_status run(struct generator *g)
     struct run_stats *stats = &session->stats;
     bool greedy = sampler_is_greedy(g->sampler) && !params->ignore_eos;
     uint32_t token = 0;
-    enum run_status status = params->on_logits != NULL ? prefill_with_logits(g)
-                                                       : run_prefill(session, 0, params->prompt,
-                                                                     (uint32_t)params->n_prompt,
-                                                                     params->n_predict != 0, NULL);
+    enum run_status status = params->on_logits != NULL
+                                 ? prefill_with_logits(g)
+                                 : run_prefill(session, 0, params->prompt,
+                                               (uint32_t)params->n_prompt, params->n_predict != 0);
     if (status != RUN_OK || params->n_predict == 0) {
         return status;
     }

@@ -82,7 +82,7 @@ bool run_plan_init(const struct run_model *model, struct plan *plan, const struc
         .k_type = model->k_type,
         .v_type = model->v_type,
         .attn_splits = count_splits(model, shape->n_tokens),
-        .argmax = shape->n_out > 0 && !shape->scores,
+        .argmax = shape->n_out > 0 && shape->ids,
         .scores = shape->n_out > 0 && shape->scores,
         .copies = shape->copies,
     };

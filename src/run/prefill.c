@@ -12,7 +12,6 @@ struct prompt {
     const uint32_t *tokens;
     uint32_t n, seq, at, end, size;
     bool want_last;
-    uint32_t *id;
 };
 
 static bool next_chunk(void *user, struct run_tokens *tokens)
@@ -34,9 +33,6 @@ static bool take_chunk(void *user, uint64_t index, struct run_slot *slot, uint32
     (void)scores; /* nobody asked for some */
     p->session->n_logits = n;
     p->session->logits = n != 0 ? dev_buf_map(slot->logits_host) : NULL;
-    if (n != 0 && p->id != NULL) {
-        *p->id = *(const uint32_t *)dev_buf_map(slot->ids);
-    }
     return true;
 }
 
@@ -74,7 +70,7 @@ static void cut(struct prompt *p)
 }
 
 enum run_status run_prefill(struct run_session *session, uint32_t seq, const uint32_t *tokens,
-                            uint32_t n, bool want_last, uint32_t *id)
+                            uint32_t n, bool want_last)
 {
     uint64_t begin = os_clock_ns();
     enum run_status status = n == 0 ? RUN_BAD_ARGUMENT : check_prompt(session, seq, tokens, n);
@@ -83,7 +79,7 @@ enum run_status run_prefill(struct run_session *session, uint32_t seq, const uin
     }
     uint32_t old = session->kv.length[seq];
     struct prompt prompt = {
-        .session = session, .tokens = tokens, .n = n, .seq = seq, .want_last = want_last, .id = id};
+        .session = session, .tokens = tokens, .n = n, .seq = seq, .want_last = want_last};
     const struct run_source source = {.next = next_chunk, .done = take_chunk, .user = &prompt};
     session->n_logits = session->n_scores = 0;
     while (prompt.at < n && status == RUN_OK) {

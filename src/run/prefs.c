@@ -155,7 +155,7 @@ static void say_act(const struct run_model *model, const struct plan *plan)
 bool run_prefs_check(const struct run_model *model)
 {
     /* One token, a chunk, one that only fills the caches, one with copies: nodes differ. */
-    const struct run_shape shape[] = {{.n_tokens = 1, .n_out = 1},
+    const struct run_shape shape[] = {{.n_tokens = 1, .n_out = 1, .ids = true},
                                       {.n_tokens = model->n_batch, .n_out = model->max_out},
                                       {.n_tokens = model->n_batch},
                                       {.n_tokens = model->n_batch,

@@ -159,6 +159,7 @@ struct run_shape {
     uint32_t n_tokens, n_out;
     uint32_t copies; /* room for pairs of entries to copy, in each group; 0: no step has any */
     bool scores;     /* the results are scores, not logits */
+    bool ids;        /* the results are the ids of the largest logits, which stay on the device */
 };
 /* Words of the step buffer of a step of n tokens, with room for `copies` pairs in each group. */
 /* Words of its tickets; they lie before the pairs. Steps of more tokens have no fewer. */
@@ -238,6 +239,7 @@ struct run_slot {
     struct dev_buf *logits, *logits_host;    /* on the last device: written by it; read back */
     struct dev_buf *scores;                  /* mapped, on the last device: [n_batch] */
     struct run_recording decode;             /* of one token with its logits */
+    struct run_recording chained;            /* of one token with the id of the next */
     struct run_recording others[RUN_OTHERS]; /* of the shapes that were asked for last */
     uint64_t n_asked;
     uint64_t index;               /* number of the step, from 0 in each session */
@@ -284,8 +286,9 @@ void run_session_finish(struct run_session *session);
 void run_session_cancel(struct run_session *session); /* any thread, signal handlers */
 
 /* record.c: the slot's recording for this shape, made (anew) where there is none, in place of the
- * one that was asked for longest ago; `decode` where it is one token's. With one device the ids of
- * the neighbour slot's argmax are bound as ids_in. NULL: logged. Nothing of the slot is in flight.
+ * one that was asked for longest ago; `decode` or `chained` where it is one token's. With one
+ * device the ids of the neighbour slot's argmax are bound as ids_in. NULL: logged. Nothing of the
+ * slot is in flight.
  */
 struct run_recording *run_record(struct run_session *session, struct run_slot *slot,
                                  const struct run_shape *shape);
@@ -331,12 +334,12 @@ bool run_step_end(struct run_session *session, struct run_slot *slot, struct run
 enum run_status run_session_failure(const struct run_session *session); /* LOST or ERROR */
 
 /* prefill.c: appends tokens to a sequence, in chunks of equal size, several in flight; with
- * want_last the logits and the argmax (*id, may be NULL) of the last token are there afterwards.
+ * want_last the logits of the last token are there afterwards.
  * After a failure the sequence has its old length, or is empty: where local layers have given up
  * entries that the old end would see (that needs more than two chunks of n_batch), or where a
  * device failed and the sequence may have been forked. */
 enum run_status run_prefill(struct run_session *session, uint32_t seq, const uint32_t *tokens,
-                            uint32_t n, bool want_last, uint32_t *id);
+                            uint32_t n, bool want_last);
 
 /* tokens.c: steps of any tokens of any sequences. */
 struct run_fork {

@@ -135,6 +135,7 @@ static bool create_slot(struct run_session *session, struct run_slot *slot)
 void run_slot_forget(struct run_slot *slot)
 {
     run_recording_finish(&slot->decode);
+    run_recording_finish(&slot->chained);
     for (uint32_t i = 0; i < RUN_OTHERS; i++) {
         run_recording_finish(&slot->others[i]);
     }
@@ -214,9 +215,11 @@ static bool warm_up(struct run_session *session)
     uint32_t full = model->n_batch, first = run_batch_now(model, full, full);
     first = first < full ? first : full;
     const struct run_shape one = {.n_tokens = 1, .n_out = 1};
+    const struct run_shape next = {.n_tokens = 1, .n_out = 1, .ids = true};
     const struct run_shape all = {.n_tokens = full, .n_out = 1};
     const struct run_shape some = {.n_tokens = first, .n_out = first > 1 ? 1 : 0};
     return run_record(session, slot, &one) != NULL &&
+           (model->n_devices > 1 || run_record(session, slot, &next) != NULL) &&
            (first == full || run_record_kernels(session, slot, &all)) &&
            run_record(session, slot, &some) != NULL;
 }

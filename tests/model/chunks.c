@@ -60,7 +60,7 @@ static uint64_t count_steps(struct rig *r)
     static const uint32_t tokens[TOKENS];
     kv_truncate(&r->session.kv, 0, 0);
     uint64_t steps = r->session.stats.steps;
-    assert_int_equal(run_prefill(&r->session, 0, tokens, TOKENS, true, NULL), RUN_OK);
+    assert_int_equal(run_prefill(&r->session, 0, tokens, TOKENS, true), RUN_OK);
     assert_int_equal(r->session.kv.length[0], TOKENS);
     return r->session.stats.steps - steps;
 }

@@ -312,7 +312,7 @@ static void cancelled_prompts(void **state)
         struct rig rig;
         struct question q;
         struct batch b = {0};
-        uint32_t clean, mine[2];
+        uint32_t clean;
         make_question(&q);
         open_rig(&rig, QD_TYPE_F16, devices);
         struct run_session *session = &rig.session->run;
@@ -325,13 +325,16 @@ static void cancelled_prompts(void **state)
             const uint32_t *rest = q.context + 20;
             uint32_t n_free = session->kv.group[KV_GLOBAL].n_free;
             qd_session_cancel(rig.session);
-            assert_int_equal(run_prefill(session, s, rest, CONTEXT - 20, true, NULL),
-                             RUN_CANCELLED);
+            assert_int_equal(run_prefill(session, s, rest, CONTEXT - 20, true), RUN_CANCELLED);
             assert_int_equal(qd_session_length(rig.session, s), 20);
             assert_int_equal(session->kv.group[KV_GLOBAL].n_free, n_free);
             atomic_store(&session->cancel, false);
-            assert_int_equal(run_prefill(session, s, rest, CONTEXT - 20, true, &mine[s]), RUN_OK);
-            assert_int_equal(mine[s], clean);
+            assert_int_equal(run_prefill(session, s, rest, CONTEXT - 20, true), RUN_OK);
+            uint32_t best = 0;
+            for (uint32_t v = 1; v < VOCAB; v++) {
+                best = session->logits[v] > session->logits[best] ? v : best;
+            }
+            assert_int_equal(best, clean);
         }
         rig_close(&rig);
     }

@@ -68,7 +68,7 @@ static void close_session(struct rig *r)
 static enum run_status run_tokens(struct rig *r)
 {
     static const uint32_t tokens[TOKENS] = {1, 2, 3, 4, 5, 6};
-    return run_prefill(&r->session, 0, tokens, TOKENS, true, NULL);
+    return run_prefill(&r->session, 0, tokens, TOKENS, true);
 }
 
 static uint64_t count_dispatches(const struct fake_vk *fake)

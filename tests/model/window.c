@@ -413,11 +413,11 @@ static void failed_prompts(void **state)
         uint32_t bad[CTX];
         memcpy(bad, text, sizeof bad);
         bad[199] = VOCAB;
-        assert_int_equal(run_prefill(run, 0, bad, 200, true, NULL), RUN_BAD_ARGUMENT);
-        assert_int_equal(run_prefill(run, 0, text, 201, true, NULL), RUN_CONTEXT_FULL);
+        assert_int_equal(run_prefill(run, 0, bad, 200, true), RUN_BAD_ARGUMENT);
+        assert_int_equal(run_prefill(run, 0, text, 201, true), RUN_CONTEXT_FULL);
         assert_int_equal(qd_session_length(rig.session, 0), 100);
         qd_session_cancel(rig.session);
-        assert_int_equal(run_prefill(run, 0, text + 100, 140, true, NULL), RUN_CANCELLED);
+        assert_int_equal(run_prefill(run, 0, text + 100, 140, true), RUN_CANCELLED);
         assert_int_equal(qd_session_length(rig.session, 0), 100);
         for (uint32_t depth = 1; depth <= 6; depth += 5) { /* cancelled after its first chunk */
             struct chunks chunks = {.first = 100, .n = 140};
@@ -447,7 +447,7 @@ static void blocks_are_scarce(void **state)
         open_window(&rig, ALL_LOCAL, devices, 2);
         struct run_session *run = &rig.session->run;
         const struct kv_group *local = &run->kv.group[KV_LOCAL];
-        assert_int_equal(run_prefill(run, 1, text, CTX, true, NULL), RUN_OK);
+        assert_int_equal(run_prefill(run, 1, text, CTX, true), RUN_OK);
         assert_int_equal(local->n_free, 0);
         check_logits(prefill(&rig, text, CTX - 1), ALL_LOCAL, CTX - 2, 1);
         uint32_t chunks = (CTX - 1 + BATCH - 1) / BATCH;
