@@ -22,6 +22,17 @@ uint quant_int4(quant_words words, int i)
 }
 #endif
 
+// Raw bytes in their own order, or the integers, in words of four columns; FEW_OFFSET: formats whose
+// offset is not in them.
+#ifdef QUANT_ORDER
+#define FEW_OFFSET         QUANT_OFFSET
+#define FEW_INT4(words, i) quant_raw_int4(words, i)
+#else
+#define FEW_OFFSET         (QUANT_INT == 2)
+#define FEW_INT4(words, i) quant_int4(words, i)
+#define QUANT_ORDER        0
+#endif
+
 #ifndef W_OF_ROW
 #define W_OF_ROW(r) // where there are two weights: says of which row r is
 #endif
@@ -39,6 +50,24 @@ shared vec4 x_scales[TOKENS * (X_COLUMNS / 32)]; // scale, scale * sums of the f
 
 float acc[MAX_ROWS * MAX_TOKENS];
 
+// The bytes of a quad and of its neighbour's -> word `half` of the eight in the format's order.
+uint arrange(uint bytes, uint half_)
+{
+#if QUANT_ORDER == 1
+    uint even = (bytes & 255u) | (bytes >> 8 & 0xff00u);
+    uint odd = (bytes >> 8 & 255u) | (bytes >> 16 & 0xff00u);
+    uint keep = half_ == 0u ? even : odd, got = subgroupShuffleXor(half_ == 0u ? odd : even, 1u);
+    return half_ == 0u ? keep | got << 16 : got | keep << 16;
+#elif QUANT_ORDER == 2
+    uint low = (bytes & 255u) | (bytes & 0xff00u) << 8;
+    uint high = (bytes >> 16 & 255u) | (bytes >> 8 & 0xff0000u);
+    uint keep = half_ == 0u ? low : high, got = subgroupShuffleXor(half_ == 0u ? high : low, 1u);
+    return half_ == 0u ? keep | got << 8 : got | keep << 8;
+#else
+    return bytes;
+#endif
+}
+
 // Eight invocations with the quads of a block: the bytes of this one, and what x_scales holds.
 uint quantize(vec4 v, out vec4 by)
 {
@@ -55,7 +84,7 @@ uint quantize(vec4 v, out vec4 by)
     int other = subgroupShuffleXor(sum, 4u);
     by = vec4(scale, scale * float(sum), scale * float(other), 0.0); // right in the first of them
     q &= 255;
-    return uint(q.x | q.y << 8 | q.z << 16 | q.w << 24);
+    return arrange(uint(q.x | q.y << 8 | q.z << 16 | q.w << 24), gl_SubgroupInvocationID & 1u);
 }
 
 // Columns [first, first + X_COLUMNS) of the tokens into shared memory, zeros behind the last one.
@@ -109,7 +138,7 @@ few_row few_get_row(quant_row row, uint step)
     d.words = quant_load(row, step, side);
     quant_head head = quant_load_head(row, chunk / (QUANT_HEAD / 32));
     d.scale = quant_scale(head, chunk % (QUANT_HEAD / 32));
-#if QUANT_INT == 2
+#if FEW_OFFSET
     d.offset = quant_offset(head, chunk % (QUANT_HEAD / 32));
 #endif
     return d;
@@ -129,7 +158,7 @@ void add_fetch(few_row d[MAX_UNROLL * MAX_ROWS], uint u, uint at)
     [[unroll]] for (uint r = 0; r < ROWS; r++) {
         uint w[UNITS * 4];
         [[unroll]] for (int i = 0; i < QUANT_STEP / 4; i++) {
-            w[i] = quant_int4(d[u * MAX_ROWS + r].words, i);
+            w[i] = FEW_INT4(d[u * MAX_ROWS + r].words, i);
         }
         vec2 scale = d[u * MAX_ROWS + r].scale;
         [[unroll]] for (uint t = 0; t < TOKENS; t++) {
@@ -146,7 +175,7 @@ void add_fetch(few_row d[MAX_UNROLL * MAX_ROWS], uint u, uint at)
 #else
             float sum = scale.x * by.x * float(sums[0] + sums[1]);
 #endif
-#if QUANT_INT == 2
+#if FEW_OFFSET
 #if QUANT_GROUP == 16
             sum += dot(d[u * MAX_ROWS + r].offset, by.yz);
 #else

@@ -5,6 +5,7 @@
 #define QUANT_GROUP 32
 #define QUANT_OFFSET 1
 #define QUANT_INT 1
+#define QUANT_ORDER 0
 #define SCALES_PLANE 1
 #define SCALES_MIN 0
 #define SCALES_ZERO 8.0
@@ -34,4 +35,9 @@ uint quant_int4(quant_words words, int i)
 {
     uint q = words.w[i >> 1] >> (4 * (i & 1)) & 0x0f0f0f0fu;
     return (q | 0x80808080u) - 0x08080808u ^ 0x80808080u;
+}
+
+uint quant_raw_int4(quant_words words, int i)
+{
+    return words.w[i >> 1] >> (4 * (i & 1)) & 0x0f0f0f0fu;
 }

@@ -7,6 +7,7 @@
 #define QUANT_GROUP 32
 #define QUANT_OFFSET 1
 #define QUANT_INT 2
+#define QUANT_ORDER 1
 
 struct quant_head {
     uvec4 scales;
@@ -54,4 +55,9 @@ uint quant_int4(quant_words words, int i)
 {
     uint w = words.w[i >> 1] >> (16 * (i & 1));
     return (w & 15u) | (w & 240u) << 4 | (w & 3840u) << 8 | (w & 61440u) << 12;
+}
+
+uint quant_raw_int4(quant_words words, int i)
+{
+    return words.w[i >> 1] >> (4 * (i & 1)) & 0x0f0f0f0fu;
 }

@@ -8,6 +8,7 @@
 #define QUANT_GROUP 16
 #define QUANT_OFFSET 1
 #define QUANT_INT 1
+#define QUANT_ORDER 2
 #define QUANT_SCALED 1
 #define QUANT_PAIRS 1
 #define QUANT_ZERO 32
@@ -78,4 +79,11 @@ uint quant_int4(quant_words words, int i)
     uint q = (low & 0xfu) | (low >> 8 & 0xf00u) | (low & 0xf0u) << 12 | (low << 4 & 0xf000000u);
     q |= (high & 3u) << 4 | (high >> 4 & 0x3000u) | (high & 12u) << 18 | (high << 10 & 0x30000000u);
     return (q | 0x80808080u) - 0x20202020u ^ 0x80808080u;
+}
+
+uint quant_raw_int4(quant_words words, int i)
+{
+    uint low = words.low[i >> 1] >> (4 * (i & 1)) & 0x0f0f0f0fu;
+    uint high = words.high[i >> 2] >> (8 * (i >> 1 & 1) + 2 * (i & 1));
+    return low | (high & 0x00030003u) << 4 | (high & 0x00300030u) << 8;
 }
