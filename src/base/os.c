@@ -69,6 +69,20 @@ void os_map_drop(const struct os_map *map, size_t offset, size_t bytes)
     }
 }
 
+bool os_map_read(const struct os_map *map, size_t offset, void *out, size_t bytes)
+{
+    for (size_t done = 0; done < bytes;) {
+        errno = 0;
+        ssize_t n = pread(map->fd, (uint8_t *)out + done, bytes - done, (off_t)(offset + done));
+        if (n > 0) {
+            done += (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool os_map_check(const struct os_map *map)
 {
     struct stat st;

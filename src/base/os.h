@@ -20,6 +20,9 @@ void os_map_close(struct os_map *map);
 /* Tells the kernel that [offset, offset + bytes) is not needed again: it leaves our resident set.
  */
 void os_map_drop(const struct os_map *map, size_t offset, size_t bytes);
+/* Bytes of the file without touching the mapping: a file that has shrunk is an error (errno, 0: its
+ * end), no SIGBUS, and nothing stays resident. The range lies in the mapping. Any thread. */
+bool os_map_read(const struct os_map *map, size_t offset, void *out, size_t bytes);
 /* False when the file is now shorter than the mapping. */
 bool os_map_check(const struct os_map *map);
 

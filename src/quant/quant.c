@@ -156,12 +156,42 @@ static void scatter(const uint8_t *row, uint8_t *dst, uint32_t units, uint32_t u
     }
 }
 
+bool quant_pack_is_copy(const struct quant_layout *layout)
+{
+    /* formats without blocks have one plane, in the order of the file */
+    return layout->lanes == 1 && FORMATS[layout->id]->block_cols == 1 &&
+           plane_row_bytes(layout, 0) == quant_row_bytes(layout->id, layout->cols);
+}
+
+/* Rows that are not interleaved go straight to their places; only the last unit of a row may be
+ * partial and has to be zeroed before. */
+static void pack_alone(const struct quant_layout *layout, uint64_t n, const uint8_t *src,
+                       uint8_t *const plane_dst[QUANT_PLANES])
+{
+    const struct quant_format *format = FORMATS[layout->id];
+    uint64_t src_bytes = quant_row_bytes(layout->id, layout->cols);
+    uint8_t *planes[QUANT_PLANES] = {NULL};
+    for (uint64_t r = 0; r < n; r++) {
+        for (uint32_t p = 0; p < QUANT_PLANES && format->planes[p].unit_bytes != 0; p++) {
+            uint64_t bytes = plane_row_bytes(layout, p);
+            planes[p] = plane_dst[p] + r * bytes;
+            memset(planes[p] + bytes - format->planes[p].unit_bytes, 0,
+                   format->planes[p].unit_bytes);
+        }
+        format->pack(src + r * src_bytes, (size_t)layout->cols, planes);
+    }
+}
+
 void quant_pack_rows(const struct quant_layout *layout, uint64_t row0, uint64_t n,
                      const uint8_t *src, uint8_t *const plane_dst[QUANT_PLANES], uint8_t *scratch)
 {
     const struct quant_format *format = FORMATS[layout->id];
     uint64_t src_bytes = quant_row_bytes(layout->id, layout->cols), lanes = layout->lanes;
     uint64_t count = row0 + n >= layout->rows ? layout->padded_rows - row0 : n;
+    if (lanes == 1) {
+        pack_alone(layout, n, src, plane_dst);
+        return;
+    }
     size_t scratch_bytes = (size_t)quant_pack_scratch(layout);
     uint8_t *planes[QUANT_PLANES], *next = scratch;
     for (uint32_t p = 0; p < QUANT_PLANES; p++) {

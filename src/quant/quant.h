@@ -94,6 +94,8 @@ bool quant_layout_init(struct quant_layout *layout, enum quant_id id, uint64_t r
  * packed and uploaded slice by slice. `scratch` has room for quant_pack_scratch bytes. */
 void quant_pack_rows(const struct quant_layout *layout, uint64_t row0, uint64_t n,
                      const uint8_t *src, uint8_t *const plane_dst[QUANT_PLANES], uint8_t *scratch);
+/* True when rows lie in the layout as they do in the file, so that packing is copying. */
+bool quant_pack_is_copy(const struct quant_layout *layout);
 uint64_t quant_pack_scratch(const struct quant_layout *layout);
 /* Reads row `row` (below padded_rows; padding rows are zeros) back from the packed whole: cols
  * floats. For tests, oracles and dummies. */

@@ -1,7 +1,8 @@
 /* The engine: a model with its weights on the devices, and a session that runs steps on it.
  *
  *     model.c     file or dummy shape -> hyper-parameters, vocabulary, devices, placement
- *     weights.c   mmap -> repack -> staging -> device buffers
+ *     weights.c   device buffers of the weights, and all that is not a matrix of the file
+ *     upload.c    file -> repack -> staging -> device buffers, on several threads
  *     prefs.c     what a device's kernels are chosen by: its profile, what is switched off
  *     fit.c       what would fit, where a model does not
  *     plans.c     the passes, for a given number of tokens
@@ -184,6 +185,15 @@ void run_prefs_describe(const struct run_model *model, uint32_t d, struct str *o
  */
 enum run_status run_weights_load(struct run_model *model, bool *const *used,
                                  const struct run_params *params);
+/* Tells params->progress how many bytes are done. False, logged: it wants no more. */
+bool run_weights_progress(const struct run_model *model, const struct run_params *params,
+                          uint64_t done);
+/* upload.c: fills the segments of the matrices of the file, on several threads. `done`: bytes of
+ * other weights. */
+enum run_status run_upload(struct run_model *model, bool *const *used,
+                           const struct run_params *params, uint64_t done);
+/* Slices and segments of weights begin at multiples of so many rows: all interleaves divide it. */
+#define RUN_ROW_STEP 64
 /* Bytes that weight w takes on a device with this interleave; 0 on overflow. */
 uint64_t run_weight_bytes(const struct arch_weight *weight, uint32_t lanes);
 /* Interleave of weight w on a device: vectors (one row) are never interleaved. */
