@@ -185,6 +185,13 @@ uint64_t os_clock_ns(void)
     return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
+void os_log_phase(struct log *log, const char *phase, uint64_t *begin_ns)
+{
+    uint64_t now = os_clock_ns();
+    log_debug(log, "start-up: %s: %.1f ms", phase, (double)(now - *begin_ns) / 1e6);
+    *begin_ns = now;
+}
+
 uint32_t os_core_count(void)
 {
     cpu_set_t set;

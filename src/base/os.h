@@ -34,6 +34,8 @@ uint64_t os_mem_available(void); /* bytes: MemAvailable of /proc/meminfo; 0 when
 uint64_t os_mem_total(void);     /* bytes */
 uint64_t os_peak_rss(void);      /* bytes: highest resident set of this process so far (VmHWM) */
 uint64_t os_clock_ns(void);      /* monotonic */
+/* A debug line, "start-up: <phase>: 1.2 ms", of the time since *begin_ns, which becomes now. */
+void os_log_phase(struct log *log, const char *phase, uint64_t *begin_ns);
 uint32_t os_core_count(void);    /* those this process may run on */
 /* Threads for each of `sharers` parties that work at once: cores / sharers, 1 to 16. */
 uint32_t os_thread_share(uint32_t sharers);

@@ -1,6 +1,7 @@
 /* A plan -> commands. Each device gets its nodes in order; a border is a copy into or out of the
  * exchange arena. A new command begins where the predicted time of the current one would be too
  * long (pace.h). Which kernel runs a node is the op's decision. */
+#include "base/os.h"
 #include "run/run.h"
 
 #include <stdio.h>
@@ -425,7 +426,7 @@ struct run_recording *run_record(struct run_session *session, struct run_slot *s
         rec->used = ++slot->n_asked;
         return rec;
     }
-    uint64_t begin = run_profile_begin(session);
+    uint64_t begin = run_profile_begin(session), now = os_clock_ns();
     run_recording_finish(rec);
     if (!run_plan_init(model, &rec->plan, &model->map, shape)) {
         return NULL;
@@ -439,5 +440,7 @@ struct run_recording *run_record(struct run_session *session, struct run_slot *s
         run_recording_finish(rec);
     }
     run_profile_end(session, IDLE_RECORD, begin);
+    log_debug(session->log, "recording a step of %u tokens took %.1f ms", shape->n_tokens,
+              (double)(os_clock_ns() - now) / 1e6);
     return ok ? rec : NULL;
 }

@@ -204,9 +204,11 @@ bool run_session_reserve_scores(struct run_session *session, uint32_t rows)
     return session->scored != NULL;
 }
 
-/* Records a decode step and a first prefill chunk, and makes the kernels of a full one, so that
- * drivers which compile when a pipeline is made have done so before the first prompt comes.
- * (Software drivers compile at the first dispatch.) */
+enum { FEW_TOKENS = 16 }; /* of a short prompt */
+
+/* Records a decode step and a first prefill chunk, and makes the kernels of a full one and of a
+ * short prompt, so that drivers which compile when a pipeline is made have done so before the first
+ * prompt comes. (Software drivers compile at the first dispatch.) */
 static bool warm_up(struct run_session *session)
 {
     struct run_slot *slot = &session->slots[0];
@@ -215,15 +217,17 @@ static bool warm_up(struct run_session *session)
     first = first < full ? first : full;
     const struct run_shape one = {.n_tokens = 1, .n_out = 1};
     const struct run_shape all = {.n_tokens = full, .n_out = 1};
+    const struct run_shape few = {.n_tokens = FEW_TOKENS, .n_out = 1};
     const struct run_shape some = {.n_tokens = first, .n_out = first > 1 ? 1 : 0};
     return run_record(session, slot, &one) != NULL &&
            (first == full || run_record_kernels(session, slot, &all)) &&
+           (first <= FEW_TOKENS || run_record_kernels(session, slot, &few)) &&
            run_record(session, slot, &some) != NULL;
 }
 
 enum run_status run_session_init(struct run_session *session, struct run_model *model)
 {
-    uint64_t begin = os_clock_ns();
+    uint64_t begin = os_clock_ns(), phase = begin;
     memset(session, 0, sizeof *session);
     session->model = model;
     session->log = model->log;
@@ -247,7 +251,10 @@ enum run_status run_session_init(struct run_session *session, struct run_model *
         session->slots[s].number = s;
         ok = create_slot(session, &session->slots[s]);
     }
-    ok = ok && run_session_reserve_logits(session, 1) && warm_up(session);
+    ok = ok && run_session_reserve_logits(session, 1);
+    os_log_phase(session->log, "buffers", &phase);
+    ok = ok && warm_up(session);
+    os_log_phase(session->log, "kernels and recordings", &phase);
     if (!ok) {
         enum run_status status = run_session_failure(session);
         run_session_finish(session);

@@ -277,7 +277,8 @@ static bool is_staged(const struct run_device *device)
     return staged;
 }
 
-/* Sizes that serve every weight. Returns how many threads are worth it. */
+/* Sizes that serve every weight. Returns how many threads are worth it; 0: no device wants a
+ * matrix. */
 static uint32_t measure(struct upload *up)
 {
     const struct run_model *model = up->model;
@@ -304,6 +305,9 @@ static uint32_t measure(struct upload *up)
     for (uint32_t d = 0; d < model->n_devices; d++) {
         up->staged[d] = is_staged(&model->devices[d]);
         n_staged += up->staged[d];
+    }
+    if (up->slot_bytes == 0) {
+        return 0;
     }
     uint64_t n = os_thread_share(1), most = bytes / SLICE_BYTES;
     n = n < most ? n : most;
@@ -343,7 +347,7 @@ enum run_status run_upload(struct run_model *model, bool *const *used,
     struct upload up = {.model = model, .used = used, .params = params, .done = done};
     struct worker workers[MOST_THREADS];
     uint32_t n = measure(&up);
-    if (up.file_bytes == 0) {
+    if (n == 0) {
         return RUN_OK;
     }
     if (!gguf_check_size(model->file)) {

@@ -182,6 +182,9 @@ enum run_status run_weights_load(struct run_model *model, bool *const *used,
         return RUN_OUT_OF_MEMORY;
     }
     uint64_t done = 0;
+    if (!run_weights_progress(model, params, done)) { /* rates count from here */
+        return RUN_CANCELLED;
+    }
     for (uint32_t w = 0; w < model->arch.n_weights; w++) {
         const struct arch_weight *weight = &model->arch.weights[w];
         bool matrix = weight->rows > 1 && weight->tensor != NULL;
