@@ -297,9 +297,9 @@ void run_session_cancel(struct run_session *session); /* any thread, signal hand
 struct run_recording *run_record(struct run_session *session, struct run_slot *slot,
                                  const struct run_shape *shape);
 void run_recording_finish(struct run_recording *rec);
-/* Only makes the kernels that a step of this shape needs. */
+/* Only makes the kernels that steps of these shapes need, all together. */
 bool run_record_kernels(struct run_session *session, struct run_slot *slot,
-                        const struct run_shape *shape);
+                        const struct run_shape *shapes, uint32_t n);
 /* session.c: forgets all recordings of a slot. */
 void run_slot_forget(struct run_slot *slot);
 /* Room for this many rows of logits in every slot, or for those of steps with scores. Only while

@@ -206,23 +206,25 @@ bool run_session_reserve_scores(struct run_session *session, uint32_t rows)
 
 enum { FEW_TOKENS = 16 }; /* of a short prompt */
 
-/* Records a decode step and a first prefill chunk, and makes the kernels of a full one and of a
- * short prompt, so that drivers which compile when a pipeline is made have done so before the first
- * prompt comes. (Software drivers compile at the first dispatch.) */
+/* Makes the kernels of a decode step, of a first prefill chunk, a full one and a short prompt, all
+ * at once, so that drivers which compile when a pipeline is made have done so before the first
+ * prompt comes; records the first two. (Software drivers compile at the first dispatch.) */
 static bool warm_up(struct run_session *session)
 {
     struct run_slot *slot = &session->slots[0];
     const struct run_model *model = session->model;
     uint32_t full = model->n_batch, first = run_batch_now(model, full, full);
     first = first < full ? first : full;
-    const struct run_shape one = {.n_tokens = 1, .n_out = 1};
-    const struct run_shape all = {.n_tokens = full, .n_out = 1};
-    const struct run_shape few = {.n_tokens = FEW_TOKENS, .n_out = 1};
-    const struct run_shape some = {.n_tokens = first, .n_out = first > 1 ? 1 : 0};
-    return run_record(session, slot, &one) != NULL &&
-           (first == full || run_record_kernels(session, slot, &all)) &&
-           (first <= FEW_TOKENS || run_record_kernels(session, slot, &few)) &&
-           run_record(session, slot, &some) != NULL;
+    uint32_t few = FEW_TOKENS < full ? FEW_TOKENS : full;
+    const struct run_shape shapes[] = {
+        {.n_tokens = 1, .n_out = 1},
+        {.n_tokens = first, .n_out = first > 1 ? 1 : 0},
+        {.n_tokens = full, .n_out = 1},
+        {.n_tokens = few, .n_out = 1},
+    };
+    return run_record_kernels(session, slot, shapes, sizeof shapes / sizeof *shapes) &&
+           run_record(session, slot, &shapes[0]) != NULL &&
+           run_record(session, slot, &shapes[1]) != NULL;
 }
 
 enum run_status run_session_init(struct run_session *session, struct run_model *model)
