@@ -59,9 +59,31 @@ static uint32_t top_of_factors(const struct quant_format *format, const uint8_t 
     return most != 0 ? (uint32_t)(exponent + 126) : 1;
 }
 
+enum { TOP_LANES = 32, EXPONENT = 0x7f80 };
+
+/* Largest exponents so far, in place, of as many values of 2 or 4 bytes: their upper halves count.
+ * Loops of a fixed length over small words, which compilers turn into vectors. */
+static void top_of_lanes(const uint8_t *values, uint32_t step, int16_t *restrict lanes)
+{
+    uint16_t halves[TOP_LANES];
+    if (step == 2) {
+        memcpy(halves, values, sizeof halves);
+    } else {
+        uint32_t words[TOP_LANES];
+        memcpy(words, values, sizeof words);
+        for (uint32_t i = 0; i < TOP_LANES; i++) {
+            halves[i] = (uint16_t)(words[i] >> 16);
+        }
+    }
+    for (uint32_t i = 0; i < TOP_LANES; i++) {
+        int16_t bits = (int16_t)(halves[i] & EXPONENT);
+        bits = bits == EXPONENT ? 0 : bits; /* no finite value */
+        lanes[i] = bits > lanes[i] ? bits : lanes[i];
+    }
+}
+
 uint32_t quant_top_exponent(enum quant_id id, const uint8_t *rows, uint64_t bytes)
 {
-    uint32_t top = 1;
     if (FORMATS[id]->factor.times != 0) {
         return top_of_factors(FORMATS[id], rows, bytes);
     }
@@ -69,11 +91,20 @@ uint32_t quant_top_exponent(enum quant_id id, const uint8_t *rows, uint64_t byte
         return 0;
     }
     uint32_t step = id == QUANT_F32 ? 4 : 2;
-    for (uint64_t i = step - 2; i + 1 < bytes; i += step) { /* upper halves */
-        uint32_t exponent = (load_u16(rows + i) >> 7) & 0xff;
-        top = exponent > top && exponent < 255 ? exponent : top;
+    uint64_t values = bytes / step, whole = values - values % TOP_LANES;
+    int32_t most = 0;
+    int16_t lanes[TOP_LANES] = {0};
+    for (uint64_t i = 0; i < whole; i += TOP_LANES) {
+        top_of_lanes(rows + i * step, step, lanes);
     }
-    return top;
+    for (uint32_t i = 0; i < TOP_LANES; i++) {
+        most = lanes[i] > most ? lanes[i] : most;
+    }
+    for (uint64_t i = whole; i < values; i++) {
+        int32_t bits = load_u16(rows + i * step + step - 2) & EXPONENT;
+        most = bits > most && bits < EXPONENT ? bits : most;
+    }
+    return most != 0 ? (uint32_t)most >> 7 : 1;
 }
 
 uint64_t quant_row_bytes(enum quant_id id, uint64_t cols)

@@ -506,8 +506,11 @@ static enum run_status init(struct run_model *model, const struct run_params *pa
         params->on_plan(params->plan_user, text != NULL ? text : "");
     }
     if (params->depth == RUN_DEPTH_SESSION) {
+        model->weights_bytes = model->arch.file_bytes;
+        uint64_t before = phase;
         status = run_weights_load(model, used, params);
         os_log_phase(model->log, "weights", &phase);
+        model->weights_ns = phase - before;
     }
     model->load_ns = os_clock_ns() - begin;
     return status;

@@ -132,7 +132,8 @@ struct run_model {
     enum plan_elem k_type, v_type;
     enum run_depth depth;
     uint64_t load_ns;
-    struct str text; /* of the last description */
+    uint64_t weights_ns, weights_bytes; /* of it, the weights; bytes: of the file, 0 of a dummy */
+    struct str text;                    /* of the last description */
 };
 
 /* Fills *model; on failure it is finished already. `inst` may be NULL from RUN_DEPTH_FACTS on. */

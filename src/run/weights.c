@@ -107,6 +107,7 @@ static bool upload_vector(struct run_model *model, uint32_t w, bool *const *used
         weight->tensor != NULL ? quant_find(weight->tensor->type, &id) : NULL;
     if (ok && format != NULL) {
         format->decode(gguf_data(model->file, weight->tensor), values, n);
+        gguf_drop(model->file, weight->tensor, 0, weight->tensor->bytes);
     } else if (ok) {
         arch_weight_make(&model->arch, weight, values);
     }
