@@ -36,7 +36,7 @@ uint64_t os_peak_rss(void);      /* bytes: highest resident set of this process 
 uint64_t os_clock_ns(void);      /* monotonic */
 /* A debug line, "start-up: <phase>: 1.2 ms", of the time since *begin_ns, which becomes now. */
 void os_log_phase(struct log *log, const char *phase, uint64_t *begin_ns);
-uint32_t os_core_count(void);    /* those this process may run on */
+uint32_t os_core_count(void); /* those this process may run on */
 /* Threads for each of `sharers` parties that work at once: cores / sharers, 1 to 16. */
 uint32_t os_thread_share(uint32_t sharers);
 uint64_t os_cache_bytes(void); /* of the largest cache of core 0; 0 when unknown */
