@@ -319,15 +319,16 @@ static uint32_t measure(struct upload *up)
 static enum run_status upload(struct upload *up, struct worker *workers, uint32_t n)
 {
     bool ready = true;
+    uint64_t phase = os_clock_ns();
     for (uint32_t i = 0; i < n && ready; i++) {
         workers[i].up = up;
         ready = worker_init(&workers[i]);
     }
-    bool wanted = true;
+    os_log_phase(up->model->log, "staging", &phase);
     for (uint32_t i = 1; i < n && ready; i++) {
         workers[i].started = pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0;
     }
-    wanted = !ready || work_and_tell(&workers[0]);
+    bool wanted = !ready || work_and_tell(&workers[0]);
     bool ok = ready && workers[0].ok;
     for (uint32_t i = 1; i < n; i++) {
         if (workers[i].started) {

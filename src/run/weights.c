@@ -3,6 +3,7 @@
 #include "run/run.h"
 
 #include "base/hash.h"
+#include "base/os.h"
 #include "ops/fill.h"
 
 #include <string.h>
@@ -179,10 +180,11 @@ static bool create_all(struct run_model *model, bool *const *used)
 enum run_status run_weights_load(struct run_model *model, bool *const *used,
                                  const struct run_params *params)
 {
+    uint64_t done = 0, phase = os_clock_ns();
     if (!create_all(model, used)) {
         return RUN_OUT_OF_MEMORY;
     }
-    uint64_t done = 0;
+    os_log_phase(model->log, "buffers of weights", &phase);
     if (!run_weights_progress(model, params, done)) { /* rates count from here */
         return RUN_CANCELLED;
     }
@@ -197,6 +199,7 @@ enum run_status run_weights_load(struct run_model *model, bool *const *used,
             return RUN_CANCELLED;
         }
     }
+    os_log_phase(model->log, "vectors", &phase);
     return run_upload(model, used, params, done);
 }
 
