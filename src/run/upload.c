@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    SLICE_BYTES = 4 << 20,    /* of the file, at a time */
+    SLICE_BYTES = 3 << 20,    /* of the file, at a time */
     STAGED_BYTES = 128 << 20, /* slots of all threads and devices together */
     MOST_THREADS = 16,
 };
