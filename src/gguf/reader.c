@@ -367,24 +367,23 @@ bool gguf_read(const struct gguf_file *file, const struct gguf_tensor *tensor, u
 {
     const struct gguf_file *shard = get_shard(file, tensor);
     if (from > tensor->bytes || bytes > tensor->bytes - from) {
-        log_error(file->log,
-                  "%s: " NAME_FMT ": bytes %" PRIu64 " + %" PRIu64 " are outside its %" PRIu64,
-                  shard->path, NAME_ARG(tensor->name), from, bytes, tensor->bytes);
+        errno = EINVAL;
         return false;
     }
     if (shard->map.data == NULL) {
         memcpy(out, shard->data + tensor->offset + from, (size_t)bytes);
         return true;
     }
-    if (os_map_read(&shard->map, (size_t)(tensor->offset + from), out, (size_t)bytes)) {
-        return true;
-    }
-    int reason = errno;
+    return os_map_read(&shard->map, (size_t)(tensor->offset + from), out, (size_t)bytes);
+}
+
+void gguf_read_error(const struct gguf_file *file, const struct gguf_tensor *tensor, int reason)
+{
+    const struct gguf_file *shard = get_shard(file, tensor);
     if (gguf_check_size(shard)) {
         log_error(file->log, "%s: " NAME_FMT ": cannot read: %s", shard->path,
                   NAME_ARG(tensor->name), reason != 0 ? strerror(reason) : "the file ends");
     }
-    return false;
 }
 
 void gguf_drop(const struct gguf_file *file, const struct gguf_tensor *tensor, uint64_t from,

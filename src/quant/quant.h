@@ -48,7 +48,7 @@ struct quant_format {
      * block_cols. */
     void (*decode)(const uint8_t *blocks, float *out, size_t n);
     /* Splits one row of the file into its planes: planes[p] has room for units(p) * unit_bytes(p)
-     * bytes, zeroed before. */
+     * bytes. Writes every whole unit; the last one, which may be partial, is zeroed before. */
     void (*pack)(const uint8_t *blocks, size_t cols, uint8_t *const planes[QUANT_PLANES]);
     /* The reverse of pack for decoding: the planes of one row (or of a run of whole units from its
      * start, as pack lays them) -> floats. Bit-exact with decode of what was packed. */

@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -169,12 +170,16 @@ static void shrunk_files_are_noticed(void **state)
     char line[1024];
     assert_true(gguf_read(file, t, t->bytes - 16, bytes, 16) && bytes[15] == 0);
     assert_false(gguf_read(file, t, t->bytes - 15, bytes, 16));
+    assert_int_equal(errno, EINVAL);
+    gguf_read_error(file, t, EINVAL);
     log_get_last(&log, line, sizeof line);
-    assert_non_null(strstr(line, "t: bytes 16369 + 16 are outside its 16384"));
+    assert_non_null(strstr(line, ": t: cannot read: Invalid argument"));
     FILE *out = fopen(path, "wb");
     assert_non_null(out);
     fclose(out);
     assert_false(gguf_read(file, t, 0, bytes, 16));
+    assert_int_equal(errno, 0);
+    gguf_read_error(file, t, 0);
     log_get_last(&log, line, sizeof line);
     assert_non_null(strstr(line, "shorter"));
     assert_false(gguf_check_size(file));
