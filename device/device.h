@@ -206,6 +206,26 @@ bool dev_download(struct dev *dev, struct dev_buf *src, uint64_t offset, void *d
 bool dev_fill(struct dev *dev, struct dev_buf *dst, uint64_t offset, uint64_t bytes,
               uint32_t word); /* offset and bytes multiples of 4 */
 
+/* Uploads of one thread at a time out of pinned memory: while the device copies out of one slot the
+ * thread fills the next. Unlike dev_upload they wait for nothing: nobody else may use the ranges
+ * until dev_stage_finish; what is submitted later sees them. Several stages of one dev may be used
+ * at once. */
+struct dev_stage;
+#define DEV_STAGE_SLOTS 2
+#define DEV_STAGE_PARTS 8
+struct dev_stage_part {
+    uint64_t from, to, bytes; /* from: in the slot; to: in the buffer */
+};
+struct dev_stage *dev_stage_create(struct dev *dev, uint64_t slot_bytes); /* NULL: logged */
+void dev_stage_destroy(struct dev_stage *stage);                          /* waits */
+/* The next slot: slot_bytes of mapped, cached memory, the same until it is sent; waits until the
+ * device has read what was in it. NULL: lost, or not done within 60 s. */
+uint8_t *dev_stage_take(struct dev_stage *stage);
+/* Has the device copy 1 to DEV_STAGE_PARTS parts of that slot into `dst`. */
+bool dev_stage_send(struct dev_stage *stage, struct dev_buf *dst,
+                    const struct dev_stage_part *parts, uint32_t n);
+bool dev_stage_finish(struct dev_stage *stage); /* waits for all that was sent */
+
 /* ---- kernels ---- */
 
 enum dev_bind_kind {

@@ -205,7 +205,8 @@ struct qd_model_info {
     uint32_t bos, eos; /* UINT32_MAX: none */
     bool adds_bos;
     uint64_t load_ns;
-    uint32_t n_devices; /* in use */
+    uint64_t weights_ns, weights_bytes; /* of it, the weights; bytes: of the file, 0 of a dummy */
+    uint32_t n_devices;                 /* in use */
     uint32_t n_ctx, n_batch, n_seq, n_kv;
     uint32_t kv_block;  /* entries of the KV cache that sequences take at once */
     uint32_t n_out_max; /* tokens of a step whose logits or scores may be wanted, at most */

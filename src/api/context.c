@@ -1,6 +1,8 @@
 /* Contexts and devices. */
 #include "api/objects.h"
 
+#include "base/os.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -58,6 +60,7 @@ enum qd_status qd_context_create(const struct qd_context_params *params, qd_cont
     context->user = params->log_user;
     log_init(&context->log, forward, context, (enum log_level)params->log_level);
     if (!params->no_devices) {
+        uint64_t begin = os_clock_ns();
         context->inst = dev_instance_create(
             &(struct dev_instance_params){.log = &context->log, .validate = params->validate});
         if (context->inst == NULL) {
@@ -68,6 +71,7 @@ enum qd_status qd_context_create(const struct qd_context_params *params, qd_cont
             mem_free(context);
             return QD_NO_DEVICE;
         }
+        os_log_phase(&context->log, "instance", &begin);
     }
     *out = context;
     return QD_OK;

@@ -168,6 +168,8 @@ void qd_model_get_info(const qd_model *model, struct qd_model_info *out)
         .eos = run->vocab != NULL ? vocab_eos(run->vocab) : UINT32_MAX,
         .adds_bos = run->vocab != NULL && vocab_adds_bos(run->vocab),
         .load_ns = run->load_ns,
+        .weights_ns = run->weights_ns,
+        .weights_bytes = run->weights_bytes,
         .n_ctx = run->n_ctx,
         .n_batch = run->n_batch,
         .n_seq = run->n_seq,

@@ -69,6 +69,20 @@ void os_map_drop(const struct os_map *map, size_t offset, size_t bytes)
     }
 }
 
+bool os_map_read(const struct os_map *map, size_t offset, void *out, size_t bytes)
+{
+    for (size_t done = 0; done < bytes;) {
+        errno = 0;
+        ssize_t n = pread(map->fd, (uint8_t *)out + done, bytes - done, (off_t)(offset + done));
+        if (n > 0) {
+            done += (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool os_map_check(const struct os_map *map)
 {
     struct stat st;
@@ -169,6 +183,13 @@ uint64_t os_clock_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+void os_log_phase(struct log *log, const char *phase, uint64_t *begin_ns)
+{
+    uint64_t now = os_clock_ns();
+    log_debug(log, "start-up: %s: %.1f ms", phase, (double)(now - *begin_ns) / 1e6);
+    *begin_ns = now;
 }
 
 uint32_t os_core_count(void)

@@ -20,6 +20,9 @@ void os_map_close(struct os_map *map);
 /* Tells the kernel that [offset, offset + bytes) is not needed again: it leaves our resident set.
  */
 void os_map_drop(const struct os_map *map, size_t offset, size_t bytes);
+/* Bytes of the file without touching the mapping: a file that has shrunk is an error (errno, 0: its
+ * end), no SIGBUS, and nothing stays resident. The range lies in the mapping. Any thread. */
+bool os_map_read(const struct os_map *map, size_t offset, void *out, size_t bytes);
 /* False when the file is now shorter than the mapping. */
 bool os_map_check(const struct os_map *map);
 
@@ -31,7 +34,9 @@ uint64_t os_mem_available(void); /* bytes: MemAvailable of /proc/meminfo; 0 when
 uint64_t os_mem_total(void);     /* bytes */
 uint64_t os_peak_rss(void);      /* bytes: highest resident set of this process so far (VmHWM) */
 uint64_t os_clock_ns(void);      /* monotonic */
-uint32_t os_core_count(void);    /* those this process may run on */
+/* A debug line, "start-up: <phase>: 1.2 ms", of the time since *begin_ns, which becomes now. */
+void os_log_phase(struct log *log, const char *phase, uint64_t *begin_ns);
+uint32_t os_core_count(void); /* those this process may run on */
 /* Threads for each of `sharers` parties that work at once: cores / sharers, 1 to 16. */
 uint32_t os_thread_share(uint32_t sharers);
 uint64_t os_cache_bytes(void); /* of the largest cache of core 0; 0 when unknown */

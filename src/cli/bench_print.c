@@ -64,6 +64,8 @@ static void add_setup(json_t *out, const struct bench_setup *setup)
     cli_json_add(out, "tensor_split", json_string(setup->shares));
     cli_json_add(out, "split", json_string(setup->split));
     cli_json_add(out, "load_ns", cli_json_uint(info->load_ns));
+    cli_json_add(out, "weights_ns", cli_json_uint(info->weights_ns));
+    cli_json_add(out, "weights_bytes", cli_json_uint(info->weights_bytes));
 }
 
 static json_t *test_json(const struct bench_setup *setup, const struct bench_test *test)

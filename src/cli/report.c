@@ -34,7 +34,9 @@ void cli_report(const qd_model *model, const qd_session *session,
     struct qd_model_info info;
     qd_session_get_stats(session, &stats);
     qd_model_get_info(model, &info);
-    fprintf(stderr, "\n  %-12s %8.3f s\n", "load", (double)stats.load_ns / 1e9);
+    fprintf(stderr, "\n  %-12s %8.3f s, %.3f GB of weights in %.3f s\n", "load",
+            (double)stats.load_ns / 1e9, (double)info.weights_bytes / 1e9,
+            (double)info.weights_ns / 1e9);
     print_rate("prefill", stats.prefill_tokens, stats.prefill_ns);
     print_rate("decode", stats.decode_tokens, stats.decode_ns);
     fprintf(stderr, "  %-12s %8.1f ms\n", "first token", (double)stats.first_token_ns / 1e6);

@@ -115,9 +115,9 @@ static void show_bar(struct cli_progress *progress, uint64_t done, uint64_t tota
     double share = total != 0 ? (double)done / (double)total : 1;
     double seconds = (double)(progress->shown_ns - progress->begin_ns) / 1e9;
     int full = (int)(share * BAR);
-    fprintf(stderr, "\rloading [%.*s%*s] %3.0f %%  %.0f of %.0f MiB  %.2f GB/s ", full,
-            "##############################", BAR - full, "", share * 100, (double)done / (1 << 20),
-            (double)total / (1 << 20), seconds > 0 ? (double)done / seconds / 1e9 : 0);
+    fprintf(stderr, "\rloading [%.*s%*s] %3.0f %%  %.2f of %.2f GB  %.2f GB/s ", full,
+            "##############################", BAR - full, "", share * 100, (double)done / 1e9,
+            (double)total / 1e9, seconds > 0 ? (double)done / seconds / 1e9 : 0);
     fflush(stderr);
     progress->shown = true;
 }

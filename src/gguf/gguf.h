@@ -89,6 +89,13 @@ uint64_t gguf_tensor_count(const struct gguf_file *file);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf_file *file, uint64_t i);
 const struct gguf_tensor *gguf_tensor_find(const struct gguf_file *file, const char *name);
 const uint8_t *gguf_data(const struct gguf_file *file, const struct gguf_tensor *tensor);
+/* Copies bytes of a tensor's data; in files on disk they do not become resident. False, with errno,
+ * not logged: the range is outside the tensor (EINVAL), the file cannot be read or has ended (0).
+ * Any thread. */
+bool gguf_read(const struct gguf_file *file, const struct gguf_tensor *tensor, uint64_t from,
+               void *out, uint64_t bytes);
+/* One line for a gguf_read that failed for `reason`, an errno. */
+void gguf_read_error(const struct gguf_file *file, const struct gguf_tensor *tensor, int reason);
 /* These bytes of a tensor's data are not needed again: their pages leave the resident set. */
 void gguf_drop(const struct gguf_file *file, const struct gguf_tensor *tensor, uint64_t from,
                uint64_t bytes);

@@ -5,6 +5,8 @@
 
 #include "base/mem.h"
 
+#include <errno.h>
+
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "values are read as they lie in the file: the host must be little endian"
 #endif
@@ -358,6 +360,30 @@ static const struct gguf_file *get_shard(const struct gguf_file *file,
 const uint8_t *gguf_data(const struct gguf_file *file, const struct gguf_tensor *tensor)
 {
     return get_shard(file, tensor)->data + tensor->offset;
+}
+
+bool gguf_read(const struct gguf_file *file, const struct gguf_tensor *tensor, uint64_t from,
+               void *out, uint64_t bytes)
+{
+    const struct gguf_file *shard = get_shard(file, tensor);
+    if (from > tensor->bytes || bytes > tensor->bytes - from) {
+        errno = EINVAL;
+        return false;
+    }
+    if (shard->map.data == NULL) {
+        memcpy(out, shard->data + tensor->offset + from, (size_t)bytes);
+        return true;
+    }
+    return os_map_read(&shard->map, (size_t)(tensor->offset + from), out, (size_t)bytes);
+}
+
+void gguf_read_error(const struct gguf_file *file, const struct gguf_tensor *tensor, int reason)
+{
+    const struct gguf_file *shard = get_shard(file, tensor);
+    if (gguf_check_size(shard)) {
+        log_error(file->log, "%s: " NAME_FMT ": cannot read: %s", shard->path,
+                  NAME_ARG(tensor->name), reason != 0 ? strerror(reason) : "the file ends");
+    }
 }
 
 void gguf_drop(const struct gguf_file *file, const struct gguf_tensor *tensor, uint64_t from,

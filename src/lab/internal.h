@@ -107,8 +107,9 @@ struct lab_product lab_product(const struct lab_factors *factors, double add);
  * then reads it, [rows][cols]; NULL: the case failed. */
 const float *lab_add_norm(struct lab *lab, uint32_t x);
 /* What it adds to the bound that a kernel quantizes x itself, which is f32. */
-#define LAB_ROUNDING_NMSE 1e-3 /* 1.5e-5 for x that is even up to its largest; results may be few  \
-                                */
+#define LAB_ROUNDING_NMSE                                                                          \
+    1e-3 /* 1.5e-5 for x that is even up to its largest; results may be few                        \
+          */
 double lab_rounding_bound(const struct lab_factors *factors);
 
 /* kv_block.c: values of a KV cache, in any of its types. Quantized ones come in whole blocks. */

@@ -156,13 +156,15 @@ static bool shrink_coopmat(const struct dev_caps *caps, uint64_t cols, uint32_t 
 
 /* A fetch of 16 bytes is 4 to 32 columns: as many in flight for each lane. More tokens need the
  * registers. */
-static void set_few_defaults(const struct ops_need *need, uint32_t *values)
+static void set_few_defaults(const struct dev_caps *caps, const struct ops_need *need,
+                             uint32_t *values)
 {
     bool wide = quant_get(need->quant)->planes[0].unit_cols >= 32;
-    values[0] = wide && need->tokens == 1 ? 4 : 2;
-    values[1] = FEW_LOCAL;
-    values[2] = token_tile(need->tokens, 8);
-    values[3] = wide || need->tokens > 1 ? 1 : 2;
+    bool small = (caps->has & DEV_CAP_CPU) != 0; /* compiles what is unrolled for long */
+    values[0] = small ? 1 : wide && need->tokens == 1 ? 4 : 2;
+    values[1] = small ? 64 : FEW_LOCAL;
+    values[2] = token_tile(need->tokens, small ? 4 : 8);
+    values[3] = small || wide || need->tokens > 1 ? 1 : 2;
 }
 
 /* What is taken where nothing was measured, in the order of the tunables. */
@@ -186,7 +188,7 @@ static void set_defaults(enum matmul_kernel kernel, const struct dev_caps *caps,
         break;
     case MATMUL_INT_DOT_FEW:
     case MATMUL_SUBGROUP:
-        set_few_defaults(need, values);
+        set_few_defaults(caps, need, values);
         break;
     default:
         values[0] = token_tile(tokens, 4);
@@ -226,6 +228,10 @@ static struct matmul_tile make_tile(enum matmul_kernel kernel, const struct dev_
         return tile;
     case MATMUL_INT_DOT_FEW:
     case MATMUL_SUBGROUP:
+        while (values[1] > caps->max_workgroup_invocations ||
+               values[1] > caps->max_workgroup_size[0]) {
+            values[1] /= 2;
+        }
         local = values[1] > size ? values[1] : size;
         return (struct matmul_tile){.local = local,
                                     .spec_rows = values[0],

@@ -22,9 +22,11 @@ static inline void block32_put_nibble(uint8_t *q, size_t c, unsigned bits)
 /* The 16 bytes of a block -> a 16-byte unit as fold_columns lays it. */
 static inline void block32_fold(const uint8_t *q, uint8_t *unit)
 {
-    for (unsigned j = 0; j < 4; j++) {
-        store_u32(unit + 4 * j, fold_columns(q + j % 2 * 8, j / 2 * 4, 4));
-    }
+    uint64_t first = load_u64(q), second = load_u64(q + 8);
+    store_u32(unit, fold_nibbles(first));
+    store_u32(unit + 4, fold_nibbles(second));
+    store_u32(unit + 8, fold_nibbles(first >> 4));
+    store_u32(unit + 12, fold_nibbles(second >> 4));
 }
 
 /* High bits of 32 columns -> column 4i + k in bit i of byte k, as fold_columns lays single bits. */

@@ -57,41 +57,44 @@ static inline void store_u32(uint8_t *p, uint32_t v)
     memcpy(p, &v, sizeof v);
 }
 
-/* Low 4 bits of 8 bytes -> 32 bits, byte i to bits 4i..4i+3. */
-static inline uint32_t gather_nibbles(uint64_t bytes)
+/* 32 bytes -> their low nibbles and their high ones, each in order. Loops over small words, which
+ * compilers turn into vectors. */
+static inline void split_nibbles(const uint8_t *bytes, uint8_t *restrict low,
+                                 uint8_t *restrict high)
+{
+    uint16_t pairs[16];
+    memcpy(pairs, bytes, sizeof pairs);
+    for (unsigned i = 0; i < 16; i++) {
+        low[i] = (uint8_t)((pairs[i] & 0x0f) | (pairs[i] >> 4 & 0xf0));
+        high[i] = (uint8_t)((pairs[i] >> 4 & 0x0f) | (pairs[i] >> 8 & 0xf0));
+    }
+}
+
+/* Low 4 bits of 8 bytes: those of even index to the low half, the others to the high one. */
+static inline uint32_t gather_nibbles_halved(uint64_t bytes)
 {
     uint64_t v = bytes & 0x0f0f0f0f0f0f0f0full;
-    v = (v | v >> 4) & 0x00ff00ff00ff00ffull;
-    v = (v | v >> 8) & 0x0000ffff0000ffffull;
-    return (uint32_t)(v | v >> 16);
+    v |= v >> 12; /* of four bytes: 0 and 2 in the first, 1 and 3 in the second */
+    v = (v & 0x000000ff000000ffull) | (v & 0x0000ff000000ff00ull) << 8;
+    return (uint32_t)(v | v >> 24);
 }
 
-/* 8 numbers of 4 bits: those of even index to the low half, the others to the high one. */
-static inline uint32_t halve_nibbles(uint32_t v)
+/* Low 2 bits of 16 bytes alike. */
+static inline uint32_t gather_pairs_halved(uint64_t first, uint64_t second)
 {
-    uint64_t both = (v & 0x0f0f0f0fu) | (uint64_t)(v >> 4 & 0x0f0f0f0fu) << 32;
-    both = (both | both >> 4) & 0x00ff00ff00ff00ffull;
-    both = (both | both >> 8) & 0x0000ffff0000ffffull;
-    return (uint32_t)(both | both >> 16);
+    uint64_t a = first & 0x0303030303030303ull, b = second & 0x0303030303030303ull;
+    a = (a | a >> 14) & 0x00000f0f00000f0full;
+    b = (b | b >> 14) & 0x00000f0f00000f0full;
+    a |= a >> 28; /* even ones in its first byte, odd ones in its second */
+    b |= b >> 28;
+    return (uint32_t)((a & 0xff) | (b & 0xff) << 8 | (a & 0xff00) << 8 | (b & 0xff00) << 16);
 }
 
-/* 16 numbers of 2 bits alike. */
-static inline uint32_t halve_pairs(uint32_t v)
+/* Low 4 bits of 8 bytes, byte i and byte i + 4 to byte i: as fold_columns lays nibbles. */
+static inline uint32_t fold_nibbles(uint64_t bytes)
 {
-    uint64_t both = (v & 0x33333333u) | (uint64_t)(v >> 2 & 0x33333333u) << 32;
-    both = (both | both >> 2) & 0x0f0f0f0f0f0f0f0full;
-    both = (both | both >> 4) & 0x00ff00ff00ff00ffull;
-    both = (both | both >> 8) & 0x0000ffff0000ffffull;
-    return (uint32_t)(both | both >> 16);
-}
-
-/* Low 2 bits of 8 bytes -> 16 bits, byte i to bits 2i..2i+1. */
-static inline uint32_t gather_pairs(uint64_t bytes)
-{
-    uint64_t v = bytes & 0x0303030303030303ull;
-    v = (v | v >> 6) & 0x000f000f000f000full;
-    v = (v | v >> 12) & 0x000000ff000000ffull;
-    return (uint32_t)(v | v >> 24) & 0xffffu;
+    uint64_t v = bytes & 0x0f0f0f0f0f0f0f0full;
+    return (uint32_t)(v | v >> 28);
 }
 
 /* `bits` (1, 2, 4 or 8) of each of 32 / bits bytes from bit `shift` up -> 32 bits, column 4i + k

@@ -30,12 +30,9 @@ static void pack(const uint8_t *blocks, size_t cols, uint8_t *const planes[QUANT
 {
     for (size_t b = 0; b < cols / COLS; b++) {
         const uint8_t *block = blocks + b * BYTES;
-        for (size_t g = 0; g < GROUPS; g++) {
-            const uint8_t *q = block + OFF_Q + g / 2 * GROUP;
+        for (size_t g = 0; g < GROUPS; g += 2) {
             uint8_t *unit = planes[0] + (b * GROUPS + g) * 16;
-            for (size_t j = 0; j < 4; j++) {
-                store_u32(unit + 4 * j, gather_nibbles(load_u64(q + 8 * j) >> g % 2 * 4));
-            }
+            split_nibbles(block + OFF_Q + g / 2 * GROUP, unit, unit + 16);
         }
         uint8_t *scales = planes[1] + b * 16;
         split_scales(block + OFF_SCALE, scales, scales + GROUPS);

@@ -41,23 +41,38 @@ static void decode(const uint8_t *blocks, float *out, size_t n)
     }
 }
 
+/* 64 bytes of low nibbles: those of runs 0 and 1 of a half, then those of 2 and 3. */
+static void pack_low(const uint8_t *bytes, uint8_t *units)
+{
+    uint64_t quads[8];
+    uint32_t low[8], high[8];
+    memcpy(quads, bytes, sizeof quads);
+    for (size_t i = 0; i < 8; i++) {
+        low[i] = gather_nibbles_halved(quads[i]);
+        high[i] = gather_nibbles_halved(quads[i] >> 4);
+    }
+    memcpy(units, low, sizeof low);
+    memcpy(units + sizeof low, high, sizeof high);
+}
+
+/* 32 bytes of high pairs: those of the four runs of a half in turn. */
+static void pack_high(const uint8_t *bytes, uint8_t *units)
+{
+    uint64_t quads[4];
+    memcpy(quads, bytes, sizeof quads);
+    for (unsigned k = 0; k < 4; k++, units += 8) {
+        store_u32(units, gather_pairs_halved(quads[0] >> 2 * k, quads[1] >> 2 * k));
+        store_u32(units + 4, gather_pairs_halved(quads[2] >> 2 * k, quads[3] >> 2 * k));
+    }
+}
+
 static void pack(const uint8_t *blocks, size_t cols, uint8_t *const planes[QUANT_PLANES])
 {
     for (size_t b = 0; b < cols / COLS; b++) {
         const uint8_t *block = blocks + b * BYTES;
-        for (size_t r = 0; r < COLS / 32; r++) {
-            struct run run = get_run(r);
-            uint8_t *low = planes[0] + (b * 8 + r) * 16, *high = planes[1] + (b * 8 + r) * 8;
-            for (size_t j = 0; j < 4; j++) {
-                uint64_t bytes = load_u64(block + run.low + 8 * j);
-                store_u32(low + 4 * j, halve_nibbles(gather_nibbles(bytes >> run.low_shift)));
-            }
-            for (size_t j = 0; j < 2; j++) {
-                const uint8_t *bytes = block + run.high + 16 * j;
-                uint32_t pairs = gather_pairs(load_u64(bytes) >> run.high_shift);
-                pairs |= gather_pairs(load_u64(bytes + 8) >> run.high_shift) << 16;
-                store_u32(high + 4 * j, halve_pairs(pairs));
-            }
+        for (size_t half = 0; half < 2; half++) {
+            pack_low(block + half * 64, planes[0] + (b * 2 + half) * 64);
+            pack_high(block + OFF_HIGH + half * 32, planes[1] + (b * 2 + half) * 32);
         }
         memcpy(planes[2] + b * 16, block + OFF_SCALE, 16);
         store_u32(planes[3] + b * 4, load_u16(block + OFF_D));

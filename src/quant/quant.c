@@ -59,9 +59,31 @@ static uint32_t top_of_factors(const struct quant_format *format, const uint8_t 
     return most != 0 ? (uint32_t)(exponent + 126) : 1;
 }
 
+enum { TOP_LANES = 32, EXPONENT = 0x7f80 };
+
+/* Largest exponents so far, in place, of as many values of 2 or 4 bytes: their upper halves count.
+ * Loops of a fixed length over small words, which compilers turn into vectors. */
+static void top_of_lanes(const uint8_t *values, uint32_t step, int16_t *restrict lanes)
+{
+    uint16_t halves[TOP_LANES];
+    if (step == 2) {
+        memcpy(halves, values, sizeof halves);
+    } else {
+        uint32_t words[TOP_LANES];
+        memcpy(words, values, sizeof words);
+        for (uint32_t i = 0; i < TOP_LANES; i++) {
+            halves[i] = (uint16_t)(words[i] >> 16);
+        }
+    }
+    for (uint32_t i = 0; i < TOP_LANES; i++) {
+        int16_t bits = (int16_t)(halves[i] & EXPONENT);
+        bits = bits == EXPONENT ? 0 : bits; /* no finite value */
+        lanes[i] = bits > lanes[i] ? bits : lanes[i];
+    }
+}
+
 uint32_t quant_top_exponent(enum quant_id id, const uint8_t *rows, uint64_t bytes)
 {
-    uint32_t top = 1;
     if (FORMATS[id]->factor.times != 0) {
         return top_of_factors(FORMATS[id], rows, bytes);
     }
@@ -69,11 +91,20 @@ uint32_t quant_top_exponent(enum quant_id id, const uint8_t *rows, uint64_t byte
         return 0;
     }
     uint32_t step = id == QUANT_F32 ? 4 : 2;
-    for (uint64_t i = step - 2; i + 1 < bytes; i += step) { /* upper halves */
-        uint32_t exponent = (load_u16(rows + i) >> 7) & 0xff;
-        top = exponent > top && exponent < 255 ? exponent : top;
+    uint64_t values = bytes / step, whole = values - values % TOP_LANES;
+    int32_t most = 0;
+    int16_t lanes[TOP_LANES] = {0};
+    for (uint64_t i = 0; i < whole; i += TOP_LANES) {
+        top_of_lanes(rows + i * step, step, lanes);
     }
-    return top;
+    for (uint32_t i = 0; i < TOP_LANES; i++) {
+        most = lanes[i] > most ? lanes[i] : most;
+    }
+    for (uint64_t i = whole; i < values; i++) {
+        int32_t bits = load_u16(rows + i * step + step - 2) & EXPONENT;
+        most = bits > most && bits < EXPONENT ? bits : most;
+    }
+    return most != 0 ? (uint32_t)most >> 7 : 1;
 }
 
 uint64_t quant_row_bytes(enum quant_id id, uint64_t cols)
@@ -156,12 +187,42 @@ static void scatter(const uint8_t *row, uint8_t *dst, uint32_t units, uint32_t u
     }
 }
 
+bool quant_pack_is_copy(const struct quant_layout *layout)
+{
+    /* formats without blocks have one plane, in the order of the file */
+    return layout->lanes == 1 && FORMATS[layout->id]->block_cols == 1 &&
+           plane_row_bytes(layout, 0) == quant_row_bytes(layout->id, layout->cols);
+}
+
+/* Rows that are not interleaved go straight to their places; only the last unit of a row may be
+ * partial and has to be zeroed before. */
+static void pack_alone(const struct quant_layout *layout, uint64_t n, const uint8_t *src,
+                       uint8_t *const plane_dst[QUANT_PLANES])
+{
+    const struct quant_format *format = FORMATS[layout->id];
+    uint64_t src_bytes = quant_row_bytes(layout->id, layout->cols);
+    uint8_t *planes[QUANT_PLANES] = {NULL};
+    for (uint64_t r = 0; r < n; r++) {
+        for (uint32_t p = 0; p < QUANT_PLANES && format->planes[p].unit_bytes != 0; p++) {
+            uint64_t bytes = plane_row_bytes(layout, p);
+            planes[p] = plane_dst[p] + r * bytes;
+            memset(planes[p] + bytes - format->planes[p].unit_bytes, 0,
+                   format->planes[p].unit_bytes);
+        }
+        format->pack(src + r * src_bytes, (size_t)layout->cols, planes);
+    }
+}
+
 void quant_pack_rows(const struct quant_layout *layout, uint64_t row0, uint64_t n,
                      const uint8_t *src, uint8_t *const plane_dst[QUANT_PLANES], uint8_t *scratch)
 {
     const struct quant_format *format = FORMATS[layout->id];
     uint64_t src_bytes = quant_row_bytes(layout->id, layout->cols), lanes = layout->lanes;
     uint64_t count = row0 + n >= layout->rows ? layout->padded_rows - row0 : n;
+    if (lanes == 1) {
+        pack_alone(layout, n, src, plane_dst);
+        return;
+    }
     size_t scratch_bytes = (size_t)quant_pack_scratch(layout);
     uint8_t *planes[QUANT_PLANES], *next = scratch;
     for (uint32_t p = 0; p < QUANT_PLANES; p++) {

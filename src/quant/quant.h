@@ -48,7 +48,7 @@ struct quant_format {
      * block_cols. */
     void (*decode)(const uint8_t *blocks, float *out, size_t n);
     /* Splits one row of the file into its planes: planes[p] has room for units(p) * unit_bytes(p)
-     * bytes, zeroed before. */
+     * bytes. Writes every whole unit; the last one, which may be partial, is zeroed before. */
     void (*pack)(const uint8_t *blocks, size_t cols, uint8_t *const planes[QUANT_PLANES]);
     /* The reverse of pack for decoding: the planes of one row (or of a run of whole units from its
      * start, as pack lays them) -> floats. Bit-exact with decode of what was packed. */
@@ -94,6 +94,8 @@ bool quant_layout_init(struct quant_layout *layout, enum quant_id id, uint64_t r
  * packed and uploaded slice by slice. `scratch` has room for quant_pack_scratch bytes. */
 void quant_pack_rows(const struct quant_layout *layout, uint64_t row0, uint64_t n,
                      const uint8_t *src, uint8_t *const plane_dst[QUANT_PLANES], uint8_t *scratch);
+/* True when rows lie in the layout as they do in the file, so that packing is copying. */
+bool quant_pack_is_copy(const struct quant_layout *layout);
 uint64_t quant_pack_scratch(const struct quant_layout *layout);
 /* Reads row `row` (below padded_rows; padding rows are zeros) back from the packed whole: cols
  * floats. For tests, oracles and dummies. */

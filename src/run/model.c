@@ -476,11 +476,12 @@ static enum run_status read_model(struct run_model *model, const struct run_para
 
 static enum run_status init(struct run_model *model, const struct run_params *params)
 {
-    uint64_t begin = os_clock_ns();
+    uint64_t begin = os_clock_ns(), phase = begin;
     enum run_status status = read_model(model, params);
     if (status != RUN_OK || params->depth > RUN_DEPTH_FACTS) {
         return status;
     }
+    os_log_phase(model->log, "file", &phase);
     status = size_context(model, params);
     if (status != RUN_OK || params->depth == RUN_DEPTH_FACTS) {
         bool last;
@@ -492,6 +493,7 @@ static enum run_status init(struct run_model *model, const struct run_params *pa
     if (status != RUN_OK) {
         return status;
     }
+    os_log_phase(model->log, "devices", &phase);
     status = size_and_place(model, params);
     if (status != RUN_OK) {
         return status;
@@ -503,12 +505,17 @@ static enum run_status init(struct run_model *model, const struct run_params *pa
     if (!run_prefs_check(model) || !create_exchange(model)) {
         return RUN_ERROR;
     }
+    os_log_phase(model->log, "placement", &phase);
     if (params->on_plan != NULL) {
         const char *text = run_model_describe(model, params->plan_nodes);
         params->on_plan(params->plan_user, text != NULL ? text : "");
     }
     if (params->depth == RUN_DEPTH_SESSION) {
+        model->weights_bytes = model->arch.file_bytes;
+        uint64_t before = phase;
         status = run_weights_load(model, used, params);
+        os_log_phase(model->log, "weights", &phase);
+        model->weights_ns = phase - before;
     }
     model->load_ns = os_clock_ns() - begin;
     return status;

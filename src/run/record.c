@@ -1,6 +1,7 @@
 /* A plan -> commands. Each device gets its nodes in order; a border is a copy into or out of the
  * exchange arena. A new command begins where the predicted time of the current one would be too
  * long (pace.h). Which kernel runs a node is the op's decision. */
+#include "base/os.h"
 #include "run/run.h"
 
 #include <stdio.h>
@@ -179,9 +180,9 @@ static void note_kernel(struct str *kernels, const struct op *op, const struct o
 }
 
 /* Gets every kernel of the plan that this device lacks, without recording anything, and has them
- * made on several threads. */
+ * made on several threads; 0: by the end of the caller's bracket. */
 static bool make_kernels(const struct run_model *model, const struct plan *plan, uint32_t d,
-                         struct site_map *map, struct log *log)
+                         struct site_map *map, uint32_t n_threads, struct log *log)
 {
     struct dev *dev = model->devices[d].dev;
     struct op_used used = {0};
@@ -209,7 +210,7 @@ static bool make_kernels(const struct run_model *model, const struct plan *plan,
         }
     }
     ok = ok && dev_cmd_end(site.cmd);
-    ok = dev_kernels_end(dev, ok ? model->n_compile : 0) && ok;
+    ok = dev_kernels_end(dev, ok ? n_threads : 0) && ok;
     dev_cmd_destroy(site.cmd);
     return ok;
 }
@@ -320,7 +321,8 @@ static void *record_device(void *arg)
         r->ok = place_tensor(r->session, r->slot, r->rec, id, r->device, &map);
     }
     r->ok = r->ok &&
-            make_kernels(r->session->model, &r->rec->plan, r->device, &map, r->session->log) &&
+            make_kernels(r->session->model, &r->rec->plan, r->device, &map,
+                         r->kernels_only ? 0 : r->session->model->n_compile, r->session->log) &&
             (r->kernels_only || record_part(r->session, r->slot, r->rec, r->device, &map));
     if (r->ok && r->slot->number == 0) {
         const struct run_device *device = &r->session->model->devices[r->device];
@@ -378,8 +380,23 @@ static bool is_cut_well(const struct run_pace *pace, const struct run_recording 
     return !slower && !faster;
 }
 
-bool run_record_kernels(struct run_session *session, struct run_slot *slot,
-                        const struct run_shape *shape)
+/* The end of a device's bracket: makes what was noted. */
+struct maker {
+    struct dev *dev;
+    uint32_t n_threads;
+    bool started, ok;
+    pthread_t thread;
+};
+
+static void *make_noted(void *arg)
+{
+    struct maker *m = arg;
+    m->ok = dev_kernels_end(m->dev, m->n_threads);
+    return NULL;
+}
+
+static bool note_kernels(struct run_session *session, struct run_slot *slot,
+                         const struct run_shape *shape)
 {
     struct run_recording rec = {.shape = *shape};
     if (!run_plan_init(session->model, &rec.plan, &session->model->map, shape)) {
@@ -388,6 +405,36 @@ bool run_record_kernels(struct run_session *session, struct run_slot *slot,
     rec.ready = true;
     bool ok = record_devices(session, slot, &rec, true);
     run_recording_finish(&rec);
+    return ok;
+}
+
+bool run_record_kernels(struct run_session *session, struct run_slot *slot,
+                        const struct run_shape *shapes, uint32_t n)
+{
+    const struct run_model *model = session->model;
+    struct maker makers[DEV_MAX_OPEN];
+    bool ok = true;
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        makers[d] = (struct maker){.dev = model->devices[d].dev};
+        dev_kernels_begin(makers[d].dev);
+    }
+    for (uint32_t i = 0; i < n && ok; i++) {
+        ok = note_kernels(session, slot, &shapes[i]);
+    }
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        makers[d].n_threads = ok ? model->n_compile : 0;
+        makers[d].started = d + 1 < model->n_devices &&
+                            pthread_create(&makers[d].thread, NULL, make_noted, &makers[d]) == 0;
+        if (!makers[d].started) {
+            make_noted(&makers[d]);
+        }
+    }
+    for (uint32_t d = 0; d < model->n_devices; d++) {
+        if (makers[d].started) {
+            pthread_join(makers[d].thread, NULL);
+        }
+        ok = ok && makers[d].ok;
+    }
     return ok;
 }
 
@@ -430,7 +477,7 @@ struct run_recording *run_record(struct run_session *session, struct run_slot *s
         rec->used = ++slot->n_asked;
         return rec;
     }
-    uint64_t begin = run_profile_begin(session);
+    uint64_t begin = run_profile_begin(session), now = os_clock_ns();
     run_recording_finish(rec);
     if (!run_plan_init(model, &rec->plan, &model->map, shape)) {
         return NULL;
@@ -444,5 +491,7 @@ struct run_recording *run_record(struct run_session *session, struct run_slot *s
         run_recording_finish(rec);
     }
     run_profile_end(session, IDLE_RECORD, begin);
+    log_debug(session->log, "recording a step of %u tokens took %.1f ms", shape->n_tokens,
+              (double)(os_clock_ns() - now) / 1e6);
     return ok ? rec : NULL;
 }

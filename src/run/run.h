@@ -1,7 +1,8 @@
 /* The engine: a model with its weights on the devices, and a session that runs steps on it.
  *
  *     model.c     file or dummy shape -> hyper-parameters, vocabulary, devices, placement
- *     weights.c   mmap -> repack -> staging -> device buffers
+ *     weights.c   device buffers of the weights, and all that is not a matrix of the file
+ *     upload.c    file -> repack -> staging -> device buffers, on several threads
  *     prefs.c     what a device's kernels are chosen by: its profile, what is switched off
  *     fit.c       what would fit, where a model does not
  *     plans.c     the passes, for a given number of tokens
@@ -132,7 +133,8 @@ struct run_model {
     enum plan_elem k_type, v_type;
     enum run_depth depth;
     uint64_t load_ns;
-    struct str text; /* of the last description */
+    uint64_t weights_ns, weights_bytes; /* of it, the weights; bytes: of the file, 0 of a dummy */
+    struct str text;                    /* of the last description */
 };
 
 /* Fills *model; on failure it is finished already. `inst` may be NULL from RUN_DEPTH_FACTS on. */
@@ -188,6 +190,15 @@ void run_prefs_describe(const struct run_model *model, uint32_t d, struct str *o
  */
 enum run_status run_weights_load(struct run_model *model, bool *const *used,
                                  const struct run_params *params);
+/* Tells params->progress how many bytes are done. False, logged: it wants no more. */
+bool run_weights_progress(const struct run_model *model, const struct run_params *params,
+                          uint64_t done);
+/* upload.c: fills the segments of the matrices of the file, on several threads. `done`: bytes of
+ * other weights. */
+enum run_status run_upload(struct run_model *model, bool *const *used,
+                           const struct run_params *params, uint64_t done);
+/* Slices and segments of weights begin at multiples of so many rows: all interleaves divide it. */
+#define RUN_ROW_STEP 64
 /* Bytes that weight w takes on a device with this interleave; 0 on overflow. */
 uint64_t run_weight_bytes(const struct arch_weight *weight, uint32_t lanes);
 /* Interleave of weight w on a device: vectors (one row) are never interleaved. */
@@ -293,9 +304,9 @@ void run_session_cancel(struct run_session *session); /* any thread, signal hand
 struct run_recording *run_record(struct run_session *session, struct run_slot *slot,
                                  const struct run_shape *shape);
 void run_recording_finish(struct run_recording *rec);
-/* Only makes the kernels that a step of this shape needs. */
+/* Only makes the kernels that steps of these shapes need, all together. */
 bool run_record_kernels(struct run_session *session, struct run_slot *slot,
-                        const struct run_shape *shape);
+                        const struct run_shape *shapes, uint32_t n);
 /* session.c: forgets all recordings of a slot. */
 void run_slot_forget(struct run_slot *slot);
 /* Room for this many rows of logits in every slot, or for those of steps with scores. Only while

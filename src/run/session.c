@@ -205,28 +205,35 @@ bool run_session_reserve_scores(struct run_session *session, uint32_t rows)
     return session->scored != NULL;
 }
 
-/* Records a decode step and a first prefill chunk, and makes the kernels of a full one, so that
- * drivers which compile when a pipeline is made have done so before the first prompt comes.
- * (Software drivers compile at the first dispatch.) */
+enum { FEW_TOKENS = 16 }; /* of a short prompt */
+
+/* Makes the kernels of a decode step, of a first prefill chunk, a full one and a short prompt, all
+ * at once, so that drivers which compile when a pipeline is made have done so before the first
+ * prompt comes; records the first two. (Software drivers compile at the first dispatch.) */
 static bool warm_up(struct run_session *session)
 {
     struct run_slot *slot = &session->slots[0];
     const struct run_model *model = session->model;
     uint32_t full = model->n_batch, first = run_batch_now(model, full, full);
     first = first < full ? first : full;
-    const struct run_shape one = {.n_tokens = 1, .n_out = 1};
-    const struct run_shape next = {.n_tokens = 1, .n_out = 1, .ids = true};
-    const struct run_shape all = {.n_tokens = full, .n_out = 1};
-    const struct run_shape some = {.n_tokens = first, .n_out = first > 1 ? 1 : 0};
-    return run_record(session, slot, &one) != NULL &&
-           (model->n_devices > 1 || run_record(session, slot, &next) != NULL) &&
-           (first == full || run_record_kernels(session, slot, &all)) &&
-           run_record(session, slot, &some) != NULL;
+    uint32_t few = FEW_TOKENS < full ? FEW_TOKENS : full;
+    const struct run_shape shapes[] = {
+        {.n_tokens = 1, .n_out = 1},
+        {.n_tokens = first, .n_out = first > 1 ? 1 : 0},
+        {.n_tokens = full, .n_out = 1},
+        {.n_tokens = few, .n_out = 1},
+        {.n_tokens = 1, .n_out = 1, .ids = true}, /* one device alone chooses tokens itself */
+    };
+    uint32_t n = sizeof shapes / sizeof *shapes - (model->n_devices > 1 ? 1 : 0);
+    return run_record_kernels(session, slot, shapes, n) &&
+           run_record(session, slot, &shapes[0]) != NULL &&
+           (model->n_devices > 1 || run_record(session, slot, &shapes[4]) != NULL) &&
+           run_record(session, slot, &shapes[1]) != NULL;
 }
 
 enum run_status run_session_init(struct run_session *session, struct run_model *model)
 {
-    uint64_t begin = os_clock_ns();
+    uint64_t begin = os_clock_ns(), phase = begin;
     memset(session, 0, sizeof *session);
     session->model = model;
     session->log = model->log;
@@ -250,7 +257,10 @@ enum run_status run_session_init(struct run_session *session, struct run_model *
         session->slots[s].number = s;
         ok = create_slot(session, &session->slots[s]);
     }
-    ok = ok && run_session_reserve_logits(session, 1) && warm_up(session);
+    ok = ok && run_session_reserve_logits(session, 1);
+    os_log_phase(session->log, "buffers", &phase);
+    ok = ok && warm_up(session);
+    os_log_phase(session->log, "kernels and recordings", &phase);
     if (!ok) {
         enum run_status status = run_session_failure(session);
         run_session_finish(session);

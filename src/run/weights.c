@@ -1,17 +1,12 @@
-/* Weights: for each tensor of the file, slice by slice: pack into planes, upload to every device
- * that uses it, drop the slice's pages. The file is read once and never stays resident. Dummy
- * weights are made on the device. Where they go is the plan's decision, not ours. */
+/* Weights: their buffers, then their contents: vectors and dummies (made on the device) here, the
+ * matrices of a file in upload.c. Where they go is the plan's decision, not ours. */
 #include "run/run.h"
 
 #include "base/hash.h"
+#include "base/os.h"
 #include "ops/fill.h"
 
 #include <string.h>
-
-enum {
-    SLICE_BYTES = 8 << 20, /* of the file, at a time */
-    ROW_STEP = 64, /* slices and segments begin at multiples of it: all interleaves divide */
-};
 
 uint32_t run_weight_lanes(const struct arch_weight *weight, uint32_t lanes)
 {
@@ -44,17 +39,17 @@ static bool segment_rows(const struct arch_weight *weight, uint32_t lanes,
             *rows = n;
             return true;
         }
-        if (n <= ROW_STEP) {
+        if (n <= RUN_ROW_STEP) {
             log_error(log,
                       "weight %s: %u rows of %llu columns exceed half of the device's largest "
                       "binding, %llu bytes",
-                      weight->name, ROW_STEP, (unsigned long long)weight->cols,
+                      weight->name, RUN_ROW_STEP, (unsigned long long)weight->cols,
                       (unsigned long long)caps->max_binding_bytes);
             return false;
         }
         uint64_t fewer = size_div_up(n, size_div_up(layout.bytes, limit));
-        fewer = size_round(fewer, ROW_STEP);
-        n = fewer < n ? fewer : (n - 1) / ROW_STEP * ROW_STEP;
+        fewer = size_round(fewer, RUN_ROW_STEP);
+        n = fewer < n ? fewer : (n - 1) / RUN_ROW_STEP * RUN_ROW_STEP;
     }
 }
 
@@ -101,80 +96,6 @@ static bool create_segments(struct run_model *model, struct run_device *device, 
     return true;
 }
 
-/* Host memory for one packed slice. */
-struct staging {
-    uint8_t *data;
-    size_t bytes;
-    uint8_t *scratch;
-    size_t scratch_bytes;
-};
-
-static bool reserve(uint8_t **data, size_t *bytes, uint64_t need, struct log *log)
-{
-    if (need <= *bytes) {
-        return true;
-    }
-    uint8_t *grown = mem_resize(*data, (size_t)need, 1);
-    if (grown == NULL) {
-        log_error(log, "out of memory: %llu bytes to repack weights", (unsigned long long)need);
-        return false;
-    }
-    *data = grown;
-    *bytes = (size_t)need;
-    return true;
-}
-
-/* Rows [row0, row0 + n) of a segment, as file rows at src. */
-static bool upload_rows(struct run_device *device, const struct op_segment *segment, uint64_t row0,
-                        uint64_t n, const uint8_t *src, struct staging *staging, struct log *log)
-{
-    const struct quant_layout *layout = segment->layout;
-    uint64_t offset[QUANT_PLANES], bytes[QUANT_PLANES], need = 0;
-    for (uint32_t p = 0; p < QUANT_PLANES; p++) {
-        quant_pack_range(layout, row0, n, p, &offset[p], &bytes[p]);
-        need += bytes[p];
-    }
-    if (!reserve(&staging->data, &staging->bytes, need, log) ||
-        !reserve(&staging->scratch, &staging->scratch_bytes, quant_pack_scratch(layout), log)) {
-        return false;
-    }
-    uint8_t *planes[QUANT_PLANES];
-    uint8_t *at = staging->data;
-    for (uint32_t p = 0; p < QUANT_PLANES; p++) {
-        planes[p] = bytes[p] != 0 ? at : NULL;
-        at += bytes[p];
-    }
-    quant_pack_rows(layout, row0, n, src, planes, staging->scratch);
-    for (uint32_t p = 0; p < QUANT_PLANES; p++) {
-        if (bytes[p] != 0 && !dev_upload(device->dev, segment->buf, segment->offset + offset[p],
-                                         planes[p], bytes[p])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool upload_slice(struct run_model *model, uint32_t w, bool *const *used, uint64_t row0,
-                         uint64_t n, const uint8_t *src, uint64_t row_bytes,
-                         struct staging *staging)
-{
-    for (uint32_t d = 0; d < model->n_devices; d++) {
-        struct run_device *device = &model->devices[d];
-        for (uint32_t i = 0; used[d][w] && i < device->weights[w].n_segments; i++) {
-            const struct op_segment *segment = &device->weights[w].segments[i];
-            uint64_t begin = row0 > segment->row0 ? row0 : segment->row0;
-            uint64_t end = row0 + n, last = segment->row0 + segment->rows;
-            end = end < last ? end : last;
-            if (begin < end &&
-                !upload_rows(device, segment, begin - segment->row0, end - begin,
-                             src + (begin - row0) * row_bytes, staging, model->log)) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
 /* Vectors are few and small: norms may be F16 in the file and are F32 on the device. */
 static bool upload_vector(struct run_model *model, uint32_t w, bool *const *used)
 {
@@ -187,6 +108,7 @@ static bool upload_vector(struct run_model *model, uint32_t w, bool *const *used
         weight->tensor != NULL ? quant_find(weight->tensor->type, &id) : NULL;
     if (ok && format != NULL) {
         format->decode(gguf_data(model->file, weight->tensor), values, n);
+        gguf_drop(model->file, weight->tensor, 0, weight->tensor->bytes);
     } else if (ok) {
         arch_weight_make(&model->arch, weight, values);
     }
@@ -199,33 +121,6 @@ static bool upload_vector(struct run_model *model, uint32_t w, bool *const *used
     }
     mem_free(values);
     return ok;
-}
-
-static bool upload_tensor(struct run_model *model, uint32_t w, bool *const *used,
-                          struct staging *staging)
-{
-    const struct arch_weight *weight = &model->arch.weights[w];
-    if (!gguf_check_size(model->file)) {
-        return false;
-    }
-    uint64_t row_bytes = quant_row_bytes(weight->quant, weight->cols);
-    uint64_t offset = weight->row0 * row_bytes; /* in the tensor */
-    const uint8_t *data = gguf_data(model->file, weight->tensor) + offset;
-    uint64_t step = SLICE_BYTES / row_bytes / ROW_STEP * ROW_STEP;
-    step = step != 0 ? step : ROW_STEP;
-    for (uint64_t row = 0; row < weight->rows; row += step) {
-        uint64_t n = weight->rows - row < step ? weight->rows - row : step;
-        if (!upload_slice(model, w, used, row, n, data + row * row_bytes, row_bytes, staging)) {
-            return false;
-        }
-        uint32_t top = quant_top_exponent(weight->quant, data + row * row_bytes, n * row_bytes);
-        for (uint32_t d = 0; d < model->n_devices; d++) {
-            struct op_place *place = &model->devices[d].weights[w];
-            place->top = top > place->top ? top : place->top;
-        }
-        gguf_drop(model->file, weight->tensor, offset + row * row_bytes, n * row_bytes);
-    }
-    return true;
 }
 
 static bool fill_dummy(struct run_model *model, uint32_t w, bool *const *used)
@@ -254,52 +149,68 @@ static bool fill_dummy(struct run_model *model, uint32_t w, bool *const *used)
     return true;
 }
 
-static bool load_one(struct run_model *model, uint32_t w, bool *const *used,
-                     struct staging *staging)
+/* All but the matrices of a file: norms, and what a dummy is made of. */
+static bool load_small(struct run_model *model, uint32_t w, bool *const *used)
 {
     const struct arch_weight *weight = &model->arch.weights[w];
     if (weight->rows == 1) {
         return upload_vector(model, w, used);
     }
-    return weight->tensor != NULL ? upload_tensor(model, w, used, staging)
-                                  : fill_dummy(model, w, used);
+    return weight->tensor != NULL || fill_dummy(model, w, used);
 }
 
-enum run_status run_weights_load(struct run_model *model, bool *const *used,
-                                 const struct run_params *params)
+static bool create_all(struct run_model *model, bool *const *used)
 {
-    enum run_status status = RUN_OUT_OF_MEMORY;
-    struct staging staging = {0};
     for (uint32_t d = 0; d < model->n_devices; d++) {
         model->devices[d].weights =
             arena_alloc(&model->arena, model->arch.n_weights, sizeof(struct op_place));
         if (model->devices[d].weights == NULL) {
             log_error(model->log, "out of memory for %zu weights", model->arch.n_weights);
-            return RUN_OUT_OF_MEMORY;
+            return false;
         }
         for (uint32_t w = 0; w < model->arch.n_weights; w++) {
             if (used[d][w] && !create_segments(model, &model->devices[d], w)) {
-                goto done;
+                return false;
             }
         }
     }
-    status = RUN_ERROR;
-    uint64_t done = 0, total = model->arch.file_bytes;
+    return true;
+}
+
+enum run_status run_weights_load(struct run_model *model, bool *const *used,
+                                 const struct run_params *params)
+{
+    uint64_t done = 0, phase = os_clock_ns();
+    if (!create_all(model, used)) {
+        return RUN_OUT_OF_MEMORY;
+    }
+    os_log_phase(model->log, "buffers of weights", &phase);
+    if (!run_weights_progress(model, params, done)) { /* rates count from here */
+        return RUN_CANCELLED;
+    }
     for (uint32_t w = 0; w < model->arch.n_weights; w++) {
-        if (!load_one(model, w, used, &staging)) {
-            goto done;
+        const struct arch_weight *weight = &model->arch.weights[w];
+        bool matrix = weight->rows > 1 && weight->tensor != NULL;
+        if (!load_small(model, w, used)) {
+            return RUN_ERROR;
         }
-        done += model->arch.weights[w].file_bytes;
-        if (params->progress != NULL &&
-            !params->progress(params->progress_user, done < total ? done : total, total)) {
-            log_error(model->log, "loading was cancelled");
-            status = RUN_CANCELLED;
-            goto done;
+        done += matrix ? 0 : weight->file_bytes;
+        if (!matrix && !run_weights_progress(model, params, done)) {
+            return RUN_CANCELLED;
         }
     }
-    status = RUN_OK;
-done:
-    mem_free(staging.data);
-    mem_free(staging.scratch);
-    return status;
+    os_log_phase(model->log, "vectors", &phase);
+    return run_upload(model, used, params, done);
+}
+
+bool run_weights_progress(const struct run_model *model, const struct run_params *params,
+                          uint64_t done)
+{
+    uint64_t total = model->arch.file_bytes;
+    if (params->progress == NULL ||
+        params->progress(params->progress_user, done < total ? done : total, total)) {
+        return true;
+    }
+    log_error(model->log, "loading was cancelled");
+    return false;
 }

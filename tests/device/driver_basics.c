@@ -87,6 +87,47 @@ static void moves_bytes(void **state)
     dev_close(dev);
 }
 
+/* Two stages of one device in turn, each round its slots several times, in parts that change
+ * places; then a submission that reads what came. */
+static void stages_bytes(void **state)
+{
+    enum { SLOT = 3000, HALF = SLOT / 2, ROUNDS = 9, BYTES = SLOT * ROUNDS };
+    struct dev *dev = fixture_open(*state, 0, 0);
+    struct dev_buf *buf = make_buf(dev, "staged", BYTES, DEV_MEM_DEVICE);
+    struct dev_buf *copy = make_buf(dev, "copy", BYTES, DEV_MEM_DEVICE);
+    struct dev_stage *stages[2] = {dev_stage_create(dev, SLOT), dev_stage_create(dev, SLOT)};
+    uint8_t *want = mem_alloc(BYTES, 1), *got = mem_alloc(BYTES, 1);
+    for (uint32_t r = 0; r < ROUNDS; r++) {
+        struct dev_stage *stage = stages[r % 2];
+        assert_non_null(stage);
+        uint8_t *slot = dev_stage_take(stage);
+        assert_non_null(slot);
+        assert_ptr_equal(dev_stage_take(stage), slot); /* until it is sent */
+        for (uint32_t i = 0; i < SLOT; i++) {
+            slot[i] = (uint8_t)(i * 7 + r * 31);
+            want[r * SLOT + (i + HALF) % SLOT] = slot[i];
+        }
+        const struct dev_stage_part parts[] = {{.from = 0, .to = r * SLOT + HALF, .bytes = HALF},
+                                               {.from = HALF, .to = r * SLOT, .bytes = HALF}};
+        assert_true(dev_stage_send(stage, buf, parts, 2));
+        assert_ptr_not_equal(dev_stage_take(stage), slot);
+    }
+    struct dev_cmd *cmd = dev_cmd_create(dev);
+    assert_true(dev_cmd_begin(cmd) && dev_cmd_copy(cmd, copy, 0, buf, 0, BYTES) &&
+                dev_cmd_end(cmd) && dev_submit(dev, cmd) != 0);
+    assert_true(dev_download(dev, copy, 0, got, BYTES));
+    assert_memory_equal(got, want, BYTES);
+    assert_true(dev_stage_finish(stages[0]) && dev_stage_finish(stages[1]));
+    dev_stage_destroy(stages[0]);
+    dev_stage_destroy(stages[1]);
+    dev_cmd_destroy(cmd);
+    dev_buf_destroy(copy);
+    dev_buf_destroy(buf);
+    mem_free(want);
+    mem_free(got);
+    dev_close(dev);
+}
+
 static void adds_buffers(void **state)
 {
     struct dev *dev = fixture_open(*state, 0, 0);
@@ -257,7 +298,7 @@ int main(void)
         cmocka_unit_test(lists_devices), cmocka_unit_test(moves_bytes),
         cmocka_unit_test(adds_buffers),  cmocka_unit_test(reads_texels),
         cmocka_unit_test(masks_caps),    cmocka_unit_test(measures_time),
-        cmocka_unit_test(joins_clocks),
+        cmocka_unit_test(joins_clocks),  cmocka_unit_test(stages_bytes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

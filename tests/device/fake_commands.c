@@ -305,6 +305,18 @@ static void refuses_copies_between_devices(void **state)
     assert_false(dev_upload(s->dev, s->a, 4096, &word, 4));
     assert_false(dev_fill(s->dev, s->a, 2, 4, 0));
     assert_int_equal(s->f.errors, 6);
+    struct dev_stage *stage = dev_stage_create(s->dev, 1000);
+    assert_non_null(stage);
+    assert_non_null(dev_stage_take(stage));
+    const struct dev_stage_part bad[] = {{0, 0, 16}, {1000, 0, 100}, {0, 4090, 16}};
+    assert_false(dev_stage_send(stage, foreign, bad, 1));
+    assert_false(dev_stage_send(stage, s->a, bad, 0));
+    assert_false(dev_stage_send(stage, s->a, bad + 1, 1)); /* a slot has 1024 */
+    assert_false(dev_stage_send(stage, s->a, bad + 2, 1));
+    assert_int_equal(s->f.errors, 10);
+    assert_true(dev_stage_send(stage, s->a, bad, 1));
+    dev_stage_destroy(stage);
+    s->f.errors = 6;
     assert_true(dev_cmd_begin(s->cmd)); /* nothing to do is no error */
     assert_true(dev_cmd_copy(s->cmd, s->a, 0, s->b, 0, 0) && dev_cmd_fill(s->cmd, s->a, 0, 0, 0));
     assert_true(dev_upload(s->dev, s->a, 0, &word, 0) && dev_fill(s->dev, s->a, 0, 0, 0));

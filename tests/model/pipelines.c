@@ -102,12 +102,18 @@ static void only_those_of_the_plan(void **state)
         uint32_t decode = count_bound(&r.fake);
         submit_all(&r, &r.session.slots[0].others[0]);
         uint32_t both = count_bound(&r.fake);
-        printf("%u devices: %u pipelines, decode binds %u, with a chunk %u\n", n, made, decode,
-               both);
-        assert_true(decode >= 5 * n && both > decode);
-        assert_int_equal(made, both);
-        assert_int_equal(r.made, made); /* all of them in brackets: two on each device */
-        assert_int_equal(r.made_lines, 2 * n);
+        const struct run_shape few = {.n_tokens = 16, .n_out = 1};
+        const struct run_recording *rec = run_record(&r.session, &r.session.slots[0], &few);
+        assert_non_null(rec);
+        submit_all(&r, rec);
+        uint32_t all = count_bound(&r.fake);
+        printf("%u devices: %u pipelines, decode binds %u, with a chunk %u, with a short one %u\n",
+               n, made, decode, both, all);
+        assert_true(decode >= 5 * n && both > decode && all > both);
+        assert_int_equal(made, all);
+        assert_int_equal(r.fake.pipelines - before, made); /* a short prompt makes none */
+        assert_int_equal(r.made, made); /* all of them in a bracket of each device */
+        assert_int_equal(r.made_lines, n);
         run_session_finish(&r.session);
         assert_int_equal(run_session_init(&r.session, &r.model), RUN_OK);
         assert_int_equal(r.fake.pipelines - before, made); /* they are kept */

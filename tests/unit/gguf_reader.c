@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -165,11 +166,23 @@ static void shrunk_files_are_noticed(void **state)
     const struct gguf_tensor *t = gguf_tensor_at(file, 0);
     gguf_drop(file, t, 0, t->bytes);
     assert_int_equal(gguf_data(file, gguf_tensor_at(file, 0))[5], 0); /* read again from the file */
+    uint8_t bytes[16];
+    char line[1024];
+    assert_true(gguf_read(file, t, t->bytes - 16, bytes, 16) && bytes[15] == 0);
+    assert_false(gguf_read(file, t, t->bytes - 15, bytes, 16));
+    assert_int_equal(errno, EINVAL);
+    gguf_read_error(file, t, EINVAL);
+    log_get_last(&log, line, sizeof line);
+    assert_non_null(strstr(line, ": t: cannot read: Invalid argument"));
     FILE *out = fopen(path, "wb");
     assert_non_null(out);
     fclose(out);
+    assert_false(gguf_read(file, t, 0, bytes, 16));
+    assert_int_equal(errno, 0);
+    gguf_read_error(file, t, 0);
+    log_get_last(&log, line, sizeof line);
+    assert_non_null(strstr(line, "shorter"));
     assert_false(gguf_check_size(file));
-    char line[1024];
     log_get_last(&log, line, sizeof line);
     assert_non_null(strstr(line, "shorter"));
     gguf_close(file);
