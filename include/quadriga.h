@@ -121,15 +121,15 @@ typedef struct qd_model qd_model;
 enum qd_split { QD_SPLIT_LAYER = 0, QD_SPLIT_NONE };
 /* Q8_0 and Q4_0: blocks of 32 values with one scale; the model's head size must be a multiple. */
 enum qd_type { QD_TYPE_DEFAULT = 0, QD_TYPE_F16, QD_TYPE_F32, QD_TYPE_Q8_0, QD_TYPE_Q4_0 };
-/* What matrix products read activations as. AUTO: those of prompts, 17 tokens or more at a time,
- * what is best on the device, f32 or, on matrix units, f16 with a scale for each token; those of
- * steps of up to 16 tokens, on GPUs with integer dot products and where the weights are quantized,
+/* What matrix products read activations as. AUTO: those of 5 tokens or more at a time (prompts,
+ * steps of several streams) what is best on the device, f32 or, on matrix units, f16 with a scale
+ * for each token; fewer, on GPUs with integer dot products and where the weights are quantized,
  * signed bytes with a scale for each 32 values, which a kernel makes on its way, else f32. F16: as
- * AUTO, but nothing is quantized. Q8: those of prompts too: signed bytes with a scale for each 32
- * values, multiplied by the quants of the weights in integers, which is less exact; a product takes
- * it where the device has integer dot products, the weights are quantized and their columns a
- * multiple of 32, and stays as it is elsewhere. Where that is every product of the model, a warning
- * says why. */
+ * AUTO, but nothing is quantized. Q8: prompts too, 17 tokens or more: signed bytes with a scale for
+ * each 32 values, multiplied by the quants of the weights in integers, which is less exact; a
+ * product takes it where the device has integer dot products, the weights are quantized and their
+ * columns a multiple of 32, and stays as it is elsewhere. Where that is every product of the model,
+ * a warning says why. */
 enum qd_act { QD_ACT_AUTO = 0, QD_ACT_F16, QD_ACT_Q8 };
 
 /* How far loading goes. Each step checks more of the file and needs what the steps below it need;

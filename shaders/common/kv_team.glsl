@@ -65,20 +65,22 @@ void team_merge(uint token, uint head0, uint used)
     if (used == 1u) {
         return;
     }
-    memoryBarrierBuffer(); // the partial, before the ticket
+    memoryBarrierBuffer(); // what this invocation wrote of the partial, before the barrier
     barrier();
     if (gl_LocalInvocationID.x == 0u) {
+        memoryBarrierBuffer(); // what all of them wrote, before the ticket
         uint ticket = step_words[STEP_TICKETS] + token * heads + head0;
         team_last = atomicAdd(tickets[ticket], 1u) == used - 1u;
         if (team_last) {
             tickets[ticket] = 0u;
         }
+        memoryBarrierBuffer(); // the ticket, before the barrier
     }
     barrier();
     if (!team_last) {
         return;
     }
-    memoryBarrierBuffer(); // the ticket, before the partials of the others
+    memoryBarrierBuffer(); // the barrier, before the partials of the others
     for (uint i = gl_LocalInvocationID.x; i < TILE_HEADS * HEAD_DIM; i += gl_WorkGroupSize.x) {
         uint row = token * heads + head0 + i / HEAD_DIM, d = i % HEAD_DIM;
         merged[row * HEAD_DIM + d] = kv_merge(row * SPLITS * (HEAD_DIM + 2u), d, used);

@@ -360,7 +360,7 @@ static const struct cli_option options[] = {
      .choices = acts,
      .help = "activations in matrix products: q8 quantizes them to 8 bits where the device has "
              "integer dot products and the weights are quantized, which is less exact; f16 never; "
-             "auto in steps of up to 16 tokens, on GPUs (default auto)"},
+             "auto in steps of few tokens, on GPUs (default auto)"},
     {.names = {"-dev", "--device"},
      .value = "LIST",
      .kind = CLI_DEVICE_LIST,

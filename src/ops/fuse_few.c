@@ -22,10 +22,13 @@ static bool is_few(const struct fuse *f, const struct plan_node *node)
     }
     const struct ops_target *target = &f->targets[node->device];
     const struct ops_variant *best = ops_matmul_best(f->plan, node, target->caps, target->prefs);
-    return best != NULL &&
-           ops_matmul_is_few((enum matmul_kernel)ops_variant_index(node->op, best)) &&
-           best->by_quant[f->plan->tensors[node->src[SRC_W]].quant]->n_bindings <=
-               target->caps->max_storage_buffers;
+    if (best == NULL || !ops_matmul_is_few((enum matmul_kernel)ops_variant_index(node->op, best))) {
+        return false;
+    }
+    const struct dev_shader *shader = best->by_quant != NULL
+                                          ? best->by_quant[f->plan->tensors[node->src[SRC_W]].quant]
+                                          : best->shader;
+    return shader->n_bindings <= target->caps->max_storage_buffers;
 }
 
 /* The product that writes a tensor which `reader` alone reads, without a residual. */

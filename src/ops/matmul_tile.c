@@ -52,6 +52,7 @@ enum {
     FEW_LOCAL = 256,
     X_MOST = 46 << 10, /* bytes of x in shared memory, though a device may have more */
     X_OTHER = 2 << 10, /* of what else is there: the norm's sums */
+    X_CPU = 1024,      /* columns */
     X_PAD = 1152,      /* per token, between and behind quads */
 };
 
@@ -205,6 +206,9 @@ static uint32_t x_columns(const struct dev_caps *caps, uint64_t cols, uint32_t t
     uint64_t bytes =
         caps->max_shared_bytes < X_MOST + X_OTHER ? caps->max_shared_bytes - X_OTHER : X_MOST;
     uint64_t most = (bytes / tokens - X_PAD) / per * CHUNK;
+    if ((caps->has & DEV_CAP_CPU) != 0) { /* where compiling a kernel for each length costs more */
+        return most < X_CPU ? (uint32_t)most : X_CPU;
+    }
     uint64_t parts = size_div_up(cols, most);
     return (uint32_t)size_round(size_div_up(cols, parts), CHUNK);
 }

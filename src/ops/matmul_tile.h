@@ -43,7 +43,7 @@ enum matmul_kernel {
                                        {"tokens", {1, 2, 4, 8}}}},                                 \
         [MATMUL_COOPMAT] = {.name = "coopmat",                                                     \
                             .needs = DEV_CAP_COOPMAT | DEV_CAP_FP16,                               \
-                            .min_tokens = 17,                                                      \
+                            .min_tokens = 5,                                                       \
                             .x = PLAN_F16,                                                         \
                             .by_quant = shaders##_coopmat,                                         \
                             .tunables = {{"rows", {32, 64, 128, 256}},                             \
@@ -52,7 +52,7 @@ enum matmul_kernel {
                                          {"subgroups", {1, 2, 4, 8}}}},                            \
         [MATMUL_COOPMAT2] = {.name = "coopmat2",                                                   \
                              .needs = DEV_CAP_COOPMAT2 | DEV_CAP_FP16,                             \
-                             .min_tokens = 17,                                                     \
+                             .min_tokens = 5,                                                      \
                              .x = PLAN_F16,                                                        \
                              .by_quant = shaders##_coopmat2,                                       \
                              .rival = true,                                                        \

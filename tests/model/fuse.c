@@ -46,6 +46,8 @@ static const struct {
     {"fuse", 5e-3, true},
     {"fuse/residual", 0, false},
     {"fuse/rope_append", 5e-3, false},
+    {"fuse/matmul_gate", 5e-3, true},
+    {"fuse/norm_matmul", 5e-3, true},
     {"fuse/norm_stage", 5e-3, true},
     {"fuse/gate_stage", 0, true},
 };

@@ -98,12 +98,14 @@ struct total {
     uint32_t runs, unfit, cases;
 };
 
-/* Staged activations are read by kernels on matrix units alone. */
-static bool is_staged(const struct lab_case *c)
+/* Staged activations are read by kernels on matrix units alone, norms made by those for few tokens.
+ */
+static bool asks_kernel(const struct lab_case *c)
 {
     for (uint32_t i = 0; i < LAB_DIMS && c->op->dims[i] != NULL; i++) {
-        if (strcmp(c->op->dims[i], "staged") == 0) {
-            return c->dims[i] != 0;
+        bool asks = strcmp(c->op->dims[i], "staged") == 0 || strcmp(c->op->dims[i], "norm") == 0;
+        if (asks && c->dims[i] != 0) {
+            return true;
         }
     }
     return false;
@@ -137,7 +139,7 @@ static void run_one(struct lab *lab, const struct lab_case *c, struct dev *dev,
     char text[256];
     lab_case_text(c, text, sizeof text);
     if (!ran || fake.wrong != wrong || result.outside != 0 ||
-        (result.unfit != NULL && forced == NULL && !is_staged(c))) {
+        (result.unfit != NULL && forced == NULL && !asks_kernel(c))) {
         fail_msg("%s on %s (capabilities 0x%x), variant %s: %s, %u wrong uses: %s", text,
                  dev_get_info(dev)->name, dev_get_caps(dev)->has,
                  forced != NULL ? forced : "chosen", ran ? "recorded" : "not recorded",

@@ -92,8 +92,9 @@ static void test_last_row(void **state)
     const struct op *const *list = ops_list(&n);
     for (uint32_t i = 0; i < n; i++) {
         const struct ops_variant *last = &list[i]->variants[list[i]->n_variants - 1];
-        if (strcmp(list[i]->name, "rope_append") == 0) {
-            continue; /* a fusion that is left out where it has no kernel */
+        if (strcmp(list[i]->name, "rope_append") == 0 ||
+            strcmp(list[i]->name, "matmul_gate") == 0) {
+            continue; /* fusions that are left out where they have no kernel */
         }
         assert_true(last->needs == 0 && last->min_subgroup == 0 && last->max_subgroup == 0 &&
                     last->min_tokens == 0 && last->max_tokens == 0);

@@ -156,6 +156,39 @@ static void test_devices(void **state)
     ops_prefs_finish(&prefs);
 }
 
+/* One token: products are those for few tokens, which make the norm and the gate. */
+static void test_few(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *off, *nodes;
+        uint32_t tokens;
+    } rows[] = {
+        {"fuse",
+         "rmsnorm " QKV "rope rope kv_append attention matmul add rmsnorm matmul matmul "
+         "swiglu matmul add",
+         1},
+        {NULL, QKV "rope_append attention matmul matmul_gate matmul", 1},
+        {NULL, QKV "rope_append attention matmul matmul_gate matmul", 4},
+        {"fuse/norm_matmul",
+         "rmsnorm " QKV "rope_append attention matmul rmsnorm matmul_gate matmul", 1},
+        {"fuse/matmul_gate", QKV "rope_append attention matmul matmul matmul swiglu matmul", 1},
+        {"matmul_gate/subgroup,matmul_gate/int_dot_few",
+         QKV "rope_append attention matmul matmul matmul swiglu matmul", 1},
+        {NULL,
+         "norm_stage " QKV "rope_append attention stage matmul norm_stage matmul matmul "
+         "gate_stage matmul",
+         17},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct plan plan;
+        matrix_plan(&plan, &test_log, rows[i].tokens, 1, (const uint32_t[]){1});
+        run_passes(&plan, rows[i].off);
+        expect_ops(&plan, 0, rows[i].nodes);
+        finish(&plan);
+    }
+}
+
 /* ---- rope_append ---- */
 
 enum rope_variation {
@@ -397,7 +430,7 @@ static void test_table(void **state)
             assert_string_not_equal(fusion->name, ops_fusion_get(i)->name);
         }
     }
-    assert_int_equal(n, 5);
+    assert_int_equal(n, 7);
 }
 
 int main(void)
@@ -406,7 +439,8 @@ int main(void)
         cmocka_unit_test(test_switches),  cmocka_unit_test(test_operands),
         cmocka_unit_test(test_devices),   cmocka_unit_test(test_rope),
         cmocka_unit_test(test_rope_pays), cmocka_unit_test(test_stage),
-        cmocka_unit_test(test_merge),     cmocka_unit_test(test_table),
+        cmocka_unit_test(test_merge),     cmocka_unit_test(test_few),
+        cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
