@@ -42,7 +42,7 @@ static bool check_params(qd_context *context, const struct qd_model_params *para
         return false;
     }
     if ((unsigned)params->act > QD_ACT_Q8) {
-        log_error(&context->log, "activations %u are none of f16 and q8 (0 and 1)",
+        log_error(&context->log, "activations %u are none of auto, f16 and q8 (0 to 2)",
                   (unsigned)params->act);
         return false;
     }

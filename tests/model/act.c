@@ -241,13 +241,14 @@ static void what_cannot_stays(void **state)
 static void others_are_refused(void **state)
 {
     (void)state;
-    const struct qd_model_params params = {.path = MODEL_Q4KM, .act = (enum qd_act)2};
+    const struct qd_model_params params = {.path = MODEL_Q4KM, .act = (enum qd_act)3};
     qd_context *context;
     qd_model *model;
     char error[512];
     assert_int_equal(qd_context_create(NULL, &context, error, sizeof error), QD_OK);
     assert_int_equal(qd_model_load(context, &params, &model), QD_BAD_ARGUMENT);
-    assert_string_equal(qd_last_error(context), "activations 2 are none of f16 and q8 (0 and 1)");
+    assert_string_equal(qd_last_error(context),
+                        "activations 3 are none of auto, f16 and q8 (0 to 2)");
     qd_context_destroy(&context);
 }
 
