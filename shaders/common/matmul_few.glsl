@@ -1,4 +1,4 @@
-// The main of matmul's kernels for few tokens (matmul_subgroup.glsl or matmul_few_int.glsl before it):
+// The main of matmul's kernels for few tokens (matmul_shared.glsl or matmul_few_int.glsl before it):
 // a subgroup owns ROWS rows and TOKENS tokens. Subgroups of any size: they stride over the rows.
 
 layout(binding = 2) buffer y_block

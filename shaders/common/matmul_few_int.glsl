@@ -1,4 +1,4 @@
-// What the kernels for few tokens on integer dot products share: as matmul_subgroup.glsl, but x is
+// What the kernels for few tokens on integer dot products share: as matmul_shared.glsl, but x is
 // quantized on its way into shared memory, 32 columns at a time as stage_q8 does it: one f32 scale,
 // the largest magnitude / 127, and signed bytes. Products of a block are added in integers. Formats
 // whose values have an offset need the sums of x, of 16 columns each. Eight neighbouring invocations

@@ -1,150 +1,39 @@
-// What the subgroup kernels of matmul, matmul_gate and matmul_experts share: ROWS rows and TOKENS
-// tokens (spec constants, at most 4 and 8) to a subgroup; its lanes share the columns in fetches of
-// 16 bytes, neighbouring lanes neighbouring fetches, UNROLL of them at a time. x comes through shared
-// memory, X_COLUMNS columns at a time, which all subgroups of the work group read: lanes that are a
-// fetch apart would read as many lines of a cache as they are. Included after weights_dot.glsl and, where x may be
-// normalised, norm_x.glsl.
+// What the subgroup kernels of matmul and matmul_experts share: ROWS rows and TOKENS tokens (spec
+// constants, at most 4 and 8); the lanes share the columns in fetches of 16 bytes, neighbouring
+// lanes neighbouring fetches. Included after weights_dot.glsl.
 
-#ifndef W_OF_ROW
-#define W_OF_ROW(r) // where there are two weights: says of which row r is
-#endif
-
-layout(constant_id = 14) const uint X_COLUMNS = 256; // a multiple of 32
-layout(constant_id = 15) const uint UNROLL = 1;      // at most 4
-
-const uint MAX_ROWS = 4, MAX_TOKENS = 8, MAX_UNROLL = 4, X_UNROLL = 4;
-const uint QUADS = QUANT_STEP / 4, FETCHES = X_COLUMNS / QUANT_STEP;
-// Quad i of fetch s of a token lies at i * PITCH + s: what neighbouring lanes read is together, and
-// the 8 quads that are stored at a time lie in different banks.
-const uint PITCH = (FETCHES + 7) / 8 * 8 + 8 / QUADS;
-
-shared vec4 x_quads[TOKENS * QUADS * PITCH];
+const uint MAX_ROWS = 4, MAX_TOKENS = 8;
 
 float acc[MAX_ROWS * MAX_TOKENS];
 
-// Columns [first, first + X_COLUMNS) of the tokens into shared memory, zeros behind the last one.
-void load_x(uint token[MAX_TOKENS], uint first)
+void add_step(quant_row rows[MAX_ROWS], uint token[MAX_TOKENS], dot_step s)
 {
-    uint row = p.cols >> 2, begin = first >> 2;
-    for (uint q0 = gl_LocalInvocationID.x; q0 < X_COLUMNS / 4; q0 += X_UNROLL * gl_WorkGroupSize.x) {
+    dot_row d[MAX_ROWS];
+    [[unroll]] for (uint r = 0; r < ROWS; r++) {
+        d[r] = dot_get_row(rows[r], s);
+    }
+    [[unroll]] for (int i = 0; i < QUANT_STEP / 4; i++) {
+        vec4 w[MAX_ROWS];
+        [[unroll]] for (uint r = 0; r < ROWS; r++) {
+            w[r] = dot_value(d[r], i);
+        }
         [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            vec4 v[X_UNROLL];
-            [[unroll]] for (uint k = 0; k < X_UNROLL; k++) {
-                uint q = begin + q0 + k * gl_WorkGroupSize.x;
-                v[k] = x.quads[token[t] * row + min(q, row - 1u)];
-            }
-            [[unroll]] for (uint k = 0; k < X_UNROLL; k++) {
-                uint q = q0 + k * gl_WorkGroupSize.x;
-                bool inside = q < X_COLUMNS / 4 && begin + q < row;
-                v[k] = inside ? v[k] : vec4(0.0);
-#ifdef X_NORM
-                v[k] = norm_weigh(t, v[k], min(begin + q, row - 1u));
-#endif
-                if (q < X_COLUMNS / 4) {
-                    x_quads[(t * QUADS + q % QUADS) * PITCH + q / QUADS] = v[k];
-                }
-            }
-        }
-    }
-#ifdef X_NORM
-    norm_share();
-#endif
-}
-
-// One fetch of each row. Sums of raw values first: one scale and one offset for all of a group.
-void add_fetch(dot_row d[MAX_UNROLL * MAX_ROWS], uint u, uint at)
-{
-    const int GROUPS = QUANT_GROUP == 16 ? 2 : 1, GROUP_QUADS = QUANT_STEP / 4 / GROUPS;
-    [[unroll]] for (int g = 0; g < GROUPS; g++) {
-        float part[MAX_ROWS * MAX_TOKENS], x_sum[MAX_TOKENS];
-        [[unroll]] for (int i = g * GROUP_QUADS; i < (g + 1) * GROUP_QUADS; i++) {
-            vec4 w[MAX_ROWS];
-            bool first = i == g * GROUP_QUADS;
+            vec4 v = dot_x(token[t], s, i);
             [[unroll]] for (uint r = 0; r < ROWS; r++) {
-                w[r] = quant_raw4(d[u * MAX_ROWS + r].words, i);
-            }
-            [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-                vec4 v = x_quads[(t * QUADS + i) * PITCH + at];
-                [[unroll]] for (uint r = 0; r < ROWS; r++) {
-                    float sum = dot(w[r], v);
-                    part[r * MAX_TOKENS + t] = first ? sum : part[r * MAX_TOKENS + t] + sum;
-                }
-#if QUANT_OFFSET != 0
-                float sum = (v.x + v.y) + (v.z + v.w);
-                x_sum[t] = first ? sum : x_sum[t] + sum;
-#endif
-            }
-        }
-        [[unroll]] for (uint r = 0; r < ROWS; r++) {
-            [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-                float sum = part[r * MAX_TOKENS + t];
-#if QUANT_GROUP != 0
-                sum *= d[u * MAX_ROWS + r].scale[g];
-#endif
-#if QUANT_OFFSET != 0
-                sum += d[u * MAX_ROWS + r].offset[g] * x_sum[t];
-#endif
-                acc[r * MAX_TOKENS + t] += sum;
+                acc[r * MAX_TOKENS + t] += dot(w[r], v);
             }
         }
     }
 }
 
-// UNROLL fetches of each row, every gl_SubgroupSize-th, from `s` of the `n` whose x is in shared
-// memory; these begin at fetch `first` of the row.
-void get_fetches(quant_row rows[MAX_ROWS], uint first, uint s, uint n,
-                 out dot_row d[MAX_UNROLL * MAX_ROWS])
-{
-    [[unroll]] for (uint u = 0; u < UNROLL; u++) {
-        uint step = first + min(s + u * gl_SubgroupSize, n - 1u);
-        [[unroll]] for (uint r = 0; r < ROWS; r++) {
-            W_OF_ROW(r);
-            d[u * MAX_ROWS + r] = dot_get_row(rows[r], dot_get_step(step));
-        }
-    }
-}
-
-void add_fetches(dot_row d[MAX_UNROLL * MAX_ROWS], uint s, uint n)
-{
-    [[unroll]] for (uint u = 0; u < UNROLL; u++) {
-        if (s + u * gl_SubgroupSize < n) {
-            add_fetch(d, u, s + u * gl_SubgroupSize);
-        }
-    }
-}
-
-// The columns from `first` on whose x is in shared memory or, before that, is brought there (`load`):
-// then weights are on their way meanwhile.
-void add_columns(quant_row rows[MAX_ROWS], uint token[MAX_TOKENS], uint first, bool load)
-{
-    uint n = (min(X_COLUMNS, p.cols - first) + QUANT_STEP - 1) / QUANT_STEP;
-    uint begin = first / QUANT_STEP, s = gl_SubgroupInvocationID;
-    dot_row d[MAX_UNROLL * MAX_ROWS];
-#ifdef QBRANCH
-    if (first < p.cols)
-#endif
-    {
-        get_fetches(rows, begin, s, n, d);
-    }
-    if (load) {
-        barrier();
-        load_x(token, first);
-        barrier();
-    }
-    for (; s < n; s += UNROLL * gl_SubgroupSize) {
-        dot_row next[MAX_UNROLL * MAX_ROWS];
-        if (s + UNROLL * gl_SubgroupSize < n) {
-            get_fetches(rows, begin, s + UNROLL * gl_SubgroupSize, n, next);
-        }
-        add_fetches(d, s, n);
-        d = next;
-    }
-}
-
-void clear_sums()
+void add_columns(quant_row rows[MAX_ROWS], uint token[MAX_TOKENS])
 {
     [[unroll]] for (uint i = 0; i < MAX_ROWS * MAX_TOKENS; i++) {
         acc[i] = 0.0;
+    }
+    uint steps = (p.cols + QUANT_STEP - 1) / QUANT_STEP;
+    for (uint s = gl_SubgroupInvocationID; s < steps; s += gl_SubgroupSize) {
+        add_step(rows, token, dot_get_step(s));
     }
 }
 

@@ -112,7 +112,8 @@ static void set_norm(struct plan_node *node, const struct plan_node *norm)
     }
 }
 
-/* Norms of groups of columns have a weight of a group's columns. */
+/* Not on CPU devices, whose kernels read x where it lies. Norms of groups of columns have a weight
+ * of a group's columns. */
 bool fuse_norm_matmul(struct fuse *f, uint32_t at)
 {
     struct plan *plan = f->plan;

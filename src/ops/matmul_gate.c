@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum { SRC_GATE, SRC_X, SRC_UP };
-enum { ROW_INT_DOT_FEW, ROW_SUBGROUP };
+enum { ROW_INT_DOT_FEW, ROW_SHARED };
 
 static const struct ops_variant VARIANTS[] = {
     [ROW_INT_DOT_FEW] = {.name = "int_dot_few",
@@ -22,9 +22,9 @@ static const struct ops_variant VARIANTS[] = {
                          .max_subgroup = 128,
                          .quantizes = true,
                          .by_quant = shaders_matmul_gate_int_dot_few},
-    [ROW_SUBGROUP] = {.name = "subgroup",
-                      .needs = DEV_CAP_SUBGROUP,
-                      .by_quant = shaders_matmul_gate_subgroup},
+    [ROW_SHARED] = {.name = "shared",
+                    .needs = DEV_CAP_SUBGROUP,
+                    .by_quant = shaders_matmul_gate_shared},
 };
 
 /* Of matmul, for as many tokens: whose tile it takes. */
@@ -51,7 +51,7 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
     if (v == NULL) {
         return false;
     }
-    enum matmul_kernel kernel = v == &VARIANTS[ROW_SUBGROUP] ? MATMUL_SUBGROUP : MATMUL_INT_DOT_FEW;
+    enum matmul_kernel kernel = v == &VARIANTS[ROW_SHARED] ? MATMUL_SHARED : MATMUL_INT_DOT_FEW;
     const struct ops_target target = {dev_get_caps(site->dev), site->prefs};
     const struct ops_need like = like_matmul(&need);
     const struct matmul_size size = {x->rows, 2 * gate->rows, layout->cols};

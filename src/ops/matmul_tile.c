@@ -49,10 +49,12 @@ enum {
     LANES_GEMV_GROUP = 2,
     LANES_GEMM_ROWS = 4, /* with 8 tokens, as many sums as registers hold */
     LANES_GEMM_GROUP = 4,
+    SUBGROUP_LOCAL = 128,
+    SUBGROUP_ROWS = 2,
     FEW_LOCAL = 256,
     X_MOST = 46 << 10, /* bytes of x in shared memory, though a device may have more */
     X_OTHER = 2 << 10, /* of what else is there: the norm's sums */
-    X_CPU = 1024,      /* columns */
+    X_CPU = 1024,      /* columns on CPU devices: one kernel for all lengths */
     X_PAD = 1152,      /* per token, between and behind quads */
 };
 
@@ -163,7 +165,7 @@ static void set_few_defaults(const struct dev_caps *caps, const struct ops_need 
     bool wide = quant_get(need->quant)->planes[0].unit_cols >= 32;
     bool small = (caps->has & DEV_CAP_CPU) != 0; /* compiles what is unrolled for long */
     values[0] = small ? 1 : wide && need->tokens == 1 ? 4 : 2;
-    values[1] = small ? 64 : FEW_LOCAL;
+    values[1] = small ? FEW_LOCAL / 4 : FEW_LOCAL;
     values[2] = token_tile(need->tokens, small ? 4 : 8);
     values[3] = small || wide || need->tokens > 1 ? 1 : 2;
 }
@@ -187,8 +189,13 @@ static void set_defaults(enum matmul_kernel kernel, const struct dev_caps *caps,
         values[1] = one ? LANES_GEMV_GROUP : LANES_GEMM_GROUP;
         values[2] = token_tile(tokens, 8);
         break;
-    case MATMUL_INT_DOT_FEW:
     case MATMUL_SUBGROUP:
+        values[0] = SUBGROUP_ROWS;
+        values[1] = SUBGROUP_LOCAL;
+        values[2] = token_tile(tokens, 8);
+        break;
+    case MATMUL_INT_DOT_FEW:
+    case MATMUL_SHARED:
         set_few_defaults(caps, need, values);
         break;
     default:
@@ -202,11 +209,11 @@ static void set_defaults(enum matmul_kernel kernel, const struct dev_caps *caps,
 static uint32_t x_columns(const struct dev_caps *caps, uint64_t cols, uint32_t tokens,
                           enum matmul_kernel kernel)
 {
-    uint32_t per = kernel == MATMUL_SUBGROUP ? 128 : 48; /* bytes of 32 columns: f32; with scales */
+    uint32_t per = kernel == MATMUL_SHARED ? 128 : 48; /* bytes of 32 columns: f32; with scales */
     uint64_t bytes =
         caps->max_shared_bytes < X_MOST + X_OTHER ? caps->max_shared_bytes - X_OTHER : X_MOST;
     uint64_t most = (bytes / tokens - X_PAD) / per * CHUNK;
-    if ((caps->has & DEV_CAP_CPU) != 0) { /* where compiling a kernel for each length costs more */
+    if ((caps->has & DEV_CAP_CPU) != 0) {
         return most < X_CPU ? (uint32_t)most : X_CPU;
     }
     uint64_t parts = size_div_up(cols, most);
@@ -230,8 +237,14 @@ static struct matmul_tile make_tile(enum matmul_kernel kernel, const struct dev_
     case MATMUL_COOPMAT2:
         ops_flexible_tile(caps, cols, values, &tile, &why);
         return tile;
-    case MATMUL_INT_DOT_FEW:
     case MATMUL_SUBGROUP:
+        local = values[1] > size ? values[1] : size;
+        return (struct matmul_tile){.local = local,
+                                    .spec_rows = values[0],
+                                    .rows = local / size * values[0],
+                                    .tokens = values[2]};
+    case MATMUL_INT_DOT_FEW:
+    case MATMUL_SHARED:
         while (values[1] > caps->max_workgroup_invocations ||
                values[1] > caps->max_workgroup_size[0]) {
             values[1] /= 2;
@@ -360,7 +373,7 @@ bool ops_matmul_has_norm(const struct plan_node *node)
 
 bool ops_matmul_is_few(enum matmul_kernel kernel)
 {
-    return kernel == MATMUL_SUBGROUP || kernel == MATMUL_INT_DOT_FEW;
+    return kernel == MATMUL_SHARED || kernel == MATMUL_INT_DOT_FEW;
 }
 
 void ops_matmul_unfit_norm(struct ops_need *need)

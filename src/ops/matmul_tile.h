@@ -11,6 +11,7 @@ enum matmul_kernel {
     MATMUL_COOPMAT,
     MATMUL_COOPMAT2,
     MATMUL_INT_DOT_FEW,
+    MATMUL_SHARED,
     MATMUL_SUBGROUP,
     MATMUL_GEMV,
     MATMUL_GEMM,
@@ -65,14 +66,23 @@ enum matmul_kernel {
                                 .min_subgroup = 8,                                                 \
                                 .max_subgroup = 128,                                               \
                                 .max_tokens = 16,                                                  \
+                                .gpu = true,                                                       \
                                 .quantizes = true,                                                 \
                                 .by_quant = shaders##_int_dot_few,                                 \
                                 .tunables = MATMUL_FEW_TUNABLES},                                  \
+        [MATMUL_SHARED] = {.name = "shared",                                                       \
+                           .needs = DEV_CAP_SUBGROUP,                                              \
+                           .max_tokens = 16,                                                       \
+                           .gpu = true,                                                            \
+                           .by_quant = shaders##_shared,                                           \
+                           .tunables = MATMUL_FEW_TUNABLES},                                       \
         [MATMUL_SUBGROUP] = {.name = "subgroup",                                                   \
                              .needs = DEV_CAP_SUBGROUP,                                            \
                              .max_tokens = 16,                                                     \
                              .by_quant = shaders##_subgroup,                                       \
-                             .tunables = MATMUL_FEW_TUNABLES},                                     \
+                             .tunables = {{"rows", {1, 2, 4}},                                     \
+                                          {"local", {32, 64, 128, 256, 512}},                      \
+                                          {"tokens", {1, 2, 4, 8}}}},                              \
         [MATMUL_GEMV] = {.name = "plain_gemv",                                                     \
                          .max_tokens = 4,                                                          \
                          .by_quant = shaders##_plain_gemv,                                         \

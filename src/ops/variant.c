@@ -33,6 +33,11 @@ static bool fits_tokens(const struct ops_variant *v, uint64_t tokens)
            (v->max_tokens == 0 || tokens <= v->max_tokens);
 }
 
+static bool suits(const struct ops_variant *v, const struct dev_caps *caps)
+{
+    return !v->gpu || (caps->has & DEV_CAP_CPU) == 0;
+}
+
 /* Why a row is left out; NULL: it may be taken. Token limits are the caller's. */
 static const char *refusal(const struct ops_variant *v, uint32_t row, const struct dev_caps *caps,
                            const struct ops_prefs *prefs, const struct ops_need *need)
@@ -75,7 +80,7 @@ static const struct ops_variant *find_row(const struct ops_need *need, const str
     for (uint32_t i = 0; i < op->n_variants; i++) {
         const struct ops_variant *v = &op->variants[i];
         if (refusal(v, i, caps, prefs, need) == NULL &&
-            (any_tokens || fits_tokens(v, need->tokens)) &&
+            (any_tokens || (fits_tokens(v, need->tokens) && suits(v, caps))) &&
             !ops_prefs_is_off(prefs, op->name, v->name)) {
             if (v->rival && ops_prefs_is_first(prefs, op->name, v->name, need->quant, class)) {
                 return v;

@@ -35,6 +35,7 @@ struct ops_variant {
     struct ops_tunable tunables[OPS_MAX_TUNABLES]; /* ends with a NULL name */
     bool rival;     /* may be faster than a row above it: --tune finds out (ops_tuned.first) */
     bool halves;    /* operands are rounded to float16, whatever the tensors hold */
+    bool gpu;       /* on CPU devices others are better; by name it runs there too */
     bool quantizes; /* and activations to 8 bits: not where they shall stay exact */
 };
 

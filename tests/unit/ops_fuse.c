@@ -173,7 +173,7 @@ static void test_few(void **state)
         {"fuse/norm_matmul",
          "rmsnorm " QKV "rope_append attention matmul rmsnorm matmul_gate matmul", 1},
         {"fuse/matmul_gate", QKV "rope_append attention matmul matmul matmul swiglu matmul", 1},
-        {"matmul_gate/subgroup,matmul_gate/int_dot_few",
+        {"matmul_gate/shared,matmul_gate/int_dot_few",
          QKV "rope_append attention matmul matmul matmul swiglu matmul", 1},
         {NULL,
          "norm_stage " QKV "rope_append attention stage matmul norm_stage matmul matmul "

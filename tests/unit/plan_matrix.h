@@ -21,6 +21,8 @@ static const struct ops_variant kernels[MATMUL_KERNELS] = {
                         .x = PLAN_F16,
                         .shader = &a_shader},
     [MATMUL_COOPMAT2] = {.name = "coopmat2", .needs = DEV_CAP_COOPMAT2, .x = PLAN_F16},
+    [MATMUL_INT_DOT_FEW] = {.name = "int_dot_few", .needs = DEV_CAP_CPU, .shader = &a_shader},
+    [MATMUL_SHARED] = {.name = "shared", .max_tokens = 16, .shader = &a_shader},
     [MATMUL_SUBGROUP] = {.name = "subgroup", .max_tokens = 16, .shader = &a_shader},
     [MATMUL_GEMV] = {.name = "plain_gemv", .max_tokens = 4, .shader = &a_shader},
     [MATMUL_GEMM] = {.name = "plain_gemm", .shader = &a_shader},
