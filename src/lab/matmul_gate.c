@@ -12,7 +12,7 @@ enum { TOKENS, ROWS, COLS, GELU, NORM };
 
 static const uint32_t SHAPES[][LAB_DIMS] = {
     {1, 128, 256, 0, 0}, {1, 70, 512, 0, 1},   {3, 33, 256, 1, 0}, {4, 257, 768, 0, 1},
-    {2, 9, 36, 1, 1},    {1, 24, 17920, 0, 1}, {3, 1, 1024, 1, 1},
+    {2, 9, 36, 1, 1},    {1, 24, 17920, 0, 1}, {3, 5, 1024, 1, 1},
 };
 
 static double gate_of(const struct lab *lab, double x, double *error)
@@ -74,7 +74,7 @@ static bool make(struct lab *lab)
     if (read == NULL) {
         return false;
     }
-    lab_set_nmse_half(lab, 4 * LAB_ROUNDING_NMSE);
+    lab_set_nmse_half(lab, 10 * LAB_ROUNDING_NMSE); /* results of products of two */
     expect(lab, y, w, read);
     return !plan->failed;
 }

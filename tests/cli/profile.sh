@@ -122,7 +122,7 @@ grep -q 'rope: every kernel that this device could run is switched off' "$err" |
     fail "no line says that no kernel is left"
 
 # The next self-test replaces the verdict. The others need not be tried for that.
-rest=plain,plain_gemv,plain_gemm,matmul/subgroup,attention/subgroup
+rest=plain,plain_gemv,plain_gemm,shared,matmul/subgroup,attention/subgroup,attention/team
 [ "$victim" = lanes ] || rest=budget
 add "off matmul $victim  # long ago"
 expect 0 devices --selftest --device 0 --disable "$rest"

@@ -144,7 +144,7 @@ static void cache_types_agree(void **state)
     free_numbers(ids);
 }
 
-/* The same text with kernels for lesser devices. */
+/* The same text with kernels for lesser devices; what quantizes activations is in act.c. */
 static void capabilities_taken_away(void **state)
 {
     (void)state;
@@ -160,7 +160,8 @@ static void capabilities_taken_away(void **state)
     float *base = rig_logits(&rig, ids, n, 64);
     rig_close(&rig);
     for (size_t i = 0; i < sizeof masks / sizeof *masks; i++) {
-        rig_open(&rig, MODEL_Q4KM, 2, &(struct qd_model_params){.caps_off = masks[i]});
+        rig_open(&rig, MODEL_Q4KM, 2,
+                 &(struct qd_model_params){.caps_off = masks[i], .act = QD_ACT_F16});
         float *mine = rig_logits(&rig, ids, n, 64);
         double worst = difference(mine, base, n * VOCAB);
         printf("without %#x: largest difference %.6f\n", masks[i], worst);

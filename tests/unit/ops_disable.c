@@ -141,7 +141,7 @@ static void test_choice(void **state)
                 {"rmsnorm/lanes", "lanes", 8},
                 {"lanes,matmul/subgroup", "plain_gemv", 1},
                 {"lanes,matmul/subgroup,plain_gemv", "plain_gemm", 1},
-                {"lanes,subgroup,plain_gemv,plain_gemm", NULL, 1}};
+                {"lanes,shared,subgroup,plain_gemv,plain_gemm", NULL, 1}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *why;
         assert_true(parse(rows[i].list));
