@@ -165,7 +165,7 @@ static void capabilities_taken_away(void **state)
         float *mine = rig_logits(&rig, ids, n, 64);
         double worst = difference(mine, base, n * VOCAB);
         printf("without %#x: largest difference %.6f\n", masks[i], worst);
-        assert_true(worst < 5e-3);
+        assert_true(worst < 1e-2); /* matrix units round to f16 */
         free_numbers(mine);
         rig_close(&rig);
     }

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ROWS = 12000 };
+enum { MAX_ROWS = 20000 };
 
 struct rig {
     struct fake_vk fake;
@@ -231,7 +231,7 @@ static void missing_capabilities_are_named(void **state)
 static void lose_once(struct rig *rig, const struct lab_row *row)
 {
     (void)row;
-    if (rig->n == 20) {
+    if (rig->n == 7) { /* of an op that takes all its cases: a lost one ends no search */
         rig->fake.fail_with = VK_ERROR_DEVICE_LOST;
         rig->fake.fail_at = rig->fake.calls + 4;
     }
