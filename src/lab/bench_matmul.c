@@ -67,6 +67,14 @@ bool bench_read_x(struct bench_case *c, uint32_t x, uint32_t scale_id, uint64_t 
     return elem == PLAN_F32 || read_scales(c, scale_id, row, scales);
 }
 
+/* The kernel of the product rounds x itself. */
+static bool quantizes(const struct bench_case *c)
+{
+    const struct ops_variant *best =
+        ops_matmul_best(&c->plan, &c->plan.nodes[0], dev_get_caps(c->bd->dev), c->prefs);
+    return best != NULL && best->quantizes;
+}
+
 struct lab_product bench_product(const struct bench_case *c, uint32_t x_id, const float *w,
                                  const float *x, const float *scales)
 {
@@ -79,6 +87,9 @@ struct lab_product bench_product(const struct bench_case *c, uint32_t x_id, cons
                                   .scales = elem == PLAN_S8 ? scales : NULL};
     struct lab_product p = lab_product(&f, 0);
     p.bound = fabs(p.bound); /* scales may be negative */
+    if (elem == PLAN_F32 && quantizes(c)) {
+        p.bound += lab_rounding_bound(&f);
+    }
     return p;
 }
 
