@@ -51,6 +51,7 @@ static const uint32_t SHAPES[][LAB_DIMS] = {
     {3, 4, 2, 64, 900, 6, 2, MERGED | WOVEN | LOCAL | CAPPED, 500},
     {1, 6, 2, 96, 31, 64, 1, MERGED},
     {2, 2, 1, 256, 4200, 32, 2, MERGED},
+    {20, 4, 2, 64, 100, 2, 20, MERGED | WOVEN}, /* streams */
     /* prefill */
     {7, 4, 4, 80, 31, 1, 1, 0},
     {32, 8, 4, 32, 32, 1, 1, 0},

@@ -18,7 +18,8 @@ static uint32_t kv_heads(const struct bench_case *c)
 
 static uint32_t splits(const struct bench_case *c)
 {
-    return c->bd->cpu ? 1 : op_attention_splits(kv_heads(c), c->shape.k, c->shape.n);
+    bool may = !c->bd->cpu && c->shape.n <= OP_FEW_TOKENS;
+    return may ? op_attention_splits(kv_heads(c), c->shape.k, c->shape.n) : 1;
 }
 
 static uint32_t add_cache(struct bench_case *c, const char *name, bool is_value, uint32_t slots)

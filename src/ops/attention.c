@@ -448,9 +448,6 @@ uint32_t op_attention_parts(uint64_t entries)
 
 uint32_t op_attention_splits(uint32_t kv_heads, uint32_t n_ctx, uint32_t tokens)
 {
-    if (tokens > OP_FEW_TOKENS) {
-        return 1;
-    }
     uint32_t most = op_attention_parts(n_ctx);
     most = most < OP_MAX_SPLITS ? most : OP_MAX_SPLITS;
     uint32_t steps = 1;

@@ -110,7 +110,8 @@ uint32_t op_rope(struct plan *plan, uint32_t x, uint32_t step, uint32_t factors,
 
 #define OP_MAX_HEAD_DIM 256 /* of KV append and attention; head_dim is even */
 #define OP_MAX_SPLITS   64
-#define OP_FEW_TOKENS   16 /* up to here attention may have splits */
+#define OP_FEW_TOKENS   16  /* up to here attention may have splits */
+#define OP_MOST_STREAMS 128 /* the same where each token is of another sequence */
 
 /* Writes k and v [tokens][kv_heads * head_dim] to slot step.slot[t] of the caches
  * [kv_heads][slots][head_dim] (f16 or f32 each). group: 0, or 1 for caches of layers with a sliding
@@ -160,9 +161,10 @@ struct op_attention_attr {
 /* Most splits of which none is without work where a token sees that many entries. */
 uint32_t op_attention_parts(uint64_t entries);
 /* How many splits a step of `tokens` is worth: enough workgroups for a GPU, but no fewer than 2,
- * with which teams of subgroups share a split; 1 for more than OP_FEW_TOKENS. Tokens count by the
- * power of two from them on, so that of all steps up to that one it has the most partials. Those
- * that sequences of up to n_ctx entries leave without work cost next to nothing. */
+ * with which teams of subgroups share a split. For up to OP_FEW_TOKENS, or OP_MOST_STREAMS of as
+ * many sequences; tiles of tokens that see the same entries are better for more. Tokens count by
+ * the power of two from them on, so that of all steps up to that one it has the most partials.
+ * Those that sequences of up to n_ctx entries leave without work cost next to nothing. */
 uint32_t op_attention_splits(uint32_t kv_heads, uint32_t n_ctx, uint32_t tokens);
 uint32_t op_attention(struct plan *plan, uint32_t q, uint32_t k_cache, uint32_t v_cache,
                       uint32_t step, const struct op_attention_attr *attr);

@@ -16,7 +16,7 @@ enum {
     DEFAULT_CTX = 4096, /* at most, where the model allows more */
     MAX_BATCH = 4096,
     MAX_SEQ = 1024,
-    MAX_SHAPES = 11, /* of steps that scratch is measured by */
+    MAX_SHAPES = 16, /* of steps that scratch is measured by */
 };
 
 static uint32_t count_sharers(struct dev_instance *inst, const uint32_t *index, uint32_t n,
@@ -236,10 +236,12 @@ static bool scratch_bytes(const struct run_model *model, const struct plan_map *
     for (; tokens < model->n_batch && tokens <= OPS_SPLIT_MOST; tokens *= 2) {
         shape[n++] = (struct run_shape){.n_tokens = tokens, .n_out = 1};
     }
-    uint32_t few = model->may_split_attn ? 2 : model->n_batch;
-    for (; few < model->n_batch && few <= OP_FEW_TOKENS; few *= 2) {
+    uint32_t most = run_most_split(model);
+    most = most < model->n_batch ? most : model->n_batch;
+    for (uint32_t few = 2; few <= most; few = few < most && few * 2 > most ? most : few * 2) {
         shape[n++] = (struct run_shape){.n_tokens = few,
-                                        .n_out = few < model->max_out ? few : model->max_out};
+                                        .n_out = few < model->max_out ? few : model->max_out,
+                                        .streams = few > OP_FEW_TOKENS};
     }
     for (uint32_t i = 0; i < n; i++) {
         struct plan plan;

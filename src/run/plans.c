@@ -23,16 +23,22 @@ uint32_t run_copy_room(const struct run_model *model, uint32_t n_tokens, uint32_
     return n_copies == 0 ? 0 : room < most ? room : most;
 }
 
-static uint32_t count_splits(const struct run_model *model, uint32_t n_tokens)
+static uint32_t count_splits(const struct run_model *model, const struct run_shape *shape)
 {
-    uint32_t kv_heads = model->arch.hp.n_kv_heads;
-    return model->may_split_attn ? op_attention_splits(kv_heads, model->n_ctx, n_tokens) : 1;
+    uint32_t n = shape->n_tokens, kv_heads = model->arch.hp.n_kv_heads;
+    bool may = model->may_split_attn && (n <= OP_FEW_TOKENS || shape->streams);
+    return may ? op_attention_splits(kv_heads, model->n_ctx, n) : 1;
+}
+
+uint32_t run_most_split(const struct run_model *model)
+{
+    return !model->may_split_attn ? 0 : model->n_seq > 1 ? OP_MOST_STREAMS : OP_FEW_TOKENS;
 }
 
 uint32_t run_step_tickets(const struct run_model *model, uint32_t n_tokens)
 {
-    uint32_t tokens = n_tokens < OP_FEW_TOKENS ? n_tokens : OP_FEW_TOKENS;
-    return model->may_split_attn ? tokens * model->arch.hp.n_heads : 0;
+    uint32_t most = run_most_split(model);
+    return (n_tokens < most ? n_tokens : most) * model->arch.hp.n_heads;
 }
 
 uint32_t run_step_words(const struct run_model *model, uint32_t n_tokens, uint32_t copies)
@@ -81,7 +87,7 @@ bool run_plan_init(const struct run_model *model, struct plan *plan, const struc
         .step_words = run_step_words(model, shape->n_tokens, shape->copies),
         .k_type = model->k_type,
         .v_type = model->v_type,
-        .attn_splits = count_splits(model, shape->n_tokens),
+        .attn_splits = count_splits(model, shape),
         .argmax = shape->n_out > 0 && shape->ids,
         .scores = shape->n_out > 0 && shape->scores,
         .copies = shape->copies,

@@ -441,7 +441,7 @@ bool run_record_kernels(struct run_session *session, struct run_slot *slot,
 static bool same_shape(const struct run_shape *a, const struct run_shape *b)
 {
     return a->n_tokens == b->n_tokens && a->n_out == b->n_out && a->copies == b->copies &&
-           a->scores == b->scores && a->ids == b->ids;
+           a->scores == b->scores && a->ids == b->ids && a->streams == b->streams;
 }
 
 /* The recording of this shape, else the one to make way. */

@@ -162,7 +162,10 @@ struct run_shape {
     uint32_t copies; /* room for pairs of entries to copy, in each group; 0: no step has any */
     bool scores;     /* the results are scores, not logits */
     bool ids;        /* the results are the ids of the largest logits, which stay on the device */
+    bool streams; /* more than OP_FEW_TOKENS, each of another sequence: attention is as for few */
 };
+/* The most tokens of a step whose attention may have splits; 0: none may. */
+uint32_t run_most_split(const struct run_model *model);
 /* Words of the step buffer of a step of n tokens, with room for `copies` pairs in each group. */
 /* Words of its tickets; they lie before the pairs. Steps of more tokens have no fewer. */
 uint32_t run_step_tickets(const struct run_model *model, uint32_t n_tokens);

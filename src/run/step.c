@@ -3,6 +3,7 @@
 #include "run/run.h"
 
 #include "base/os.h"
+#include "ops/ops.h"
 #include "shaders/common/step.h"
 
 #include <string.h>
@@ -27,6 +28,15 @@ void run_batch_copies(struct run_batch *batch, const struct kv *kv)
     }
 }
 
+static bool is_of_streams(const struct run_model *model, const struct run_batch *batch)
+{
+    bool streams = batch->n_tokens > OP_FEW_TOKENS && batch->n_tokens <= run_most_split(model);
+    for (uint32_t t = 1; t < batch->n_tokens && streams; t++) {
+        streams = batch->seq[t] != batch->seq[t - 1]; /* those of a sequence lie together */
+    }
+    return streams;
+}
+
 struct run_shape run_batch_shape(const struct run_model *model, const struct run_batch *batch)
 {
     const uint32_t *n = batch->n_copies;
@@ -34,7 +44,8 @@ struct run_shape run_batch_shape(const struct run_model *model, const struct run
     return (struct run_shape){.n_tokens = batch->n_tokens,
                               .n_out = batch->n_out,
                               .copies = run_copy_room(model, batch->n_tokens, most),
-                              .scores = batch->target != NULL && batch->n_out != 0};
+                              .scores = batch->target != NULL && batch->n_out != 0,
+                              .streams = is_of_streams(model, batch)};
 }
 
 static void write_copies(const struct run_session *session, uint32_t *words,

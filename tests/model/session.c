@@ -78,6 +78,45 @@ static void sequences_do_not_mix(void **state)
     rig_close(&rig);
 }
 
+/* A token of each of many sequences, of all lengths, in one step: as in one sequence alone. */
+static void streams_equal_one_sequence(void **state)
+{
+    (void)state;
+    enum { STREAMS = 20 };
+    size_t n;
+    uint32_t *words = prompt(0, &n), ids[STREAMS], token[STREAMS], pos[STREAMS], seq[STREAMS];
+    bool want[STREAMS];
+    for (uint32_t i = 0; i < STREAMS; i++) {
+        ids[i] = words[i % n];
+    }
+    struct rig rig;
+    rig_open(&rig, MODEL_F16, 1, &(struct qd_model_params){.n_seq = STREAMS, .n_batch = 64});
+    float *alone = rig_logits(&rig, ids, STREAMS, 64);
+    assert_int_equal(qd_session_truncate(rig.session, 0, 0), QD_OK);
+    for (uint32_t s = 0; s < STREAMS; s++) {
+        for (uint32_t i = 0; i < s; i++) {
+            seq[i] = s;
+        }
+        struct qd_step before = {.n_tokens = s, .token = ids, .seq = seq};
+        assert_true(s == 0 || qd_session_step(rig.session, &before) == QD_OK);
+    }
+    for (uint32_t s = 0; s < STREAMS; s++) {
+        token[s] = ids[s];
+        pos[s] = seq[s] = s;
+        want[s] = true;
+    }
+    struct qd_step step = {
+        .n_tokens = STREAMS, .token = token, .pos = pos, .seq = seq, .want = want};
+    assert_int_equal(qd_session_step(rig.session, &step), QD_OK);
+    for (uint32_t s = 0; s < STREAMS; s++) {
+        const float *row = qd_session_logits(rig.session, s);
+        assert_true(difference(row, alone + (size_t)s * VOCAB, VOCAB) < 1e-2);
+    }
+    free_numbers(alone);
+    free_numbers(words);
+    rig_close(&rig);
+}
+
 /* Greedy with two steps in flight against one step at a time. */
 static void chained_equals_single_steps(void **state)
 {
@@ -385,6 +424,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sequences_do_not_mix),
+        cmocka_unit_test(streams_equal_one_sequence),
         cmocka_unit_test(chained_equals_single_steps),
         cmocka_unit_test(truncation_forgets),
         cmocka_unit_test(cache_types_agree),
