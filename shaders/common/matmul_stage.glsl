@@ -8,10 +8,9 @@
 // of two on the way, 2^(p.w_exponent - 127), which brings the largest weight to about 2^14, and sums
 // by its inverse.
 //
-// Of formats with ints and no offsets, two at a time are made f16 and scaled as such: f16(1024 + n) is
-// 0x6400 | n. Where their bytes come by fours, the pairs are not of neighbours: then columns are in
-// another order in the tiles (SHUFFLED), of weights and x alike. (Formats with offsets were slower so:
-// docs/benchmarks.md.)
+// Of formats with ints, two at a time are made f16 and scaled as such: f16(1024 + n) is 0x6400 | n.
+// Where their bytes come by fours, the pairs are not of neighbours: then columns are in another order
+// in the tiles (SHUFFLED), of weights and x alike.
 //
 // The including shader has p.cols, a multiple of COLUMNS, the weights and "format.glsl", and says
 // which row of the weight and of x are row and token i, within bounds (W_ROW(i), X_ROW(i)).
@@ -61,16 +60,23 @@ uvec4 x_words[X_ITEMS];
 
 #if defined(QUANT_PAIRS)
 #define PAIRS 1
-#elif defined(QUANT_INT) && QUANT_INT == 1
+#elif defined(QUANT_INT)
 #define PAIRS 1
 #define SHUFFLED 1 // columns (0, 2), (1, 3), (4, 6), (5, 7) of eight
-#define QUANT_ZERO 128
+#define QUANT_ZERO (QUANT_INT == 1 ? 128 : 0)
 
 uint quant_pair(quant_words words, int i, int k)
 {
-    uint four = quant_int4(words, 2 * i + (k >> 1)) >> (8 * (k & 1));
-    return (four & 0x00ff00ffu) ^ 0x00800080u;
+    uint four = quant_int4(words, 2 * i + (k >> 1)) >> (8 * (k & 1)) & 0x00ff00ffu;
+    return QUANT_INT == 1 ? four ^ 0x00800080u : four;
 }
+#endif
+
+// What is taken from a pair: ints about 0 keep what the rounding of scales makes of them small.
+#if defined(PAIRS) && QUANT_INT == 2
+#define PAIR_ZERO (QUANT_ZERO + QUANT_MIDDLE)
+#elif defined(PAIRS)
+#define PAIR_ZERO QUANT_ZERO
 #endif
 
 // What sums are multiplied by, beside the scale of the token.
@@ -124,12 +130,12 @@ void fetch(uint first_row, uint first_token, uint first_col)
 uvec4 w_eight(uint n, uint q, vec2 by, vec2 offset, uint half_chunk)
 {
     const uint PER_LOAD = QUANT_STEP / 8;
-    f16vec2 scale_pair = f16vec2(by[half_chunk]);
+    f16vec2 s = f16vec2(by[half_chunk]), o = f16vec2(offset[half_chunk]);
     uvec4 eight;
     [[unroll]] for (int k = 0; k < 4; k++) {
         uint pair = quant_pair(w_words[n * LOADS + q / PER_LOAD], int(q % PER_LOAD), k);
-        f16vec2 v = unpackFloat2x16(pair | 0x64006400u) - float16_t(1024 + QUANT_ZERO);
-        eight[k] = packFloat2x16(v * scale_pair);
+        f16vec2 v = unpackFloat2x16(pair | 0x64006400u) - float16_t(1024 + PAIR_ZERO);
+        eight[k] = packFloat2x16(QUANT_INT == 1 ? v * s : v * s + o);
     }
     return eight;
 }
@@ -179,8 +185,13 @@ void put(uint first_col)
         uint chunk = (col >> 5) % (QUANT_HEAD / 32);
         by = quant_scale(w_head[n], chunk);
         offset = quant_offset(w_head[n], chunk);
-#ifdef QUANT_SCALED
-        by *= uintBitsToFloat(p.w_exponent << 23);
+#if defined(PAIRS) && QUANT_INT == 2
+        offset += float(QUANT_MIDDLE) * by;
+#endif
+#ifdef SCALED
+        float factor = uintBitsToFloat(p.w_exponent << 23);
+        by *= factor;
+        offset *= factor;
 #endif
 #endif
         if (is_item(i, ROWS * W_STEPS)) {

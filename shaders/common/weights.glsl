@@ -38,7 +38,8 @@
 //
 //   QUANT_HALF    words are pairs of f16, the values themselves
 //   QUANT_WIDE    values have more exponents than f16
-//   QUANT_SCALED  scales are no f16 numbers, and ints are made f16 in pairs
+//   QUANT_SCALED  values have not, but scales are no f16 numbers
+//   QUANT_MIDDLE  the middle of the ints where there are offsets (QUANT_INT 2)
 //   QUANT_PAIRS   quant_pair(words, i, k): columns 8i + 2k and 8i + 2k + 1 in the halves of a word,
 //                 as int + QUANT_ZERO, whole numbers below 1024; i and k are constants. Where they
 //                 lie so that this takes few operations

@@ -8,6 +8,8 @@
 #define QUANT_GROUP 16
 #define QUANT_OFFSET 1
 #define QUANT_INT 2
+#define QUANT_SCALED 1
+#define QUANT_MIDDLE 2
 
 struct quant_head {
     uvec4 scales;

@@ -1,5 +1,5 @@
-// Q4_K: value = d * sc * q - dmin * m. Plane 0: 16-byte units of 32 columns, column 8j + i in bits
-// 4i of word j; plane 1: 16-byte units of 256 columns: bytes 0..7 sc, 8..15 m of each 32 columns;
+// Q4_K: value = d * sc * q - dmin * m. Plane 0: 16-byte units of 32 columns, column 8j + 2k + e in
+// bits 4k + 16e of word j; plane 1: 16-byte units of 256 columns: bytes 0..7 sc, 8..15 m of each 32 columns;
 // plane 2: 4-byte units of 256 columns: d in the low half, dmin in the high half.
 #define QUANT_STEP 32
 #define QUANT_HEAD 256
@@ -7,7 +7,11 @@
 #define QUANT_GROUP 32
 #define QUANT_OFFSET 1
 #define QUANT_INT 2
-#define QUANT_ORDER 1
+#define QUANT_ORDER 2
+#define QUANT_SCALED 1
+#define QUANT_PAIRS 1
+#define QUANT_ZERO 0
+#define QUANT_MIDDLE 8
 
 struct quant_head {
     uvec4 scales;
@@ -34,9 +38,9 @@ quant_words quant_load(quant_row row, uint step, uvec4 side)
 
 vec4 quant_raw4(quant_words words, int i)
 {
-    uint w = words.w[i >> 1] >> (16 * (i & 1));
-    return vec4(quant_field(w, 0, 4, 0.0), quant_field(w, 4, 4, 0.0), quant_field(w, 8, 4, 0.0),
-                quant_field(w, 12, 4, 0.0));
+    uint w = words.w[i >> 1] >> (8 * (i & 1));
+    return vec4(quant_field(w, 0, 4, 0.0), quant_field(w, 16, 4, 0.0), quant_field(w, 4, 4, 0.0),
+                quant_field(w, 20, 4, 0.0));
 }
 
 vec2 quant_scale(quant_head head, uint chunk)
@@ -53,8 +57,13 @@ vec2 quant_offset(quant_head head, uint chunk)
 
 uint quant_int4(quant_words words, int i)
 {
-    uint w = words.w[i >> 1] >> (16 * (i & 1));
-    return (w & 15u) | (w & 240u) << 4 | (w & 3840u) << 8 | (w & 61440u) << 12;
+    uint w = words.w[i >> 1] >> (8 * (i & 1));
+    return (w & 0xfu) | (w >> 8 & 0xf00u) | (w & 0xf0u) << 12 | (w << 4 & 0xf000000u);
+}
+
+uint quant_pair(quant_words words, int i, int k)
+{
+    return words.w[i] >> (4 * k) & 0x000f000fu;
 }
 
 uint quant_raw_int4(quant_words words, int i)

@@ -7,6 +7,7 @@
 #define QUANT_GROUP 32
 #define QUANT_OFFSET 1
 #define QUANT_INT 2
+#define QUANT_MIDDLE 16
 #define SCALES_PLANE 2
 #define SCALES_MIN 1
 #include "common/scales32.glsl"

@@ -9,6 +9,8 @@
 #define QUANT_GROUP 32
 #define QUANT_OFFSET 1
 #define QUANT_INT 2
+#define QUANT_SCALED 1
+#define QUANT_MIDDLE 16
 
 struct quant_head {
     uvec4 scales;

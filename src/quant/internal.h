@@ -57,19 +57,6 @@ static inline void store_u32(uint8_t *p, uint32_t v)
     memcpy(p, &v, sizeof v);
 }
 
-/* 32 bytes -> their low nibbles and their high ones, each in order. Loops over small words, which
- * compilers turn into vectors. */
-static inline void split_nibbles(const uint8_t *bytes, uint8_t *restrict low,
-                                 uint8_t *restrict high)
-{
-    uint16_t pairs[16];
-    memcpy(pairs, bytes, sizeof pairs);
-    for (unsigned i = 0; i < 16; i++) {
-        low[i] = (uint8_t)((pairs[i] & 0x0f) | (pairs[i] >> 4 & 0xf0));
-        high[i] = (uint8_t)((pairs[i] >> 4 & 0x0f) | (pairs[i] >> 8 & 0xf0));
-    }
-}
-
 /* Low 4 bits of 8 bytes: those of even index to the low half, the others to the high one. */
 static inline uint32_t gather_nibbles_halved(uint64_t bytes)
 {
@@ -77,6 +64,21 @@ static inline uint32_t gather_nibbles_halved(uint64_t bytes)
     v |= v >> 12; /* of four bytes: 0 and 2 in the first, 1 and 3 in the second */
     v = (v & 0x000000ff000000ffull) | (v & 0x0000ff000000ff00ull) << 8;
     return (uint32_t)(v | v >> 24);
+}
+
+/* 32 bytes -> their low nibbles and their high ones, those of eight bytes each as above. */
+static inline void split_nibbles_halved(const uint8_t *bytes, uint8_t *restrict low,
+                                        uint8_t *restrict high)
+{
+    uint64_t quads[4];
+    uint32_t words[2][4];
+    memcpy(quads, bytes, sizeof quads);
+    for (size_t i = 0; i < 4; i++) {
+        words[0][i] = gather_nibbles_halved(quads[i]);
+        words[1][i] = gather_nibbles_halved(quads[i] >> 4);
+    }
+    memcpy(low, words[0], sizeof words[0]);
+    memcpy(high, words[1], sizeof words[1]);
 }
 
 /* Low 2 bits of 16 bytes alike. */

@@ -100,6 +100,7 @@ const struct quant_format quant_format_q2_k = {
     .planes = {{.unit_bytes = 16, .unit_cols = 64, .dummy_and = 0xffffffffu, .dummy_or = 0},
                {.unit_bytes = 16, .unit_cols = 256, .dummy_and = 0xffffffffu, .dummy_or = 0},
                {.unit_bytes = 4, .unit_cols = 256, .dummy_and = 0, .dummy_or = 0x18801600u}},
+    .factors = {{OFF_D, 15 * 3}, {OFF_D + 2, 15}},
     .decode = decode,
     .pack = pack,
     .unpack = unpack,

@@ -126,6 +126,7 @@ const struct quant_format quant_format_q3_k = {
                {.unit_bytes = 4, .unit_cols = 32, .dummy_and = 0xffffffffu, .dummy_or = 0},
                {.unit_bytes = 16, .unit_cols = 256, .dummy_and = 0xffffffffu, .dummy_or = 0},
                {.unit_bytes = 4, .unit_cols = 256, .dummy_and = 0, .dummy_or = 0x00000780u}},
+    .factors = {{OFF_D, 32 * 4}},
     .decode = decode,
     .pack = pack,
     .unpack = unpack,

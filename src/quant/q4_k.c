@@ -1,8 +1,8 @@
 /* Q4_K: blocks of 256 columns in eight groups of 32: value = d * sc[g] * q - dmin * m[g], q of 4
  * bits, sc and m of 6, d and dmin f16. In the file: d, dmin, 12 bytes of sc and m, 128 bytes of q
  * (each 32 bytes hold one group in their low nibbles and the next in the high ones).
- * Planes: 0: 16 bytes per group, column 8j + i in bits 4i of word j; 1: 16 bytes per block: 8 bytes
- * of sc, 8 of m; 2: 4 bytes per block: d low, dmin high. */
+ * Planes: 0: 16 bytes per group, column 8j + 2k + e in bits 4k + 16e of word j; 1: 16 bytes per
+ * block: 8 bytes of sc, 8 of m; 2: 4 bytes per block: d low, dmin high. */
 #include "quant/internal.h"
 
 #include <math.h>
@@ -32,7 +32,7 @@ static void pack(const uint8_t *blocks, size_t cols, uint8_t *const planes[QUANT
         const uint8_t *block = blocks + b * BYTES;
         for (size_t g = 0; g < GROUPS; g += 2) {
             uint8_t *unit = planes[0] + (b * GROUPS + g) * 16;
-            split_nibbles(block + OFF_Q + g / 2 * GROUP, unit, unit + 16);
+            split_nibbles_halved(block + OFF_Q + g / 2 * GROUP, unit, unit + 16);
         }
         uint8_t *scales = planes[1] + b * 16;
         split_scales(block + OFF_SCALE, scales, scales + GROUPS);
@@ -49,7 +49,7 @@ static void unpack(const uint8_t *const planes[QUANT_PLANES], size_t cols, float
         uint32_t word = load_u32(planes[0] + c / 8 * 4);
         float scale = half_to_float((uint16_t)dd) * (float)scales[g];
         float offset = half_to_float((uint16_t)(dd >> 16)) * (float)scales[GROUPS + g];
-        out[c] = value_minus(scale, offset, word >> c % 8 * 4 & 15u);
+        out[c] = value_minus(scale, offset, word >> (c % 8 / 2 * 4 + c % 2 * 16) & 15u);
     }
 }
 
@@ -96,6 +96,7 @@ const struct quant_format quant_format_q4_k = {
     .planes = {{.unit_bytes = 16, .unit_cols = 32, .dummy_and = 0xffffffffu, .dummy_or = 0},
                {.unit_bytes = 16, .unit_cols = 256, .dummy_and = 0x3f3f3f3fu, .dummy_or = 0},
                {.unit_bytes = 4, .unit_cols = 256, .dummy_and = 0, .dummy_or = 0x10b00500u}},
+    .factors = {{0, 63 * 15}, {2, 63}},
     .decode = decode,
     .pack = pack,
     .unpack = unpack,

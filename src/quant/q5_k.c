@@ -110,6 +110,7 @@ const struct quant_format quant_format_q5_k = {
                {.unit_bytes = 16, .unit_cols = 128, .dummy_and = 0xffffffffu, .dummy_or = 0},
                {.unit_bytes = 16, .unit_cols = 256, .dummy_and = 0x1f1f1f1fu, .dummy_or = 0},
                {.unit_bytes = 4, .unit_cols = 256, .dummy_and = 0, .dummy_or = 0x14d80500u}},
+    .factors = {{0, 63 * 31}, {2, 63}},
     .decode = decode,
     .pack = pack,
     .unpack = unpack,

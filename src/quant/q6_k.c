@@ -2,8 +2,8 @@
  * sc int8, d f16. In the file: 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 sc, d; each
  * half of 128 columns has four runs of 32: run r takes nibble r / 2 of the low bytes from
  * 32 (r % 2) and pair r of the high bytes.
- * Planes: 0: 16 bytes per 32 columns, low 4 bits, column 8j + i in bits 4i of word j;
- * 1: 16 bytes per 64 columns, high 2 bits, column 16j + i in bits 2i of word j;
+ * Planes: 0: 16 bytes per 32 columns, low 4 bits, column 8j + 2k + e in bits 4k + 16e of word j;
+ * 1: 16 bytes per 64 columns, high 2 bits, column 16j + 2k + e in bits 2k + 16e of word j;
  * 2: 16 bytes per block: sc; 3: 4 bytes per block: d in the low half. */
 #include "quant/internal.h"
 
@@ -44,15 +44,8 @@ static void decode(const uint8_t *blocks, float *out, size_t n)
 /* 64 bytes of low nibbles: those of runs 0 and 1 of a half, then those of 2 and 3. */
 static void pack_low(const uint8_t *bytes, uint8_t *units)
 {
-    uint64_t quads[8];
-    uint32_t low[8], high[8];
-    memcpy(quads, bytes, sizeof quads);
-    for (size_t i = 0; i < 8; i++) {
-        low[i] = gather_nibbles_halved(quads[i]);
-        high[i] = gather_nibbles_halved(quads[i] >> 4);
-    }
-    memcpy(units, low, sizeof low);
-    memcpy(units + sizeof low, high, sizeof high);
+    split_nibbles_halved(bytes, units, units + 32);
+    split_nibbles_halved(bytes + 32, units + 16, units + 48);
 }
 
 /* 32 bytes of high pairs: those of the four runs of a half in turn. */
@@ -134,7 +127,7 @@ const struct quant_format quant_format_q6_k = {
                {.unit_bytes = 16, .unit_cols = 64, .dummy_and = 0xffffffffu, .dummy_or = 0},
                {.unit_bytes = 16, .unit_cols = 256, .dummy_and = 0x1f1f1f1fu, .dummy_or = 0},
                {.unit_bytes = 4, .unit_cols = 256, .dummy_and = 0, .dummy_or = 0x00000400u}},
-    .factor = {OFF_D, 128 * 32},
+    .factors = {{OFF_D, 128 * 32}},
     .decode = decode,
     .pack = pack,
     .unpack = unpack,

@@ -51,7 +51,10 @@ static uint32_t top_of_factors(const struct quant_format *format, const uint8_t 
 {
     float most = 0;
     for (uint64_t b = 0; b < bytes / format->block_bytes; b++, rows += format->block_bytes) {
-        float bound = fabsf(load_half(rows + format->factor.at)) * format->factor.times;
+        float bound = 0;
+        for (uint32_t i = 0; i < 2 && format->factors[i].times != 0; i++) {
+            bound += fabsf(load_half(rows + format->factors[i].at)) * format->factors[i].times;
+        }
         most = isfinite(bound) && bound > most ? bound : most;
     }
     int exponent;
@@ -84,7 +87,7 @@ static void top_of_lanes(const uint8_t *values, uint32_t step, int16_t *restrict
 
 uint32_t quant_top_exponent(enum quant_id id, const uint8_t *rows, uint64_t bytes)
 {
-    if (FORMATS[id]->factor.times != 0) {
+    if (FORMATS[id]->factors[0].times != 0) {
         return top_of_factors(FORMATS[id], rows, bytes);
     }
     if (id != QUANT_F32 && id != QUANT_BF16) {

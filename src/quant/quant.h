@@ -33,17 +33,18 @@ struct quant_plane {
     uint32_t dummy_and, dummy_or; /* a random word w becomes (w & and) | or: plausible contents */
 };
 
+/* An f16 factor in a block of the file: no value of the block has more than `times` of it. */
+struct quant_factor {
+    uint16_t at, times; /* byte; times 0: there is none */
+};
+
 struct quant_format {
     const char *name;     /* "Q4_K", as GGUF and llama.cpp write it */
     uint32_t ggml_type;   /* number in the file */
     uint32_t block_cols;  /* columns per block in the file; cols must be a multiple */
     uint32_t block_bytes; /* bytes per block in the file */
     struct quant_plane planes[QUANT_PLANES];
-    /* An f16 factor at a byte of the block, of which no value has more than `times`; times 0: there
-     * is none, or nobody asks. */
-    struct {
-        uint16_t at, times;
-    } factor;
+    struct quant_factor factors[2]; /* of formats whose scales are products of f16 and a number */
     /* Reference decoder, bit-exact with the definition of the format: n values, n a multiple of
      * block_cols. */
     void (*decode)(const uint8_t *blocks, float *out, size_t n);
@@ -70,8 +71,8 @@ uint64_t quant_row_bytes(enum quant_id id, uint64_t cols);
 
 /* Of `bytes` of rows of F32 or BF16, the two formats with more exponents than f16: the biased
  * exponent (as in a float's bits, 1 to 254) of the largest finite value, 1 where all are zero or
- * subnormal. Of formats with a factor: that of a bound, the largest |factor| * times of a block. 0
- * of other formats. */
+ * subnormal. Of formats with factors: that of a bound, the largest sum of |factor| * times of a
+ * block. 0 of other formats. */
 uint32_t quant_top_exponent(enum quant_id id, const uint8_t *rows, uint64_t bytes);
 
 /* Where `rows` x `cols` lie on a device with interleave `lanes`. */
