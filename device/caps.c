@@ -27,6 +27,9 @@ struct query {
     VkPhysicalDeviceCooperativeMatrix2PropertiesNV p_coopmat2;
     VkPhysicalDeviceShaderIntegerDotProductProperties p_int_dot;
     VkPhysicalDeviceExternalMemoryHostPropertiesEXT p_import;
+    VkPhysicalDeviceShaderSMBuiltinsPropertiesNV p_cores_nv;
+    VkPhysicalDeviceShaderCoreProperties2AMD p_cores_amd;
+    VkPhysicalDeviceShaderCoreBuiltinsPropertiesARM p_cores_arm;
 };
 
 static bool read_extensions(const struct dev_instance *inst, struct phys *phys)
@@ -44,6 +47,9 @@ static bool read_extensions(const struct dev_instance *inst, struct phys *phys)
         {VK_KHR_MAINTENANCE_4_EXTENSION_NAME, EXT_MAINTENANCE4},
         {VK_KHR_PORTABILITY_SUBSET_EXTENSION_NAME, EXT_PORTABILITY},
         {VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME, EXT_CALIBRATED},
+        {VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME, EXT_CORES_NV},
+        {VK_AMD_SHADER_CORE_PROPERTIES_2_EXTENSION_NAME, EXT_CORES_AMD},
+        {VK_ARM_SHADER_CORE_BUILTINS_EXTENSION_NAME, EXT_CORES_ARM},
     };
     uint32_t n = 0;
     VkResult result = inst->vk.EnumerateDeviceExtensionProperties(phys->handle, NULL, &n, NULL);
@@ -100,6 +106,10 @@ static void run_query(const struct dev_instance *inst, struct phys *phys, struct
     q->p_int_dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES;
     q->p_import.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT;
 
+    q->p_cores_nv.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV;
+    q->p_cores_amd.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_2_AMD;
+    q->p_cores_arm.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_BUILTINS_PROPERTIES_ARM;
+
     void **f = &q->features.pNext, **p = &q->props.pNext;
     chain(f, &q->v11);
     chain(f, &q->v12);
@@ -126,6 +136,15 @@ static void run_query(const struct dev_instance *inst, struct phys *phys, struct
     }
     if ((phys->exts & EXT_HOST_IMPORT) != 0) {
         chain(p, &q->p_import);
+    }
+    if ((phys->exts & EXT_CORES_NV) != 0) {
+        chain(p, &q->p_cores_nv);
+    }
+    if ((phys->exts & EXT_CORES_AMD) != 0) {
+        chain(p, &q->p_cores_amd);
+    }
+    if ((phys->exts & EXT_CORES_ARM) != 0) {
+        chain(p, &q->p_cores_arm);
     }
     inst->vk.GetPhysicalDeviceFeatures2(phys->handle, &q->features);
     inst->vk.GetPhysicalDeviceProperties2(phys->handle, &q->props);
@@ -285,6 +304,16 @@ static uint64_t max3(uint64_t a, uint64_t b, uint64_t c)
     return m > c ? m : c;
 }
 
+/* Each is 0 where its extension is missing. */
+static uint32_t read_cores(const struct query *q, const struct phys *phys)
+{
+    if (phys->info.type == DEV_CPU) {
+        return os_core_count();
+    }
+    uint32_t nv = q->p_cores_nv.shaderSMCount, arm = q->p_cores_arm.shaderCoreCount;
+    return nv != 0 ? nv : arm != 0 ? arm : q->p_cores_amd.activeComputeUnitCount;
+}
+
 static void read_limits(const struct dev_instance *inst, const struct query *q, struct phys *phys)
 {
     const VkPhysicalDeviceLimits *l = &q->props.properties.limits;
@@ -310,6 +339,7 @@ static void read_limits(const struct dev_instance *inst, const struct query *q, 
     if ((caps->has & DEV_CAP_HOST_IMPORT) != 0) {
         caps->import_align = (uint32_t)max3(q->p_import.minImportedHostPointerAlignment, 1, 1);
     }
+    caps->cores = read_cores(q, phys);
     caps->int_dot_fast = (caps->has & DEV_CAP_INT_DOT) != 0 &&
                          q->p_int_dot.integerDotProduct4x8BitPackedSignedAccelerated == VK_TRUE;
     caps->timestamp_ns = caps->timestamp_bits != 0 ? l->timestampPeriod : 0;

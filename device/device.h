@@ -79,6 +79,7 @@ struct dev_caps {
     uint32_t subgroup_min, subgroup_max;
     uint32_t max_workgroup_subgroups; /* of kernels that use subgroups; 0: no limit of its own */
     uint32_t max_workgroup_invocations, max_workgroup_size[3], max_workgroup_count[3];
+    uint32_t cores; /* that run work groups: multiprocessors, compute units; 0: it does not tell */
     uint32_t max_shared_bytes;
     uint32_t max_push_bytes;
     uint32_t max_storage_buffers; /* per stage */

@@ -32,6 +32,9 @@ enum phys_ext {
     EXT_PORTABILITY = 1 << 6,
     EXT_COOPMAT2 = 1 << 7,
     EXT_CALIBRATED = 1 << 8,
+    EXT_CORES_NV = 1 << 9, /* these three tell how many cores there are */
+    EXT_CORES_AMD = 1 << 10,
+    EXT_CORES_ARM = 1 << 11,
 };
 
 /* What a row of quirks.c may switch off besides capabilities. */

@@ -102,6 +102,7 @@ struct qd_device_info {
     uint64_t max_binding_bytes; /* maxStorageBufferRange */
     float timestamp_ns;         /* nanoseconds of a tick; 0: no timestamps */
     uint32_t timestamp_bits;
+    uint32_t cores; /* multiprocessors, compute units or CPU cores; 0: the device does not tell */
     uint32_t coopmat_m, coopmat_n, coopmat_k;          /* float16 x float16 + float32; 0: none */
     uint32_t coopmat_s8_m, coopmat_s8_n, coopmat_s8_k; /* signed bytes + int32; 0: none */
     bool int_dot_fast; /* dot products of four packed int8 are said to be faster than without */

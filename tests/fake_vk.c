@@ -213,7 +213,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_EnumerateDeviceExtensionProperties(
 {
     (void)layer;
     const struct fake_gpu *g = gpu_of(physical);
-    const char *names[9] = {VK_KHR_MAINTENANCE_4_EXTENSION_NAME};
+    const char *names[8 + FAKE_CORES] = {VK_KHR_MAINTENANCE_4_EXTENSION_NAME};
     uint32_t n = 1;
     const struct {
         uint32_t cap;
@@ -230,6 +230,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_EnumerateDeviceExtensionProperties(
             names[n++] = all[i].name;
         }
     }
+    n += fake_core_extensions(g, names + n);
     copy_names(names, n, count, props);
     return fake_fallible("vkEnumerateDeviceExtensionProperties", NULL);
 }
@@ -318,7 +319,9 @@ static void fill_property(const struct fake_gpu *g, VkBaseOutStructure *s)
             ->minImportedHostPointerAlignment = 4096;
         break;
     default:
-        fake_wrong("properties of struct type %d were asked for", (int)s->sType);
+        if (!fake_fill_cores(g, s)) {
+            fake_wrong("properties of struct type %d were asked for", (int)s->sType);
+        }
     }
 }
 

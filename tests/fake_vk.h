@@ -20,6 +20,8 @@ enum fake_memory {
     FAKE_REBAR,    /* as FAKE_DISCRETE, and a mapped type on the device heap */
 };
 
+enum { FAKE_CORES_NV, FAKE_CORES_AMD, FAKE_CORES_ARM, FAKE_CORES };
+
 struct fake_gpu {
     const char *name;
     VkPhysicalDeviceType type;
@@ -36,8 +38,9 @@ struct fake_gpu {
     uint64_t heap_bytes, heap_budget, heap_usage; /* the last two: VK_EXT_memory_budget */
     uint64_t memory_left;                         /* vkAllocateMemory refuses beyond; 0 = never */
     bool coopmat2_rigid;                          /* its extension without flexible dimensions */
-    bool coopmat2_narrow; /* the same without workgroup scope and functions of elements */
-    bool import_broken;   /* imports succeed, but the memory is a copy */
+    bool coopmat2_narrow;       /* the same without workgroup scope and functions of elements */
+    uint32_t cores[FAKE_CORES]; /* by which extension; 0: it is missing */
+    bool import_broken;         /* imports succeed, but the memory is a copy */
 };
 
 enum fake_what {

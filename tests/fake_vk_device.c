@@ -464,6 +464,40 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_GetPipelineCacheData(VkDevice device,
     return fake_fallible("vkGetPipelineCacheData", NULL);
 }
 
+uint32_t fake_core_extensions(const struct fake_gpu *gpu, const char **names)
+{
+    static const char *const ALL[FAKE_CORES] = {VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME,
+                                                VK_AMD_SHADER_CORE_PROPERTIES_2_EXTENSION_NAME,
+                                                VK_ARM_SHADER_CORE_BUILTINS_EXTENSION_NAME};
+    uint32_t n = 0;
+    for (size_t i = 0; i < FAKE_CORES; i++) {
+        if (gpu->cores[i] != 0) {
+            names[n++] = ALL[i];
+        }
+    }
+    return n;
+}
+
+bool fake_fill_cores(const struct fake_gpu *gpu, VkBaseOutStructure *s)
+{
+    switch ((int)s->sType) {
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV:
+        ((VkPhysicalDeviceShaderSMBuiltinsPropertiesNV *)(void *)s)->shaderSMCount =
+            gpu->cores[FAKE_CORES_NV];
+        return true;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_2_AMD:
+        ((VkPhysicalDeviceShaderCoreProperties2AMD *)(void *)s)->activeComputeUnitCount =
+            gpu->cores[FAKE_CORES_AMD];
+        return true;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_BUILTINS_PROPERTIES_ARM:
+        ((VkPhysicalDeviceShaderCoreBuiltinsPropertiesARM *)(void *)s)->shaderCoreCount =
+            gpu->cores[FAKE_CORES_ARM];
+        return true;
+    default:
+        return false;
+    }
+}
+
 #define DEVICE_FUNCTIONS(X)                                                                        \
     X(DestroyDevice)                                                                               \
     X(GetDeviceQueue)                                                                              \

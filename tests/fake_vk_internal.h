@@ -66,6 +66,10 @@ PFN_vkVoidFunction fake_queue_function(const char *name);
 PFN_vkVoidFunction fake_fence_function(const char *name);
 void fake_fence_signal(VkFence fence); /* none: VK_NULL_HANDLE */
 bool fake_is_missing(const char *name);
+/* Names of the extensions by which it tells how many cores it has -> how many; and their structs.
+ */
+uint32_t fake_core_extensions(const struct fake_gpu *gpu, const char **names);
+bool fake_fill_cores(const struct fake_gpu *gpu, VkBaseOutStructure *s);
 bool fake_has(const struct fake_gpu *gpu, uint32_t cap);
 
 VKAPI_ATTR VkResult VKAPI_CALL fake_CreateDevice(VkPhysicalDevice physical,

@@ -151,6 +151,7 @@ enum qd_status qd_device_get(qd_context *context, uint32_t index, struct qd_devi
         .coopmat_s8_n = caps->coopmat_s8_n,
         .coopmat_s8_k = caps->coopmat_s8_k,
         .int_dot_fast = caps->int_dot_fast,
+        .cores = caps->cores,
         .fp16 = caps->has & DEV_CAP_FP16,
         .int8 = caps->has & DEV_CAP_INT8,
         .int16 = caps->has & DEV_CAP_INT16,

@@ -63,6 +63,7 @@ json_t *cli_device_json(const struct qd_device_info *info)
     cli_json_add(out, "shared_bytes", json_integer(info->shared_bytes));
     cli_json_add(out, "timestamp_ns", json_real((double)info->timestamp_ns));
     cli_json_add(out, "timestamp_bits", json_integer(info->timestamp_bits));
+    cli_json_add(out, "cores", json_integer(info->cores));
     cli_json_add(out, "int_dot_fast", json_boolean(info->int_dot_fast));
     cli_json_add(out, "coopmat_shape",
                  coopmat_shape(info->coopmat_m, info->coopmat_n, info->coopmat_k));

@@ -106,7 +106,7 @@ static bool record_segment(const struct call *call, const struct plan_node *node
         .label = "matmul",
     };
     dispatch.groups[0] = (uint32_t)(size_div_up(n, tile.tokens) * call->parts);
-    ops_fold(caps, 1, size_div_up(segment->rows, tile.rows), dispatch.groups);
+    ops_fold(caps, 1, ops_matmul_groups(&tile, segment->rows, tile.rows), dispatch.groups);
     dispatch.binds[MATMUL_BIND_WEIGHTS] = ops_weight_bind(segment);
     dispatch.binds[MATMUL_BIND_X] = ops_bind_rows(call->site, node->src[1], DEV_READ, token0, n);
     dispatch.binds[MATMUL_BIND_Y] =

@@ -80,7 +80,7 @@ static bool record_segment(const struct op_site *site, const struct plan_node *n
         .label = "matmul_gate",
     };
     dispatch.groups[0] = (uint32_t)size_div_up(x->rows, tile.tokens);
-    ops_fold(target.caps, 1, size_div_up(gate->rows, tile.rows / 2), dispatch.groups);
+    ops_fold(target.caps, 1, ops_matmul_groups(&tile, gate->rows, tile.rows / 2), dispatch.groups);
     dispatch.binds[MATMUL_GATE_BIND_WEIGHTS] = ops_weight_bind(gate);
     dispatch.binds[MATMUL_GATE_BIND_SECOND] = ops_weight_bind(up);
     dispatch.binds[MATMUL_GATE_BIND_X] = ops_bind(site, node->src[SRC_X], DEV_READ);

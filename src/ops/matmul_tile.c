@@ -56,6 +56,8 @@ enum {
     X_OTHER = 2 << 10, /* of what else is there: the norm's sums */
     X_CPU = 1024,      /* columns on CPU devices: one kernel for all lengths */
     X_PAD = 1152,      /* per token, between and behind quads */
+    FEW_BITS = 5,      /* of a weight: light enough for the largest work groups */
+    FEW_PER_CORE = 768 /* invocations: each brings x into shared memory and keeps it */
 };
 
 static uint32_t token_tile(uint64_t tokens, uint32_t most)
@@ -157,13 +159,32 @@ static bool shrink_coopmat(const struct dev_caps *caps, uint64_t cols, uint32_t 
 
 /* ---- tiles ---- */
 
+/* Work groups of products that stay: as many as the cores run, where that is known. */
+static uint32_t most_few_groups(const struct dev_caps *caps, uint32_t local)
+{
+    bool may = (caps->has & DEV_CAP_CPU) == 0;
+    return may ? caps->cores * (uint32_t)size_div_up(FEW_PER_CORE, local) : 0;
+}
+
 /* A fetch of 16 bytes is 4 to 32 columns: as many in flight for each lane. More tokens need the
  * registers. */
 static void set_few_defaults(const struct dev_caps *caps, const struct ops_need *need,
                              uint32_t *values)
 {
-    bool wide = quant_get(need->quant)->planes[0].unit_cols >= 32;
+    const struct quant_format *format = quant_get(need->quant);
+    uint32_t unit = format->planes[0].unit_cols;
+    bool wide = unit >= 32, one = need->tokens == 1;
     bool small = (caps->has & DEV_CAP_CPU) != 0; /* compiles what is unrolled for long */
+    bool stay =
+        most_few_groups(caps, FEW_LOCAL) != 0 && strcmp(need->op->name, "matmul_experts") != 0;
+    if (stay) {
+        bool light = format->block_bytes * 8 <= FEW_BITS * format->block_cols;
+        values[0] = 2;
+        values[1] = one && light ? 2 * FEW_LOCAL : FEW_LOCAL;
+        values[2] = token_tile(need->tokens, 8);
+        values[3] = wide || !one ? 1 : unit >= 16 ? 2 : 4;
+        return;
+    }
     values[0] = small ? 1 : wide && need->tokens == 1 ? 4 : 2;
     values[1] = small ? FEW_LOCAL / 4 : FEW_LOCAL;
     values[2] = token_tile(need->tokens, small ? 4 : 8);
@@ -255,6 +276,7 @@ static struct matmul_tile make_tile(enum matmul_kernel kernel, const struct dev_
                                     .rows = local / size * values[0],
                                     .tokens = values[2],
                                     .columns = x_columns(caps, cols, values[2], kernel),
+                                    .most_groups = most_few_groups(caps, local),
                                     .unroll = values[3]};
     case MATMUL_GEMV:
         return (struct matmul_tile){.rows = 4, .tokens = values[0]};
@@ -281,6 +303,12 @@ struct matmul_tile ops_matmul_tile(const struct ops_target *target, const struct
         set_defaults(kernel, caps, need, size, values);
     }
     return make_tile(kernel, caps, size->cols, values);
+}
+
+uint64_t ops_matmul_groups(const struct matmul_tile *tile, uint64_t rows, uint32_t each)
+{
+    uint64_t groups = size_div_up(rows, each), most = tile->most_groups;
+    return most != 0 && most < groups ? most : groups;
 }
 
 struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,

@@ -107,7 +107,8 @@ struct matmul_tile {
     /* coopmat: columns between two barriers, subgroups that share the rows (local / subgroup size
      * of them in all), bytes of shared memory */
     uint32_t columns, row_subgroups, shared_bytes;
-    bool norm, gelu; /* kernels for few tokens: what else they make */
+    bool norm, gelu;      /* kernels for few tokens: what else they make */
+    uint32_t most_groups; /* row tiles in a dispatch at most, then they stride; 0: one for each */
     uint32_t unroll; /* subgroup: fetches at a time; its columns are those of x in shared memory */
     bool workgroup_scope; /* coopmat2: the matrices'; else a subgroup's, and there is one */
 };
@@ -121,6 +122,8 @@ struct matmul_size {
  * does not fit or is not known, by size and limits of the device. */
 struct matmul_tile ops_matmul_tile(const struct ops_target *target, const struct ops_need *need,
                                    enum matmul_kernel kernel, const struct matmul_size *size);
+/* Work groups of a dispatch for `rows`, of which one makes `each` at a time. */
+uint64_t ops_matmul_groups(const struct matmul_tile *tile, uint64_t rows, uint32_t each);
 /* NULL: logged. */
 struct dev_kernel *ops_matmul_kernel(struct dev *dev, enum matmul_kernel kernel,
                                      const struct matmul_tile *tile,

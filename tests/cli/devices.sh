@@ -13,7 +13,7 @@ expect 0 devices -o json
     opened_by_default:boolean driver:string api_version:string uuid:string memory_bytes:integer \
     free_bytes:integer host_visible_device_bytes:integer max_binding_bytes:integer \
     subgroup_size:integer subgroup_min:integer subgroup_max:integer timestamp_ns:real \
-    timestamp_bits:integer int_dot_fast:boolean capabilities:object driver_uuid:string \
+    timestamp_bits:integer cores:integer int_dot_fast:boolean capabilities:object driver_uuid:string \
     <"$out" 2>>"$err" || fail "$(tail -n 1 "$err")"
 
 fields='n_prompt:integer n_gen:integer n_depth:integer avg_ns:integer stddev_ns:integer

@@ -42,6 +42,23 @@ static void reads_caps(void **state)
     fake_finish(&f);
 }
 
+/* By whichever extension tells; none: 0. */
+static void reads_the_number_of_cores(void **state)
+{
+    (void)state;
+    for (uint32_t by = 0; by <= FAKE_CORES; by++) {
+        struct fake_fixture f;
+        fake_init(&f, 1);
+        if (by < FAKE_CORES) {
+            f.fake.gpus[0].cores[by] = 7 + by;
+        }
+        assert_true(fake_open_instance(&f));
+        uint32_t cores = dev_instance_info(f.inst, 0)->caps.cores;
+        assert_int_equal(cores, by < FAKE_CORES ? 7 + by : 0);
+        fake_finish(&f);
+    }
+}
+
 /* What SwiftShader is: nothing optional, four lanes, Vulkan 1.2 here. */
 static void reads_a_poor_device(void **state)
 {
@@ -399,6 +416,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_caps),
+        cmocka_unit_test(reads_the_number_of_cores),
         cmocka_unit_test(reads_a_poor_device),
         cmocka_unit_test(reads_flexible_matrices),
         cmocka_unit_test(reads_matrices_in_part),
