@@ -40,7 +40,8 @@ uint quant_int4(quant_words words, int i)
 layout(constant_id = 14) const uint X_COLUMNS = 256; // a multiple of 32
 layout(constant_id = 15) const uint UNROLL = 1;      // at most 4
 
-const uint MAX_ROWS = 4, MAX_TOKENS = 8, MAX_UNROLL = 4, X_UNROLL = 4;
+const uint MAX_ROWS = 4, MAX_TOKENS = 8, MAX_UNROLL = 4;
+const uint X_UNROLL = TOKENS >= 2 ? 1 : 2; // quads of each token on their way: more were slower
 const uint UNITS = QUANT_STEP / 16, FETCHES = X_COLUMNS / QUANT_STEP; // units of 16 columns
 // Unit i of fetch s of a token lies at i * PITCH + s: what neighbouring lanes read is together.
 const uint PITCH = FETCHES + 1;
@@ -92,20 +93,23 @@ void load_x(uint token[MAX_TOKENS], uint first)
 {
     uint row = p.cols >> 2, begin = first >> 2;
     for (uint q0 = gl_LocalInvocationID.x; q0 < X_COLUMNS / 4; q0 += X_UNROLL * gl_WorkGroupSize.x) {
+        vec4 all[MAX_TOKENS];
         [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            vec4 v[X_UNROLL];
             [[unroll]] for (uint k = 0; k < X_UNROLL; k++) {
                 uint q = begin + q0 + k * gl_WorkGroupSize.x;
-                v[k] = x.quads[token[t] * row + min(q, row - 1u)];
+                all[t * X_UNROLL + k] = x.quads[token[t] * row + min(q, row - 1u)];
             }
+        }
+        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
             [[unroll]] for (uint k = 0; k < X_UNROLL; k++) {
                 uint q = q0 + k * gl_WorkGroupSize.x;
-                v[k] = q < X_COLUMNS / 4 && begin + q < row ? v[k] : vec4(0.0);
+                bool is_there = q < X_COLUMNS / 4 && begin + q < row;
+                vec4 v = is_there ? all[t * X_UNROLL + k] : vec4(0.0);
 #ifdef X_NORM
-                v[k] = norm_weigh(t, v[k], min(begin + q, row - 1u));
+                v = norm_weigh(t, v, min(begin + q, row - 1u));
 #endif
                 vec4 by;
-                uint bytes = quantize(v[k], by);
+                uint bytes = quantize(v, by);
                 if (q < X_COLUMNS / 4) {
                     uint unit = q / 4u;
                     x_units[(t * UNITS + unit % UNITS) * PITCH + unit / UNITS][q % 4u] = bytes;
@@ -155,18 +159,25 @@ int dot_unit(uint w[4], uvec4 v)
 // One fetch of each row; `at`: its number among those in shared memory.
 void add_fetch(few_row d[MAX_UNROLL * MAX_ROWS], uint u, uint at)
 {
+    const uint WORDS = QUANT_STEP / 4;
+    uint w[MAX_ROWS * WORDS];
     [[unroll]] for (uint r = 0; r < ROWS; r++) {
-        uint w[UNITS * 4];
         [[unroll]] for (int i = 0; i < QUANT_STEP / 4; i++) {
-            w[i] = FEW_INT4(d[u * MAX_ROWS + r].words, i);
+            w[r * WORDS + i] = FEW_INT4(d[u * MAX_ROWS + r].words, i);
         }
-        vec2 scale = d[u * MAX_ROWS + r].scale;
-        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            vec4 by = x_scales[t * (X_COLUMNS / 32) + at * QUANT_STEP / 32];
+    }
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+        vec4 by = x_scales[t * (X_COLUMNS / 32) + at * QUANT_STEP / 32];
+        uvec4 v[UNITS];
+        [[unroll]] for (uint i = 0; i < UNITS; i++) {
+            v[i] = x_units[(t * UNITS + i) * PITCH + at];
+        }
+        [[unroll]] for (uint r = 0; r < ROWS; r++) {
+            vec2 scale = d[u * MAX_ROWS + r].scale;
             int sums[UNITS];
             [[unroll]] for (uint i = 0; i < UNITS; i++) {
-                uint part[4] = uint[4](w[4 * i], w[4 * i + 1], w[4 * i + 2], w[4 * i + 3]);
-                sums[i] = dot_unit(part, x_units[(t * UNITS + i) * PITCH + at]);
+                uint at4 = r * WORDS + 4 * i;
+                sums[i] = dot_unit(uint[4](w[at4], w[at4 + 1], w[at4 + 2], w[at4 + 3]), v[i]);
             }
 #if QUANT_STEP == 16
             float sum = scale.x * by.x * float(sums[0]);

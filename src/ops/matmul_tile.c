@@ -52,12 +52,13 @@ enum {
     SUBGROUP_LOCAL = 128,
     SUBGROUP_ROWS = 2,
     FEW_LOCAL = 256,
-    X_MOST = 46 << 10, /* bytes of x in shared memory, though a device may have more */
-    X_OTHER = 2 << 10, /* of what else is there: the norm's sums */
-    X_CPU = 1024,      /* columns on CPU devices: one kernel for all lengths */
-    X_PAD = 1152,      /* per token, between and behind quads */
-    FEW_BITS = 5,      /* of a weight: light enough for the largest work groups */
-    FEW_PER_CORE = 768 /* invocations: each brings x into shared memory and keeps it */
+    X_MOST = 46 << 10,  /* bytes of x in shared memory, though a device may have more */
+    X_OTHER = 2 << 10,  /* of what else is there: the norm's sums */
+    X_CPU = 1024,       /* columns on CPU devices: one kernel for all lengths */
+    X_PAD = 1152,       /* per token, between and behind quads */
+    FEW_BITS = 5,       /* of a weight: light enough for the largest work groups */
+    FEW_PER_CORE = 768, /* invocations: each brings x into shared memory and keeps it */
+    SOME_PER_CORE = 512 /* the same of more than one token, which take more registers */
 };
 
 static uint32_t token_tile(uint64_t tokens, uint32_t most)
@@ -160,10 +161,11 @@ static bool shrink_coopmat(const struct dev_caps *caps, uint64_t cols, uint32_t 
 /* ---- tiles ---- */
 
 /* Work groups of products that stay: as many as the cores run, where that is known. */
-static uint32_t most_few_groups(const struct dev_caps *caps, uint32_t local)
+static uint32_t most_few_groups(const struct dev_caps *caps, uint32_t local, uint32_t tokens)
 {
     bool may = (caps->has & DEV_CAP_CPU) == 0;
-    return may ? caps->cores * (uint32_t)size_div_up(FEW_PER_CORE, local) : 0;
+    uint32_t per_core = tokens == 1 ? FEW_PER_CORE : SOME_PER_CORE;
+    return may ? caps->cores * (uint32_t)size_div_up(per_core, local) : 0;
 }
 
 /* A fetch of 16 bytes is 4 to 32 columns: as many in flight for each lane. More tokens need the
@@ -176,7 +178,7 @@ static void set_few_defaults(const struct dev_caps *caps, const struct ops_need 
     bool wide = unit >= 32, one = need->tokens == 1;
     bool small = (caps->has & DEV_CAP_CPU) != 0; /* compiles what is unrolled for long */
     bool stay =
-        most_few_groups(caps, FEW_LOCAL) != 0 && strcmp(need->op->name, "matmul_experts") != 0;
+        most_few_groups(caps, FEW_LOCAL, 1) != 0 && strcmp(need->op->name, "matmul_experts") != 0;
     if (stay) {
         bool light = format->block_bytes * 8 <= FEW_BITS * format->block_cols;
         values[0] = 2;
@@ -276,7 +278,7 @@ static struct matmul_tile make_tile(enum matmul_kernel kernel, const struct dev_
                                     .rows = local / size * values[0],
                                     .tokens = values[2],
                                     .columns = x_columns(caps, cols, values[2], kernel),
-                                    .most_groups = most_few_groups(caps, local),
+                                    .most_groups = most_few_groups(caps, local, values[2]),
                                     .unroll = values[3]};
     case MATMUL_GEMV:
         return (struct matmul_tile){.rows = 4, .tokens = values[0]};
