@@ -1,5 +1,5 @@
-/* Prompt in, tokens out: prefill, the decode loop (greedy on one device: the next step is submitted
- * before the last is read), sampling, stop texts. Tokenizing is the caller's. */
+/* Prompt in, tokens out: prefill, the decode loop (greedy: the next step is submitted before the
+ * last is read), sampling, stop texts. Tokenizing is the caller's. */
 #include "run/run.h"
 
 #include "base/os.h"
@@ -147,17 +147,18 @@ static bool context_full(struct generator *g)
     return true;
 }
 
-/* Submits the step of one token, or of the one that the other slot's argmax is still computing. The
- * result is the id of the next token (one device), else the logits. */
-static bool begin_token(struct run_session *session, struct run_slot *slot, uint32_t token,
-                        bool ids)
+/* Plans the step of one token, or of the one that the other slot's argmax is still computing, and
+ * writes it into the slot. Its result is the id of the next token, else the logits. NULL: nothing
+ * was planned. */
+static struct run_recording *plan_token(struct run_session *session, struct run_slot *slot,
+                                        uint32_t token, bool ids)
 {
     struct kv *kv = &session->kv;
     uint32_t entry = kv->length[0], place[KV_GROUPS], seq = 0, len = entry + 1, out = 0;
     const struct run_shape shape = {.n_tokens = 1, .n_out = 1, .ids = ids};
     struct run_recording *rec = run_record(session, slot, &shape);
     if (rec == NULL || !kv_append(kv, 0, place)) {
-        return false;
+        return NULL;
     }
     struct run_batch batch = {.n_tokens = 1,
                               .n_out = 1,
@@ -167,7 +168,16 @@ static bool begin_token(struct run_session *session, struct run_slot *slot, uint
                               .slot = {&place[KV_GLOBAL], &place[KV_LOCAL]},
                               .len = &len,
                               .out = &out};
-    return run_step_begin(session, slot, rec, &batch);
+    run_step_write(session, slot, rec, &batch);
+    return rec;
+}
+
+static bool begin_token(struct run_session *session, struct run_slot *slot, uint32_t token,
+                        bool ids)
+{
+    struct run_recording *rec = plan_token(session, slot, token, ids);
+    return rec != NULL && run_step_submit(session, slot, rec, 0, 0) &&
+           run_step_go_on(session, slot, rec);
 }
 
 static bool end_token(struct run_session *session, struct run_slot *slot)
@@ -185,7 +195,19 @@ static bool may_go_on(const struct generator *g)
     return g->params->n_predict < 0 || g->n_generated + 1 < g->params->n_predict;
 }
 
-/* Greedy on one device: the device writes the next token itself, two steps are in flight. */
+/* The step in `slot` is done: its token is taken, while the first device has the next one. */
+static bool take_chained(struct generator *g, struct run_slot *slot)
+{
+    bool ok = run_step_end(g->session, slot, &slot->chained) &&
+              take_token(g, *(const uint32_t *)dev_buf_map(slot->ids));
+    if (atomic_load(&g->session->cancel)) {
+        g->stopped = true;
+    }
+    return ok;
+}
+
+/* Greedy: the devices choose the next token, and the first one has the step after it before the
+ * host looks at it. Two steps are planned at a time. */
 static enum run_status decode_chained(struct generator *g, uint32_t token)
 {
     struct run_session *session = g->session;
@@ -198,22 +220,25 @@ static enum run_status decode_chained(struct generator *g, uint32_t token)
     bool ok = begin_token(session, &session->slots[0], token, true);
     while (ok && !g->stopped) {
         struct run_slot *slot = &session->slots[at], *next = &session->slots[at ^ 1];
+        struct run_recording *rec = NULL;
         bool more = may_go_on(g) && has_room(session, true);
         if (more) {
-            ok = begin_token(session, next, STEP_TOKEN_CHAINED, true);
+            rec = plan_token(session, next, STEP_TOKEN_CHAINED, true);
+            ok = rec != NULL && run_step_chain(session, slot, &slot->chained, next, rec);
         }
-        ok = run_step_end(session, slot, &slot->chained) && ok;
-        ok = ok && take_token(g, *(const uint32_t *)dev_buf_map(slot->ids));
-        if (atomic_load(&session->cancel)) {
-            g->stopped = true;
-        }
-        if (more && (g->stopped || !ok)) { /* the step ahead is not wanted */
-            ok = run_step_end(session, next, &next->chained) && ok;
+        ok = take_chained(g, slot) && ok;
+        if (rec != NULL && (g->stopped || !ok)) { /* the step ahead is not wanted */
+            ok = run_step_drop(session, next, rec) && ok;
             kv_truncate(&session->kv, 0, session->kv.length[0] - 1);
-        } else if (!more && ok && !g->stopped) {
+        } else if (rec != NULL) {
+            ok = run_step_go_on(session, next, rec);
+        } else if (ok && !g->stopped) {
             context_full(g);
         }
         at ^= 1;
+    }
+    for (uint32_t s = 0; s < 2 && !ok; s++) { /* nothing stays in flight */
+        run_step_drop(session, &session->slots[s], &session->slots[s].chained);
     }
     return ok ? RUN_OK : run_session_failure(session);
 }
@@ -304,8 +329,7 @@ static enum run_status run(struct generator *g)
         return RUN_ERROR;
     }
     if (!g->stopped) {
-        status = greedy && session->model->n_devices == 1 ? decode_chained(g, token)
-                                                          : decode_plain(g, token);
+        status = greedy ? decode_chained(g, token) : decode_plain(g, token);
         stats->decode_tokens += g->n_generated - before - 1;
         stats->decode_ns += os_clock_ns() - begin;
     }

@@ -286,6 +286,7 @@ struct run_session {
     uint64_t init_ns;               /* buffers, recordings, compiled kernels */
     uint64_t n_planned;             /* steps so far */
     uint64_t seen_ns[DEV_MAX_OPEN]; /* when the last step was seen to end on each device */
+    uint64_t part_ns[DEV_MAX_OPEN]; /* how long the last step of one token was waited for there */
     pthread_mutex_t lock;           /* stats, profile */
     struct run_trace *trace;        /* NULL: off */
     struct run_profile *profile;    /* NULL: off */
@@ -297,9 +298,9 @@ void run_session_finish(struct run_session *session);
 void run_session_cancel(struct run_session *session); /* any thread, signal handlers */
 
 /* record.c: the slot's recording for this shape, made (anew) where there is none, in place of the
- * one that was asked for longest ago; `decode` or `chained` where it is one token's. With one
- * device the ids of the neighbour slot's argmax are bound as ids_in. NULL: logged. Nothing of the
- * slot is in flight.
+ * one that was asked for longest ago; `decode` or `chained` where it is one token's. Where
+ * the last device is the first one the ids of the neighbour slot's argmax are bound as ids_in.
+ * NULL: logged. Nothing of the slot is in flight.
  */
 struct run_recording *run_record(struct run_session *session, struct run_slot *slot,
                                  const struct run_shape *shape);
@@ -340,6 +341,17 @@ bool run_step_submit(struct run_session *session, struct run_slot *slot, struct 
 /* All of that, device after device; returns when the last one has it. */
 bool run_step_begin(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
                     const struct run_batch *batch);
+/* A step that was written with STEP_TOKEN_CHAINED goes to the first device: its token is what the
+ * step in slot `before` chooses. At once where the last device is the first one; else when that
+ * step is done on the last, with the id in ids_in. */
+bool run_step_chain(struct run_session *session, struct run_slot *before,
+                    const struct run_recording *rec_before, struct run_slot *slot,
+                    struct run_recording *rec);
+/* It goes to the other devices; returns when the last one has it. */
+bool run_step_go_on(struct run_session *session, struct run_slot *slot, struct run_recording *rec);
+/* Waits for what was submitted of a step that is not wanted any more; it counts where every device
+ * had it. */
+bool run_step_drop(struct run_session *session, struct run_slot *slot, struct run_recording *rec);
 /* Waits for the slot and counts. False where a device has not had or not done its part. */
 bool run_step_end(struct run_session *session, struct run_slot *slot, struct run_recording *rec);
 enum run_status run_session_failure(const struct run_session *session); /* LOST or ERROR */

@@ -222,12 +222,11 @@ static bool warm_up(struct run_session *session)
         {.n_tokens = first, .n_out = first > 1 ? 1 : 0},
         {.n_tokens = full, .n_out = 1},
         {.n_tokens = few, .n_out = 1},
-        {.n_tokens = 1, .n_out = 1, .ids = true}, /* one device alone chooses tokens itself */
+        {.n_tokens = 1, .n_out = 1, .ids = true},
     };
-    uint32_t n = sizeof shapes / sizeof *shapes - (model->n_devices > 1 ? 1 : 0);
-    return run_record_kernels(session, slot, shapes, n) &&
+    return run_record_kernels(session, slot, shapes, sizeof shapes / sizeof *shapes) &&
            run_record(session, slot, &shapes[0]) != NULL &&
-           (model->n_devices > 1 || run_record(session, slot, &shapes[4]) != NULL) &&
+           run_record(session, slot, &shapes[4]) != NULL &&
            run_record(session, slot, &shapes[1]) != NULL;
 }
 
