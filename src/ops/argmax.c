@@ -5,6 +5,7 @@
 #include "ops/site.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
 {
@@ -50,7 +51,13 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     if (v == NULL) {
         return false;
     }
-    struct argmax_push push = {.cols = (uint32_t)x->cols, .rows = (uint32_t)x->rows};
+    const struct op_argmax_attr *attr = (const void *)node->attr;
+    struct argmax_push push = {
+        .cols = (uint32_t)x->cols, .rows = (uint32_t)x->rows, .n_banned = attr->n_banned};
+    _Static_assert(sizeof push.banned == sizeof attr->banned, "as many as the shader has room for");
+    for (uint32_t i = 0; i < OP_MAX_BANNED; i++) {
+        push.banned[i] = i < attr->n_banned ? attr->banned[i] : UINT32_MAX;
+    }
     struct ops_dispatch dispatch = {
         .kernel = v->shader == &shader_argmax_lanes ? ops_lanes_kernel(site->dev, v->shader)
                                                     : row_kernel(site, node, v, x),
@@ -72,11 +79,15 @@ const struct op op_def_argmax = {.name = "argmax",
                                  .variants = variants,
                                  .n_variants = sizeof variants / sizeof *variants};
 
-uint32_t op_argmax(struct plan *plan, uint32_t logits)
+uint32_t op_argmax(struct plan *plan, uint32_t logits, const struct op_argmax_attr *attr)
 {
     const struct plan_tensor *x = ops_operand(plan, "argmax", "logits", logits, PLAN_F32);
     if (x == NULL) {
         return PLAN_NONE;
+    }
+    if (attr->n_banned > OP_MAX_BANNED) {
+        return ops_refuse(plan, "argmax", "%u tokens of %s are banned: at most %d can be",
+                          attr->n_banned, x->name, OP_MAX_BANNED);
     }
     struct plan_tensor ids = {.role = PLAN_IDS_OUT,
                               .elem = PLAN_U32,
@@ -92,6 +103,7 @@ uint32_t op_argmax(struct plan *plan, uint32_t logits)
                              .src = {logits},
                              .n_dst = 1,
                              .in_place = PLAN_NONE};
+    memcpy(node.attr, attr, sizeof *attr);
     node.dst[0] = plan_add_tensor(plan, &ids);
     return plan_add_node(plan, &node) != PLAN_NONE ? node.dst[0] : PLAN_NONE;
 }

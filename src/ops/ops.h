@@ -182,9 +182,15 @@ uint32_t op_attn_merge(struct plan *plan, uint32_t partial, uint32_t step,
 /* y[i] = x[step.out[i]] for i < n_out. */
 uint32_t op_rows(struct plan *plan, uint32_t x, uint32_t step);
 
-/* ids[i] = index of the largest value of row i of the logits (lowest index on ties; NaN never
- * wins). Result: a PLAN_IDS_OUT tensor. */
-uint32_t op_argmax(struct plan *plan, uint32_t logits);
+#define OP_MAX_BANNED 8
+
+/* ids[i] = index of the largest value of row i of the logits, lowest index on ties; what is banned,
+ * infinite or NaN never wins, and UINT32_MAX says that nothing is left. Result: a PLAN_IDS_OUT
+ * tensor. */
+struct op_argmax_attr {
+    uint32_t n_banned, banned[OP_MAX_BANNED];
+};
+uint32_t op_argmax(struct plan *plan, uint32_t logits, const struct op_argmax_attr *attr);
 
 /* score[i] = x[target] - log(sum_v exp(x[v])), x row i of the logits and target = step.target[i]:
  * the natural logarithm of that token's probability. NaN where the target is not in the vocabulary,

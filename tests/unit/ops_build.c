@@ -240,10 +240,13 @@ static void test_head(void **state)
     assert_int_equal(plan_get_tensor(&f->plan, y)->rows, 2);
     op_logits(&f->plan, y);
     assert_int_equal(plan_get_tensor(&f->plan, y)->role, PLAN_LOGITS);
-    uint32_t ids = op_argmax(&f->plan, y);
+    struct op_argmax_attr attr = {.n_banned = OP_MAX_BANNED};
+    uint32_t ids = op_argmax(&f->plan, y, &attr);
     assert_int_equal(plan_get_tensor(&f->plan, ids)->role, PLAN_IDS_OUT);
     assert_int_equal(plan_get_tensor(&f->plan, ids)->cols, 2);
-    refused(f, op_argmax(&f->plan, f->step), "argmax: logits (step)");
+    refused(f, op_argmax(&f->plan, f->step, &attr), "argmax: logits (step)");
+    attr.n_banned++;
+    refused(f, op_argmax(&f->plan, y, &attr), "argmax: 9 tokens of ");
     uint32_t scores = op_score(&f->plan, y, f->step);
     assert_int_equal(plan_get_tensor(&f->plan, scores)->role, PLAN_SCORES);
     assert_int_equal(plan_get_tensor(&f->plan, scores)->rows, 2);
@@ -269,7 +272,7 @@ static void test_failed(void **state)
     size_t nodes = f->plan.n_nodes;
     assert_int_equal(op_add(&f->plan, f->x, f->x), PLAN_NONE);
     assert_int_equal(op_rmsnorm(&f->plan, f->x, f->weight, 1e-5f), PLAN_NONE);
-    assert_int_equal(op_argmax(&f->plan, f->x), PLAN_NONE);
+    assert_int_equal(op_argmax(&f->plan, f->x, &(struct op_argmax_attr){0}), PLAN_NONE);
     op_logits(&f->plan, f->x);
     assert_int_equal(plan_get_tensor(&f->plan, f->x)->role, PLAN_ACT);
     assert_int_equal(f->plan.n_nodes, nodes);
