@@ -16,6 +16,7 @@ struct generator {
     uint32_t n_generated;
     enum run_stop stop;
     bool stopped;
+    struct run_shape shape; /* of a step of one token: logits, or the id of the next */
     uint64_t begin_ns;
 };
 
@@ -148,15 +149,13 @@ static bool context_full(struct generator *g)
 }
 
 /* Plans the step of one token, or of the one that the other slot's argmax is still computing, and
- * writes it into the slot. Its result is the id of the next token, else the logits. NULL: nothing
- * was planned. */
-static struct run_recording *plan_token(struct run_session *session, struct run_slot *slot,
-                                        uint32_t token, bool ids)
+ * writes it into the slot. NULL: nothing was planned. */
+static struct run_recording *plan_token(struct generator *g, struct run_slot *slot, uint32_t token)
 {
+    struct run_session *session = g->session;
     struct kv *kv = &session->kv;
     uint32_t entry = kv->length[0], place[KV_GROUPS], seq = 0, len = entry + 1, out = 0;
-    const struct run_shape shape = {.n_tokens = 1, .n_out = 1, .ids = ids};
-    struct run_recording *rec = run_record(session, slot, &shape);
+    struct run_recording *rec = run_record(session, slot, &g->shape);
     if (rec == NULL || !kv_append(kv, 0, place)) {
         return NULL;
     }
@@ -172,12 +171,11 @@ static struct run_recording *plan_token(struct run_session *session, struct run_
     return rec;
 }
 
-static bool begin_token(struct run_session *session, struct run_slot *slot, uint32_t token,
-                        bool ids)
+static bool begin_token(struct generator *g, struct run_slot *slot, uint32_t token)
 {
-    struct run_recording *rec = plan_token(session, slot, token, ids);
-    return rec != NULL && run_step_submit(session, slot, rec, 0, 0) &&
-           run_step_go_on(session, slot, rec);
+    struct run_recording *rec = plan_token(g, slot, token);
+    return rec != NULL && run_step_submit(g->session, slot, rec, 0, 0) &&
+           run_step_go_on(g->session, slot, rec);
 }
 
 static bool end_token(struct run_session *session, struct run_slot *slot)
@@ -195,11 +193,20 @@ static bool may_go_on(const struct generator *g)
     return g->params->n_predict < 0 || g->n_generated + 1 < g->params->n_predict;
 }
 
+static bool no_choice(struct generator *g)
+{
+    log_error(g->session->log, "no finite logit to choose from");
+    return false;
+}
+
 /* The step in `slot` is done: its token is taken, while the first device has the next one. */
 static bool take_chained(struct generator *g, struct run_slot *slot)
 {
-    bool ok = run_step_end(g->session, slot, &slot->chained) &&
-              take_token(g, *(const uint32_t *)dev_buf_map(slot->ids));
+    bool ok = run_step_end(g->session, slot, &slot->chained);
+    if (ok) {
+        uint32_t token = *(const uint32_t *)dev_buf_map(slot->ids);
+        ok = token != UINT32_MAX ? take_token(g, token) : no_choice(g);
+    }
     if (atomic_load(&g->session->cancel)) {
         g->stopped = true;
     }
@@ -217,13 +224,13 @@ static enum run_status decode_chained(struct generator *g, uint32_t token)
     }
     session->n_logits = 0; /* those of the prompt are not the last step's */
     session->logits = NULL;
-    bool ok = begin_token(session, &session->slots[0], token, true);
+    bool ok = begin_token(g, &session->slots[0], token);
     while (ok && !g->stopped) {
         struct run_slot *slot = &session->slots[at], *next = &session->slots[at ^ 1];
         struct run_recording *rec = NULL;
         bool more = may_go_on(g) && has_room(session, true);
         if (more) {
-            rec = plan_token(session, next, STEP_TOKEN_CHAINED, true);
+            rec = plan_token(g, next, STEP_TOKEN_CHAINED);
             ok = rec != NULL && run_step_chain(session, slot, &slot->chained, next, rec);
         }
         ok = take_chained(g, slot) && ok;
@@ -248,10 +255,7 @@ static bool pick(struct generator *g, uint32_t *token)
     uint64_t begin = run_profile_begin(g->session);
     bool ok = sampler_pick(g->sampler, g->session->logits, token);
     run_profile_end(g->session, IDLE_SAMPLE, begin);
-    if (!ok) {
-        log_error(g->session->log, "no finite logit to choose from");
-    }
-    return ok;
+    return ok || no_choice(g);
 }
 
 static enum run_status decode_plain(struct generator *g, uint32_t token)
@@ -262,7 +266,7 @@ static enum run_status decode_plain(struct generator *g, uint32_t token)
             return RUN_CANCELLED;
         }
         struct run_slot *slot = &session->slots[0];
-        if (!begin_token(session, slot, token, false) || !end_token(session, slot)) {
+        if (!begin_token(g, slot, token) || !end_token(session, slot)) {
             return run_session_failure(session);
         }
         if (!pick(g, &token) || !take_token(g, token)) {
@@ -309,12 +313,25 @@ static enum run_status prefill_with_logits(struct generator *g)
     return status;
 }
 
+/* What steps of one token give back. True: the device chooses the next one. */
+static bool choose_shape(struct generator *g)
+{
+    const struct run_model *model = g->session->model;
+    bool no_end = g->params->ignore_eos && model->n_ends != 0;
+    g->shape = (struct run_shape){.n_tokens = 1, .n_out = 1};
+    if (!sampler_is_greedy(g->sampler) || (no_end && model->n_ends > OP_MAX_BANNED)) {
+        return false;
+    }
+    g->shape.ids = true;
+    g->shape.no_end = no_end;
+    return true;
+}
+
 static enum run_status run(struct generator *g)
 {
     struct run_session *session = g->session;
     const struct run_generate_params *params = g->params;
     struct run_stats *stats = &session->stats;
-    bool greedy = sampler_is_greedy(g->sampler) && !params->ignore_eos;
     uint32_t token = 0;
     enum run_status status = params->on_logits != NULL
                                  ? prefill_with_logits(g)
@@ -329,7 +346,7 @@ static enum run_status run(struct generator *g)
         return RUN_ERROR;
     }
     if (!g->stopped) {
-        status = greedy ? decode_chained(g, token) : decode_plain(g, token);
+        status = choose_shape(g) ? decode_chained(g, token) : decode_plain(g, token);
         stats->decode_tokens += g->n_generated - before - 1;
         stats->decode_ns += os_clock_ns() - begin;
     }

@@ -441,7 +441,7 @@ bool run_record_kernels(struct run_session *session, struct run_slot *slot,
 static bool same_shape(const struct run_shape *a, const struct run_shape *b)
 {
     return a->n_tokens == b->n_tokens && a->n_out == b->n_out && a->copies == b->copies &&
-           a->scores == b->scores && a->ids == b->ids;
+           a->scores == b->scores && a->ids == b->ids && a->no_end == b->no_end;
 }
 
 /* The recording of this shape, else the one to make way. */
@@ -450,7 +450,7 @@ static struct run_recording *find_recording(struct run_slot *slot, const struct 
     if (same_shape(shape, &(struct run_shape){.n_tokens = 1, .n_out = 1})) {
         return &slot->decode;
     }
-    if (same_shape(shape, &(struct run_shape){.n_tokens = 1, .n_out = 1, .ids = true})) {
+    if (shape->n_tokens == 1 && shape->ids) {
         return &slot->chained;
     }
     struct run_recording *oldest = &slot->others[0];

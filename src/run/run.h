@@ -28,6 +28,7 @@
 
 #include "arch/arch.h"
 #include "device/device.h"
+#include "ops/ops.h"
 #include "ops/variant.h"
 #include "plan/op.h"
 #include "plan/plan.h"
@@ -113,7 +114,8 @@ struct run_model {
     struct arena arena;
     struct gguf_file *file; /* NULL for a dummy */
     struct arch_model arch;
-    struct vocab *vocab; /* NULL for a dummy */
+    struct vocab *vocab;                  /* NULL for a dummy */
+    uint32_t n_ends, ends[OP_MAX_BANNED]; /* its end tokens; the first ones, where there are more */
     struct plan_map map;
     uint32_t n_devices;
     struct run_device devices[DEV_MAX_OPEN];
@@ -162,6 +164,7 @@ struct run_shape {
     uint32_t copies; /* room for pairs of entries to copy, in each group; 0: no step has any */
     bool scores;     /* the results are scores, not logits */
     bool ids;        /* the results are the ids of the largest logits, which stay on the device */
+    bool no_end;     /* of them, those of end tokens do not count (n_ends <= OP_MAX_BANNED) */
 };
 /* Words of the step buffer of a step of n tokens, with room for `copies` pairs in each group. */
 /* Words of its tickets; they lie before the pairs. Steps of more tokens have no fewer. */
@@ -247,10 +250,10 @@ struct run_slot {
     struct dev_buf *step[DEV_MAX_OPEN]; /* what kernels read: step_host itself on CPU devices */
     struct dev_buf *ids;                /* argmax results, mapped, on the last device: [n_batch] */
     struct dev_buf *ids_in;             /* on the first device, when that is not the last */
-    struct dev_buf *logits, *logits_host;    /* on the last device: written by it; read back */
-    struct dev_buf *scores;                  /* mapped, on the last device: [n_batch] */
-    struct run_recording decode;             /* of one token with its logits */
-    struct run_recording chained;            /* of one token with the id of the next */
+    struct dev_buf *logits, *logits_host; /* on the last device: written by it; read back */
+    struct dev_buf *scores;               /* mapped, on the last device: [n_batch] */
+    struct run_recording decode;          /* of one token with its logits */
+    struct run_recording chained;         /* of one token with the id of the next, the last kind */
     struct run_recording others[RUN_OTHERS]; /* of the shapes that were asked for last */
     uint64_t n_asked;
     uint64_t index;               /* number of the step, from 0 in each session */

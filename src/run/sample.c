@@ -90,7 +90,7 @@ static bool takes_largest(const struct sample_params *p)
 
 bool sampler_is_greedy(const struct sampler *sampler)
 {
-    return takes_largest(&sampler->params) && sampler->uses == NULL && sampler->banned == NULL;
+    return takes_largest(&sampler->params) && sampler->uses == NULL;
 }
 
 bool sampler_ban(struct sampler *sampler, uint32_t token)

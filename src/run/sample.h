@@ -28,7 +28,8 @@ struct sampler *sampler_create(const struct sample_params *params, uint32_t n_vo
 void sampler_destroy(struct sampler *sampler);
 /* Tells a token that is now part of the text (prompt and generated), for the penalty. */
 void sampler_add(struct sampler *sampler, uint32_t token);
-/* True when the choice depends on the largest logit alone, so that the device can make it. */
+/* True when the choice depends on the largest logit that is not banned alone, so that the device
+ * can make it. */
 bool sampler_is_greedy(const struct sampler *sampler);
 /* Never to be chosen (`--ignore-eos`). False: out of memory. */
 bool sampler_ban(struct sampler *sampler, uint32_t token);

@@ -1,6 +1,5 @@
 /* Sessions through the public interface: several sequences in a step, truncation, chained decode
  * against single steps, cache types, capabilities taken away, stop texts, limits, misuse. */
-#include "base/os.h"
 #include "common.h"
 #include "device/device.h"
 
@@ -100,88 +99,6 @@ static void chained_equals_single_steps(void **state)
     }
     free_numbers(ids);
     rig_close(&rig);
-}
-
-struct seen {
-    uint64_t ns[N]; /* when each token came */
-    uint32_t token[N], n;
-};
-
-static bool see(void *user, uint32_t token, const char *text, size_t bytes)
-{
-    struct seen *seen = user;
-    (void)text;
-    (void)bytes;
-    if (token != UINT32_MAX) {
-        assert_true(seen->n < N);
-        seen->token[seen->n] = token;
-        seen->ns[seen->n++] = os_clock_ns();
-    }
-    return true;
-}
-
-/* When the first device was given each step, [most]; returns how many there were. */
-static uint32_t submissions(const struct rig *rig, uint64_t *ns, uint32_t most)
-{
-    size_t n;
-    uint32_t count = 0;
-    assert_int_equal(qd_session_get_trace(rig->session, NULL, 0, &n), QD_OK);
-    struct qd_trace_event *events = malloc((n + 1) * sizeof *events);
-    assert_non_null(events);
-    assert_int_equal(qd_session_get_trace(rig->session, events, n, &n), QD_OK);
-    for (size_t i = 0; i < n; i++) {
-        if (events[i].kind == QD_TRACE_SUBMIT && events[i].device == 0) {
-            assert_true(count < most);
-            ns[count++] = events[i].end_ns;
-        }
-    }
-    free(events);
-    return count;
-}
-
-/* Generates N tokens; returns how many steps the first device was given before the caller saw the
- * token that they read. */
-static uint32_t count_ahead(struct rig *rig, struct qd_generate_params *params, struct seen *seen)
-{
-    uint64_t ns[N + 1];
-    uint32_t ahead = 0;
-    struct qd_generate_result result;
-    *seen = (struct seen){0};
-    params->on_token = see;
-    params->user = seen;
-    params->n_predict = N;
-    assert_int_equal(qd_session_truncate(rig->session, 0, 0), QD_OK);
-    assert_int_equal(qd_session_trace(rig->session, true), QD_OK);
-    assert_int_equal(qd_session_generate(rig->session, params, &result), QD_OK);
-    assert_int_equal(seen->n, N);
-    assert_int_equal(submissions(rig, ns, N + 1), N); /* the prompt, and all tokens but the last */
-    for (uint32_t i = 0; i + 1 < N; i++) {
-        ahead += ns[i + 1] < seen->ns[i] ? 1 : 0;
-    }
-    return ahead;
-}
-
-/* Steps go to the first device before the token that they begin with was read, on any number of
- * devices. The first token is the prompt's, which the host chooses. */
-static void steps_are_submitted_ahead(void **state)
-{
-    (void)state;
-    size_t n;
-    uint32_t *ids = prompt(2, &n), one[N];
-    for (uint32_t devices = 1; devices <= 4; devices++) {
-        struct rig rig;
-        struct seen seen;
-        struct qd_generate_params params = {.prompt = ids, .n_prompt = n};
-        rig_open(&rig, MODEL_Q4KM, devices, NULL);
-        assert_int_equal(count_ahead(&rig, &params, &seen), N - 2);
-        if (devices == 1) {
-            memcpy(one, seen.token, sizeof one);
-        }
-        assert_memory_equal(seen.token, one, sizeof one);
-        assert_int_equal(qd_session_length(rig.session, 0), n + N - 1);
-        rig_close(&rig);
-    }
-    free_numbers(ids);
 }
 
 /* After truncation the sequence continues as if the tail had never been there. */
@@ -469,7 +386,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sequences_do_not_mix),
         cmocka_unit_test(chained_equals_single_steps),
-        cmocka_unit_test(steps_are_submitted_ahead),
         cmocka_unit_test(truncation_forgets),
         cmocka_unit_test(cache_types_agree),
         cmocka_unit_test(capabilities_taken_away),
