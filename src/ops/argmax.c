@@ -24,26 +24,6 @@ static const struct ops_variant variants[] = {
      .tunables = {{"local", {64, 128, 256, 512, 1024}}}},
 };
 
-/* A row's one work group has the device for itself: the largest, up to WIDEST, that still gives
- * each lane ITEMS logits, where nothing else was tuned. */
-static struct dev_kernel *row_kernel(const struct op_site *site, const struct plan_node *node,
-                                     const struct ops_variant *v, const struct plan_tensor *x)
-{
-    enum { WIDEST = 1024, ITEMS = 8 };
-    const struct dev_caps *caps = dev_get_caps(site->dev);
-    const struct ops_need need = {.op = node->op, .tokens = x->rows, .quant = QUANT_COUNT};
-    struct dev_kernel_params params = ops_loop_params(site, node, v, x->rows, x->cols);
-    uint32_t size = params.specs[0].value, tuned[OPS_MAX_TUNABLES];
-    while (2 * size <= WIDEST && 2 * size <= caps->max_workgroup_invocations &&
-           2 * size <= caps->max_workgroup_size[0] && (uint64_t)size * ITEMS < x->cols) {
-        size *= 2;
-    }
-    if (!ops_tuned_get(site->prefs, &need, v, tuned)) {
-        params.specs[0].value = params.specs[1].value = size;
-    }
-    return dev_kernel_get(site->dev, &params);
-}
-
 static bool record(const struct op_site *site, const struct plan_node *node)
 {
     const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
@@ -60,7 +40,7 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     }
     struct ops_dispatch dispatch = {
         .kernel = v->shader == &shader_argmax_lanes ? ops_lanes_kernel(site->dev, v->shader)
-                                                    : row_kernel(site, node, v, x),
+                                                    : ops_row_kernel(site, node, v, x),
         .n = 2,
         .tensors = {[ARGMAX_BIND_X] = node->src[0], [ARGMAX_BIND_IDS] = node->dst[0]},
         .access = {[ARGMAX_BIND_X] = DEV_READ, [ARGMAX_BIND_IDS] = DEV_WRITE},

@@ -192,6 +192,13 @@ struct op_argmax_attr {
 };
 uint32_t op_argmax(struct plan *plan, uint32_t logits, const struct op_argmax_attr *attr);
 
+#define OP_MAX_TOP 512
+
+/* Row i: the bits of the k largest logits of row i, largest first, then their tokens; of equal ones
+ * the lowest token first. Only finite ones count; where they are fewer than k, -infinity and
+ * UINT32_MAX. Result: a PLAN_IDS_OUT tensor [n_out][2 * k]; k at most OP_MAX_TOP. */
+uint32_t op_topk(struct plan *plan, uint32_t logits, uint32_t k);
+
 /* score[i] = x[target] - log(sum_v exp(x[v])), x row i of the logits and target = step.target[i]:
  * the natural logarithm of that token's probability. NaN where the target is not in the vocabulary,
  * or where a logit of the row is NaN or infinity, or all are -infinity. Result: a PLAN_SCORES

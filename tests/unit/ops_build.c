@@ -247,6 +247,13 @@ static void test_head(void **state)
     refused(f, op_argmax(&f->plan, f->step, &attr), "argmax: logits (step)");
     attr.n_banned++;
     refused(f, op_argmax(&f->plan, y, &attr), "argmax: 9 tokens of ");
+    uint32_t tops = op_topk(&f->plan, y, 40);
+    assert_int_equal(plan_get_tensor(&f->plan, tops)->role, PLAN_IDS_OUT);
+    assert_int_equal(plan_get_tensor(&f->plan, tops)->rows, 2);
+    assert_int_equal(plan_get_tensor(&f->plan, tops)->cols, 80);
+    refused(f, op_topk(&f->plan, f->step, 1), "topk: logits (step)");
+    refused(f, op_topk(&f->plan, y, 0), "topk: the largest 0 of ");
+    refused(f, op_topk(&f->plan, y, OP_MAX_TOP + 1), "topk: the largest 513 of ");
     uint32_t scores = op_score(&f->plan, y, f->step);
     assert_int_equal(plan_get_tensor(&f->plan, scores)->role, PLAN_SCORES);
     assert_int_equal(plan_get_tensor(&f->plan, scores)->rows, 2);
