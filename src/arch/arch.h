@@ -113,6 +113,7 @@ struct arch_build_params {
     bool argmax;                   /* add the argmax node behind the logits */
     const uint32_t *banned;        /* [n_banned]: tokens that it passes over */
     uint32_t n_banned;
+    uint32_t top;    /* add the topk node behind the logits, for so many; 0: none */
     bool scores;     /* add the score node behind the logits */
     uint32_t copies; /* the most entries that are copied in the caches; 0: no such node */
 };

@@ -369,6 +369,9 @@ void arch_block_head(struct arch_wiring *wiring, uint32_t x)
         }
         op_argmax(plan, x, &attr);
     }
+    if (!plan->failed && params->top != 0) {
+        op_topk(plan, x, params->top);
+    }
     if (!plan->failed && params->scores) {
         op_score(plan, x, wiring->step);
     }

@@ -16,7 +16,7 @@ struct generator {
     uint32_t n_generated;
     enum run_stop stop;
     bool stopped;
-    struct run_shape shape; /* of a step of one token: logits, or the id of the next */
+    struct run_shape shape; /* of a step of one token */
     uint64_t begin_ns;
 };
 
@@ -171,21 +171,9 @@ static struct run_recording *plan_token(struct generator *g, struct run_slot *sl
     return rec;
 }
 
-static bool begin_token(struct generator *g, struct run_slot *slot, uint32_t token)
+static bool send_token(struct generator *g, struct run_slot *slot, struct run_recording *rec)
 {
-    struct run_recording *rec = plan_token(g, slot, token);
-    return rec != NULL && run_step_submit(g->session, slot, rec, 0, 0) &&
-           run_step_go_on(g->session, slot, rec);
-}
-
-static bool end_token(struct run_session *session, struct run_slot *slot)
-{
-    if (!run_step_end(session, slot, &slot->decode)) {
-        return false;
-    }
-    session->logits = dev_buf_map(slot->logits_host);
-    session->n_logits = 1;
-    return true;
+    return run_step_submit(g->session, slot, rec, 0, 0) && run_step_go_on(g->session, slot, rec);
 }
 
 static bool may_go_on(const struct generator *g)
@@ -224,7 +212,8 @@ static enum run_status decode_chained(struct generator *g, uint32_t token)
     }
     session->n_logits = 0; /* those of the prompt are not the last step's */
     session->logits = NULL;
-    bool ok = begin_token(g, &session->slots[0], token);
+    struct run_recording *begun = plan_token(g, &session->slots[0], token);
+    bool ok = begun != NULL && send_token(g, &session->slots[0], begun);
     while (ok && !g->stopped) {
         struct run_slot *slot = &session->slots[at], *next = &session->slots[at ^ 1];
         struct run_recording *rec = NULL;
@@ -250,26 +239,34 @@ static enum run_status decode_chained(struct generator *g, uint32_t token)
     return ok ? RUN_OK : run_session_failure(session);
 }
 
-static bool pick(struct generator *g, uint32_t *token)
+/* From the largest logits that `slot` has (NULL: from the session's logits). */
+static bool pick(struct generator *g, const struct run_slot *slot, uint32_t *token)
 {
-    uint64_t begin = run_profile_begin(g->session);
-    bool ok = sampler_pick(g->sampler, g->session->logits, token);
-    run_profile_end(g->session, IDLE_SAMPLE, begin);
+    struct run_session *session = g->session;
+    uint64_t begin = run_profile_begin(session);
+    bool ok = slot != NULL
+                  ? sampler_pick_top(g->sampler, dev_buf_map(slot->ids), g->shape.top, token)
+                  : sampler_pick(g->sampler, session->logits, token);
+    run_profile_end(session, IDLE_SAMPLE, begin);
     return ok || no_choice(g);
 }
 
 static enum run_status decode_plain(struct generator *g, uint32_t token)
 {
     struct run_session *session = g->session;
+    struct run_slot *slot = &session->slots[0];
+    bool top = g->shape.top != 0;
     while (!g->stopped && !context_full(g)) {
         if (atomic_load(&session->cancel)) {
             return RUN_CANCELLED;
         }
-        struct run_slot *slot = &session->slots[0];
-        if (!begin_token(g, slot, token) || !end_token(session, slot)) {
+        struct run_recording *rec = plan_token(g, slot, token);
+        if (rec == NULL || !send_token(g, slot, rec) || !run_step_end(session, slot, rec)) {
             return run_session_failure(session);
         }
-        if (!pick(g, &token) || !take_token(g, token)) {
+        session->logits = top ? NULL : dev_buf_map(slot->logits_host);
+        session->n_logits = top ? 0 : 1;
+        if (!pick(g, top ? slot : NULL, &token) || !take_token(g, token)) {
             return RUN_ERROR;
         }
     }
@@ -313,13 +310,29 @@ static enum run_status prefill_with_logits(struct generator *g)
     return status;
 }
 
-/* What steps of one token give back. True: the device chooses the next one. */
+/* The device that has the head finds the largest logits, unless that was switched off, or it is a
+ * CPU: then the host has all of them where they are. */
+static bool finds_top(const struct run_model *model)
+{
+    const struct run_device *device =
+        &model->devices[model->map.device[model->arch.hp.n_layers + 1]];
+    const struct dev_caps *caps = dev_get_caps(device->dev);
+    const struct ops_need need = {.op = ops_find("topk"), .tokens = 1, .quant = QUANT_COUNT};
+    const char *why;
+    return (caps->has & DEV_CAP_CPU) == 0 &&
+           ops_variant_choose(&need, caps, &device->prefs, &why) != NULL;
+}
+
+/* What steps of one token give back: the id of the next where the device chooses it (true), the
+ * largest logits where those are enough, else all of them. */
 static bool choose_shape(struct generator *g)
 {
     const struct run_model *model = g->session->model;
     bool no_end = g->params->ignore_eos && model->n_ends != 0;
     g->shape = (struct run_shape){.n_tokens = 1, .n_out = 1};
     if (!sampler_is_greedy(g->sampler) || (no_end && model->n_ends > OP_MAX_BANNED)) {
+        uint32_t top = sampler_top(g->sampler);
+        g->shape.top = top <= OP_MAX_TOP && finds_top(model) ? top : 0;
         return false;
     }
     g->shape.ids = true;
@@ -342,7 +355,7 @@ static enum run_status run(struct generator *g)
     }
     uint64_t begin = os_clock_ns();
     uint32_t before = g->n_generated;
-    if (!pick(g, &token) || !take_token(g, token)) {
+    if (!pick(g, NULL, &token) || !take_token(g, token)) {
         return RUN_ERROR;
     }
     if (!g->stopped) {

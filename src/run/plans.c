@@ -85,6 +85,7 @@ bool run_plan_init(const struct run_model *model, struct plan *plan, const struc
         .argmax = shape->n_out > 0 && shape->ids,
         .banned = model->ends,
         .n_banned = shape->no_end ? model->n_ends : 0,
+        .top = shape->n_out > 0 ? shape->top : 0,
         .scores = shape->n_out > 0 && shape->scores,
         .copies = shape->copies,
     };

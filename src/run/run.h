@@ -165,6 +165,7 @@ struct run_shape {
     bool scores;     /* the results are scores, not logits */
     bool ids;        /* the results are the ids of the largest logits, which stay on the device */
     bool no_end;     /* of them, those of end tokens do not count (n_ends <= OP_MAX_BANNED) */
+    uint32_t top;    /* the results are so many of the largest logits and their ids (op_topk) */
 };
 /* Words of the step buffer of a step of n tokens, with room for `copies` pairs in each group. */
 /* Words of its tickets; they lie before the pairs. Steps of more tokens have no fewer. */
@@ -248,8 +249,9 @@ struct run_slot {
     uint32_t number;
     struct dev_buf *step_host[DEV_MAX_OPEN]; /* mapped */
     struct dev_buf *step[DEV_MAX_OPEN]; /* what kernels read: step_host itself on CPU devices */
-    struct dev_buf *ids;                /* argmax results, mapped, on the last device: [n_batch] */
-    struct dev_buf *ids_in;             /* on the first device, when that is not the last */
+    struct dev_buf *ids;    /* argmax results, mapped, on the last device: [n_batch], or those of
+                             topk */
+    struct dev_buf *ids_in; /* on the first device, when that is not the last */
     struct dev_buf *logits, *logits_host; /* on the last device: written by it; read back */
     struct dev_buf *scores;               /* mapped, on the last device: [n_batch] */
     struct run_recording decode;          /* of one token with its logits */

@@ -109,6 +109,7 @@ static bool create_slot(struct run_session *session, struct run_slot *slot)
     uint32_t step_words = run_step_words(model, model->n_batch, run_most_copies(model));
     uint64_t step_bytes = (uint64_t)step_words * sizeof(uint32_t);
     uint64_t id_bytes = (uint64_t)model->n_batch * sizeof(uint32_t);
+    uint64_t top_bytes = 2 * OP_MAX_TOP * sizeof(uint32_t);
     for (uint32_t d = 0; d < model->n_devices; d++) {
         struct dev *dev = model->devices[d].dev;
         slot->step_host[d] = create_buf(dev, "step", step_bytes, DEV_MEM_UPLOAD);
@@ -120,7 +121,8 @@ static bool create_slot(struct run_session *session, struct run_slot *slot)
             return false;
         }
     }
-    slot->ids = create_buf(model->devices[last].dev, "ids", id_bytes, DEV_MEM_READBACK);
+    slot->ids = create_buf(model->devices[last].dev, "ids",
+                           id_bytes > top_bytes ? id_bytes : top_bytes, DEV_MEM_READBACK);
     slot->scores = create_buf(model->devices[last].dev, "scores", id_bytes, DEV_MEM_READBACK);
     if (slot->ids == NULL || dev_buf_map(slot->ids) == NULL || slot->scores == NULL ||
         dev_buf_map(slot->scores) == NULL) {

@@ -1,5 +1,5 @@
 /* How decode chooses tokens: steps that are submitted before the last token was read, on any number
- * of devices, and end tokens that are passed over on the device. */
+ * of devices; end tokens that are passed over on the device, and the largest logits found there. */
 #include "base/os.h"
 #include "common.h"
 
@@ -173,6 +173,48 @@ static void end_tokens(void **state)
     free_numbers(ids);
 }
 
+/* The same tokens with the largest logits found on the device as with all of them on the host, on
+ * one device and two. CPU devices are taken for GPUs: else nothing would have to come back. */
+static void top_k(void **state)
+{
+    (void)state;
+    static const struct qd_sampling kinds[] = {
+        {.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .seed = 3},
+        {.temperature = 1.5f, .top_k = 3, .seed = 4},
+        {.temperature = 1.0f, .top_k = 40, .repeat_penalty = 1.3f, .seed = 5},
+        {.repeat_penalty = 1.3f},
+        {.temperature = 1.0f, .top_k = 400, .seed = 6}, /* more than there are: all of them */
+    };
+    static const char *const disable[] = {"cpu,topk/plain", "cpu", "cpu"};
+    uint32_t ids[] = {7, 42, 300}, first[5][N];
+    for (uint32_t r = 0; r < 3; r++) {
+        struct qd_model_params model = {.dummy = "layers=2,dim=32,heads=2,ffn=64,vocab=388,ctx=64",
+                                        .disable = disable[r]};
+        struct rig rig;
+        rig_open(&rig, NULL, r < 2 ? 1 : 2, &model);
+        for (uint32_t i = 0; i < 5; i++) {
+            struct seen seen = {0};
+            struct qd_generate_result result;
+            struct qd_generate_params params = {.prompt = ids,
+                                                .n_prompt = 3,
+                                                .n_predict = N,
+                                                .sampling = kinds[i],
+                                                .on_token = see,
+                                                .user = &seen};
+            assert_int_equal(qd_session_truncate(rig.session, 0, 0), QD_OK);
+            assert_int_equal(qd_session_generate(rig.session, &params, &result), QD_OK);
+            assert_int_equal(seen.n, N);
+            if (r == 0) {
+                memcpy(first[i], seen.token, sizeof first[i]);
+            }
+            assert_memory_equal(seen.token, first[i], sizeof first[i]);
+            bool host = qd_session_logits(rig.session, 0) != NULL;
+            assert_int_equal(host, r == 0 || i == 4);
+        }
+        rig_close(&rig);
+    }
+}
+
 int main(void)
 {
     if (!rig_has_device()) {
@@ -181,6 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_are_submitted_ahead),
         cmocka_unit_test(end_tokens),
+        cmocka_unit_test(top_k),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
