@@ -234,7 +234,7 @@ static enum run_status decode_chained(struct generator *g, uint32_t token)
         at ^= 1;
     }
     for (uint32_t s = 0; s < 2 && !ok; s++) { /* nothing stays in flight */
-        run_step_drop(session, &session->slots[s], &session->slots[s].chained);
+        run_step_wait(session, &session->slots[s], &session->slots[s].chained);
     }
     return ok ? RUN_OK : run_session_failure(session);
 }

@@ -354,8 +354,10 @@ bool run_step_chain(struct run_session *session, struct run_slot *before,
                     struct run_recording *rec);
 /* It goes to the other devices; returns when the last one has it. */
 bool run_step_go_on(struct run_session *session, struct run_slot *slot, struct run_recording *rec);
-/* Waits for what was submitted of a step that is not wanted any more; it counts where every device
- * had it. */
+/* Waits for what was submitted of a step; it does not count. */
+bool run_step_wait(struct run_session *session, struct run_slot *slot,
+                   const struct run_recording *rec);
+/* The same for a step that is not wanted any more; it counts where every device had it. */
 bool run_step_drop(struct run_session *session, struct run_slot *slot, struct run_recording *rec);
 /* Waits for the slot and counts. False where a device has not had or not done its part. */
 bool run_step_end(struct run_session *session, struct run_slot *slot, struct run_recording *rec);

@@ -294,14 +294,23 @@ bool run_step_end(struct run_session *session, struct run_slot *slot, struct run
     return ok;
 }
 
-bool run_step_drop(struct run_session *session, struct run_slot *slot, struct run_recording *rec)
+bool run_step_wait(struct run_session *session, struct run_slot *slot,
+                   const struct run_recording *rec)
 {
-    bool all = true, ok = true;
+    bool ok = true;
     for (uint32_t d = 0; d < session->model->n_devices; d++) {
-        all = all && (rec->part[d].n_cmds == 0 || slot->value[d] != 0);
         ok = (slot->value[d] == 0 || wait_part(session, slot, rec, d, 0)) && ok;
     }
-    return all ? run_step_end(session, slot, rec) : ok;
+    return ok;
+}
+
+bool run_step_drop(struct run_session *session, struct run_slot *slot, struct run_recording *rec)
+{
+    bool all = true;
+    for (uint32_t d = 0; d < session->model->n_devices; d++) {
+        all = all && (rec->part[d].n_cmds == 0 || slot->value[d] != 0);
+    }
+    return all ? run_step_end(session, slot, rec) : run_step_wait(session, slot, rec);
 }
 
 enum run_status run_session_failure(const struct run_session *session)
