@@ -310,19 +310,6 @@ static enum run_status prefill_with_logits(struct generator *g)
     return status;
 }
 
-/* The device that has the head finds the largest logits, unless that was switched off, or it is a
- * CPU: then the host has all of them where they are. */
-static bool finds_top(const struct run_model *model)
-{
-    const struct run_device *device =
-        &model->devices[model->map.device[model->arch.hp.n_layers + 1]];
-    const struct dev_caps *caps = dev_get_caps(device->dev);
-    const struct ops_need need = {.op = ops_find("topk"), .tokens = 1, .quant = QUANT_COUNT};
-    const char *why;
-    return (caps->has & DEV_CAP_CPU) == 0 &&
-           ops_variant_choose(&need, caps, &device->prefs, &why) != NULL;
-}
-
 /* What steps of one token give back: the id of the next where the device chooses it (true), the
  * largest logits where those are enough, else all of them. */
 static bool choose_shape(struct generator *g)
@@ -332,7 +319,7 @@ static bool choose_shape(struct generator *g)
     g->shape = (struct run_shape){.n_tokens = 1, .n_out = 1};
     if (!sampler_is_greedy(g->sampler) || (no_end && model->n_ends > OP_MAX_BANNED)) {
         uint32_t top = sampler_top(g->sampler);
-        g->shape.top = top <= OP_MAX_TOP && finds_top(model) ? top : 0;
+        g->shape.top = top <= OP_MAX_TOP && run_prefs_top(model) ? top : 0;
         return false;
     }
     g->shape.ids = true;

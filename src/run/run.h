@@ -187,6 +187,9 @@ bool run_prefs_init(struct run_model *model, const struct run_params *params, ui
 /* Every op of the plans has a kernel left on its device; else one line says which has none. Says
  * also where act_q8 was asked for and nothing comes of it. */
 bool run_prefs_check(const struct run_model *model);
+/* The device that has the head finds the largest logits (run_shape.top), unless that was switched
+ * off, or it is a CPU: then the host has all of them where they are. */
+bool run_prefs_top(const struct run_model *model);
 /* What is off or tuned on device d, a line; nothing where nothing is. */
 void run_prefs_describe(const struct run_model *model, uint32_t d, struct str *out);
 

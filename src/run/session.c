@@ -225,8 +225,10 @@ static bool warm_up(struct run_session *session)
         {.n_tokens = full, .n_out = 1},
         {.n_tokens = few, .n_out = 1},
         {.n_tokens = 1, .n_out = 1, .ids = true},
+        {.n_tokens = 1, .n_out = 1, .top = 1},
     };
-    return run_record_kernels(session, slot, shapes, sizeof shapes / sizeof *shapes) &&
+    uint32_t n = sizeof shapes / sizeof *shapes - (run_prefs_top(model) ? 0 : 1);
+    return run_record_kernels(session, slot, shapes, n) &&
            run_record(session, slot, &shapes[0]) != NULL &&
            run_record(session, slot, &shapes[4]) != NULL &&
            run_record(session, slot, &shapes[1]) != NULL;

@@ -106,10 +106,13 @@ static void only_those_of_the_plan(void **state)
         const struct run_recording *rec = run_record(&r.session, &r.session.slots[0], &few);
         assert_non_null(rec);
         submit_all(&r, rec);
-        const struct run_shape next = {.n_tokens = 1, .n_out = 1, .ids = true};
-        rec = run_record(&r.session, &r.session.slots[0], &next);
-        assert_non_null(rec);
-        submit_all(&r, rec);
+        const struct run_shape next[] = {{.n_tokens = 1, .n_out = 1, .ids = true},
+                                         {.n_tokens = 1, .n_out = 1, .top = 105}};
+        for (uint32_t i = 0; i < 2; i++) {
+            rec = run_record(&r.session, &r.session.slots[0], &next[i]);
+            assert_non_null(rec);
+            submit_all(&r, rec);
+        }
         uint32_t all = count_bound(&r.fake);
         printf("%u devices: %u pipelines, decode binds %u, with a chunk %u, with a short one %u\n",
                n, made, decode, both, all);
