@@ -346,6 +346,9 @@ uint64_t dev_submit(struct dev *dev, struct dev_cmd *cmd);
 /* Waits until the timeline reaches `value`, which may be submitted later by another thread: polls
  * briefly on GPUs, then blocks; never polls on a CPU device. False on loss or after 60 s. */
 bool dev_wait(struct dev *dev, uint64_t value);
+/* The same for work that should be done in about `ns`, and whose end somebody hangs on: on GPUs it
+ * blocks for the first half of that and then polls for as long as all of it. */
+bool dev_wait_about(struct dev *dev, uint64_t value, uint64_t ns);
 bool dev_poll(struct dev *dev, uint64_t value); /* true when reached */
 
 /* One way of the host to see that a submission is done. The engine has dev_wait; these are its

@@ -90,11 +90,11 @@ bool dev_poll(struct dev *dev, uint64_t value)
     return atomic_load(&dev->reached) >= value;
 }
 
-/* Asks the driver again and again for a short time. A failure to answer is no failure of the work:
- * the wait that follows decides. */
-static bool poll_briefly(struct dev *dev, uint64_t value)
+/* Asks the driver again and again for a time. A failure to answer is no failure of the work: the
+ * wait that follows decides. */
+static bool poll_for(struct dev *dev, uint64_t value, uint64_t ns)
 {
-    uint64_t end = os_clock_ns() + POLL_NS, now = 0;
+    uint64_t end = os_clock_ns() + ns, now = 0;
     VkResult result;
     do {
         result = dev->vk.GetSemaphoreCounterValue(dev->handle, dev->timeline, &now);
@@ -109,6 +109,26 @@ static bool poll_briefly(struct dev *dev, uint64_t value)
     return false;
 }
 
+static VkResult block_for(struct dev *dev, uint64_t value, uint64_t ns)
+{
+    const VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+                                      .semaphoreCount = 1,
+                                      .pSemaphores = &dev->timeline,
+                                      .pValues = &value};
+    return dev->vk.WaitSemaphores(dev->handle, &info, ns);
+}
+
+bool dev_wait_about(struct dev *dev, uint64_t value, uint64_t ns)
+{
+    uint64_t most = ns < WAIT_LIMIT_NS ? ns : WAIT_LIMIT_NS;
+    bool long_enough = dev->info.type != DEV_CPU && most / 2 > POLL_NS &&
+                       !atomic_load(&dev->lost) && atomic_load(&dev->reached) < value;
+    if (long_enough && block_for(dev, value, most / 2) == VK_TIMEOUT) {
+        poll_for(dev, value, most);
+    }
+    return dev_wait(dev, value); /* which also says what was wrong */
+}
+
 bool dev_wait(struct dev *dev, uint64_t value)
 {
     if (atomic_load(&dev->lost)) {
@@ -117,17 +137,13 @@ bool dev_wait(struct dev *dev, uint64_t value)
     if (atomic_load(&dev->reached) >= value) {
         return true;
     }
-    if (dev->info.type != DEV_CPU && poll_briefly(dev, value)) {
+    if (dev->info.type != DEV_CPU && poll_for(dev, value, POLL_NS)) {
         return true;
     }
     if (atomic_load(&dev->lost)) {
         return false;
     }
-    const VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
-                                      .semaphoreCount = 1,
-                                      .pSemaphores = &dev->timeline,
-                                      .pValues = &value};
-    VkResult result = dev->vk.WaitSemaphores(dev->handle, &info, WAIT_LIMIT_NS);
+    VkResult result = block_for(dev, value, WAIT_LIMIT_NS);
     if (result == VK_TIMEOUT) {
         log_error(dev->log, "device %u (%s): submission %llu did not finish within 60 s",
                   dev->info.index, dev->info.name, (unsigned long long)value);

@@ -335,7 +335,7 @@ struct qd_step {
 QD_API enum qd_status qd_session_step(qd_session *session, const struct qd_step *step);
 /* Logits [n_vocab] of the i-th token of the last step that asked for them; NULL beyond. Owned by
  * the session, valid until the next step. A generation of several tokens may leave none: where the
- * device chooses them, no logits come back. */
+ * device chooses them, or finds the largest, no others come back. */
 QD_API const float *qd_session_logits(qd_session *session, uint32_t i);
 /* Scores of the wanted tokens of the last step, in their order, if it had targets; else NULL.
  * *count of them (may be NULL). Owned by the session, valid until the next step. */

@@ -26,12 +26,6 @@ bool is_before(choice a, choice b)
     return a.key > b.key || (a.key == b.key && a.expert < b.expert);
 }
 
-float key_value(uint key)
-{
-    bool positive = key >= 0x80000000u;
-    return uintBitsToFloat(positive ? key - 0x80000000u : (0x80000000u - key) | 0x80000000u);
-}
-
 // A largest logit that is infinite: the softmax is NaN.
 bool is_infinite(uint key)
 {

@@ -4,14 +4,9 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 // One subgroup per row, for CPU devices: four columns a lane, through a texel buffer, no barrier.
-#include "common/float_key.glsl"
+#include "common/argmax.glsl"
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint S = 8; // subgroup size: 4, 8 or 16
-layout(push_constant) uniform push_block
-{
-    uint cols; // multiple of 4
-    uint rows;
-} p;
 layout(binding = 0) uniform usamplerBuffer x;
 layout(binding = 1) writeonly buffer ids_block { uint v[]; } ids;
 
@@ -20,11 +15,11 @@ void main()
     uint lane = gl_SubgroupInvocationID;
     uint row = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
     uint n = p.cols / 4u, base = min(row, p.rows - 1u) * n;
-    uint best = 0u, index = 0u;
+    uint best = 0u, index = ARGMAX_NONE;
     [[dont_unroll]] for (uint i = lane; i < n; i += S) {
         uvec4 bits = texelFetch(x, int(base + i));
         [[unroll]] for (uint k = 0u; k < 4u; k++) {
-            uint key = float_key(bits[k]);
+            uint key = argmax_key(bits[k], 4u * i + k);
             index = key > best ? 4u * i + k : index;
             best = max(best, key);
         }

@@ -111,7 +111,10 @@ struct arch_build_params {
     enum plan_elem k_type, v_type; /* F16, F32, or Q8_0, Q4_0: head_dim in whole blocks */
     uint32_t attn_splits;          /* at most, see op_attention; 1 for prefill */
     bool argmax;                   /* add the argmax node behind the logits */
-    bool scores;                   /* add the score node behind the logits */
+    const uint32_t *banned;        /* [n_banned]: tokens that it passes over */
+    uint32_t n_banned;
+    uint32_t top;    /* add the topk node behind the logits, for so many; 0: none */
+    bool scores;     /* add the score node behind the logits */
     uint32_t copies; /* the most entries that are copied in the caches; 0: no such node */
 };
 /* Runs the build pass on a plan that was initialised for the same tokens, rows of logits and

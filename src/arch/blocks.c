@@ -363,7 +363,14 @@ void arch_block_head(struct arch_wiring *wiring, uint32_t x)
         op_logits(plan, x);
     }
     if (!plan->failed && params->argmax) {
-        op_argmax(plan, x);
+        struct op_argmax_attr attr = {.n_banned = params->n_banned};
+        for (uint32_t i = 0; i < params->n_banned && i < OP_MAX_BANNED; i++) {
+            attr.banned[i] = params->banned[i];
+        }
+        op_argmax(plan, x, &attr);
+    }
+    if (!plan->failed && params->top != 0) {
+        op_topk(plan, x, params->top);
     }
     if (!plan->failed && params->scores) {
         op_score(plan, x, wiring->step);

@@ -210,7 +210,7 @@ uint32_t arch_block_ffn(struct arch_wiring *wiring, uint32_t x, uint32_t layer);
 /* What stands between its norms where there are experts: router, gate, up, activation, down, sum.
  */
 uint32_t arch_block_moe(struct arch_wiring *wiring, uint32_t x, uint32_t layer);
-/* Rows that are asked for, norm, logits, argmax or scores. */
+/* Rows that are asked for, norm, logits, argmax, topk or scores. */
 void arch_block_head(struct arch_wiring *wiring, uint32_t x);
 
 /* ---- decoder.c ---- */

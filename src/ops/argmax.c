@@ -5,6 +5,7 @@
 #include "ops/site.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
 {
@@ -23,26 +24,6 @@ static const struct ops_variant variants[] = {
      .tunables = {{"local", {64, 128, 256, 512, 1024}}}},
 };
 
-/* A row's one work group has the device for itself: the largest, up to WIDEST, that still gives
- * each lane ITEMS logits, where nothing else was tuned. */
-static struct dev_kernel *row_kernel(const struct op_site *site, const struct plan_node *node,
-                                     const struct ops_variant *v, const struct plan_tensor *x)
-{
-    enum { WIDEST = 1024, ITEMS = 8 };
-    const struct dev_caps *caps = dev_get_caps(site->dev);
-    const struct ops_need need = {.op = node->op, .tokens = x->rows, .quant = QUANT_COUNT};
-    struct dev_kernel_params params = ops_loop_params(site, node, v, x->rows, x->cols);
-    uint32_t size = params.specs[0].value, tuned[OPS_MAX_TUNABLES];
-    while (2 * size <= WIDEST && 2 * size <= caps->max_workgroup_invocations &&
-           2 * size <= caps->max_workgroup_size[0] && (uint64_t)size * ITEMS < x->cols) {
-        size *= 2;
-    }
-    if (!ops_tuned_get(site->prefs, &need, v, tuned)) {
-        params.specs[0].value = params.specs[1].value = size;
-    }
-    return dev_kernel_get(site->dev, &params);
-}
-
 static bool record(const struct op_site *site, const struct plan_node *node)
 {
     const struct plan_tensor *x = plan_get_tensor(site->plan, node->src[0]);
@@ -50,10 +31,16 @@ static bool record(const struct op_site *site, const struct plan_node *node)
     if (v == NULL) {
         return false;
     }
-    struct argmax_push push = {.cols = (uint32_t)x->cols, .rows = (uint32_t)x->rows};
+    const struct op_argmax_attr *attr = (const void *)node->attr;
+    struct argmax_push push = {
+        .cols = (uint32_t)x->cols, .rows = (uint32_t)x->rows, .n_banned = attr->n_banned};
+    _Static_assert(sizeof push.banned == sizeof attr->banned, "as many as the shader has room for");
+    for (uint32_t i = 0; i < OP_MAX_BANNED; i++) {
+        push.banned[i] = i < attr->n_banned ? attr->banned[i] : UINT32_MAX;
+    }
     struct ops_dispatch dispatch = {
         .kernel = v->shader == &shader_argmax_lanes ? ops_lanes_kernel(site->dev, v->shader)
-                                                    : row_kernel(site, node, v, x),
+                                                    : ops_row_kernel(site, node, v, x),
         .n = 2,
         .tensors = {[ARGMAX_BIND_X] = node->src[0], [ARGMAX_BIND_IDS] = node->dst[0]},
         .access = {[ARGMAX_BIND_X] = DEV_READ, [ARGMAX_BIND_IDS] = DEV_WRITE},
@@ -72,11 +59,15 @@ const struct op op_def_argmax = {.name = "argmax",
                                  .variants = variants,
                                  .n_variants = sizeof variants / sizeof *variants};
 
-uint32_t op_argmax(struct plan *plan, uint32_t logits)
+uint32_t op_argmax(struct plan *plan, uint32_t logits, const struct op_argmax_attr *attr)
 {
     const struct plan_tensor *x = ops_operand(plan, "argmax", "logits", logits, PLAN_F32);
     if (x == NULL) {
         return PLAN_NONE;
+    }
+    if (attr->n_banned > OP_MAX_BANNED) {
+        return ops_refuse(plan, "argmax", "%u tokens of %s are banned: at most %d can be",
+                          attr->n_banned, x->name, OP_MAX_BANNED);
     }
     struct plan_tensor ids = {.role = PLAN_IDS_OUT,
                               .elem = PLAN_U32,
@@ -92,6 +83,7 @@ uint32_t op_argmax(struct plan *plan, uint32_t logits)
                              .src = {logits},
                              .n_dst = 1,
                              .in_place = PLAN_NONE};
+    memcpy(node.attr, attr, sizeof *attr);
     node.dst[0] = plan_add_tensor(plan, &ids);
     return plan_add_node(plan, &node) != PLAN_NONE ? node.dst[0] : PLAN_NONE;
 }

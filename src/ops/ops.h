@@ -184,9 +184,22 @@ uint32_t op_attn_merge(struct plan *plan, uint32_t partial, uint32_t step,
 /* y[i] = x[step.out[i]] for i < n_out. */
 uint32_t op_rows(struct plan *plan, uint32_t x, uint32_t step);
 
-/* ids[i] = index of the largest value of row i of the logits (lowest index on ties; NaN never
- * wins). Result: a PLAN_IDS_OUT tensor. */
-uint32_t op_argmax(struct plan *plan, uint32_t logits);
+#define OP_MAX_BANNED 8
+
+/* ids[i] = index of the largest value of row i of the logits, lowest index on ties; what is banned,
+ * infinite or NaN never wins, and UINT32_MAX says that nothing is left. Result: a PLAN_IDS_OUT
+ * tensor. */
+struct op_argmax_attr {
+    uint32_t n_banned, banned[OP_MAX_BANNED];
+};
+uint32_t op_argmax(struct plan *plan, uint32_t logits, const struct op_argmax_attr *attr);
+
+#define OP_MAX_TOP 512
+
+/* Row i: the bits of the k largest logits of row i, largest first, then their tokens; of equal ones
+ * the lowest token first. Only finite ones count; where they are fewer than k, -infinity and
+ * UINT32_MAX. Result: a PLAN_IDS_OUT tensor [n_out][2 * k]; k at most OP_MAX_TOP. */
+uint32_t op_topk(struct plan *plan, uint32_t logits, uint32_t k);
 
 /* score[i] = x[target] - log(sum_v exp(x[v])), x row i of the logits and target = step.target[i]:
  * the natural logarithm of that token's probability. NaN where the target is not in the vocabulary,

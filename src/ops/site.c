@@ -70,6 +70,24 @@ struct dev_kernel *ops_loop_kernel(const struct op_site *site, const struct plan
     return dev_kernel_get(site->dev, &params);
 }
 
+struct dev_kernel *ops_row_kernel(const struct op_site *site, const struct plan_node *node,
+                                  const struct ops_variant *v, const struct plan_tensor *x)
+{
+    enum { WIDEST = 1024, ITEMS = 8 };
+    const struct dev_caps *caps = dev_get_caps(site->dev);
+    const struct ops_need need = {.op = node->op, .tokens = x->rows, .quant = QUANT_COUNT};
+    struct dev_kernel_params params = ops_loop_params(site, node, v, x->rows, x->cols);
+    uint32_t size = params.specs[0].value, tuned[OPS_MAX_TUNABLES];
+    while (2 * size <= WIDEST && 2 * size <= caps->max_workgroup_invocations &&
+           2 * size <= caps->max_workgroup_size[0] && (uint64_t)size * ITEMS < x->cols) {
+        size *= 2;
+    }
+    if (!ops_tuned_get(site->prefs, &need, v, tuned)) {
+        params.specs[0].value = params.specs[1].value = size;
+    }
+    return dev_kernel_get(site->dev, &params);
+}
+
 const struct ops_variant *ops_pick_texel(const struct op_site *site, const struct plan_node *node,
                                          const struct plan_tensor *x)
 {

@@ -23,6 +23,10 @@ struct dev_kernel *ops_loop_kernel(const struct op_site *site, const struct plan
 struct dev_kernel_params ops_loop_params(const struct op_site *site, const struct plan_node *node,
                                          const struct ops_variant *variant, uint64_t tokens,
                                          uint64_t items);
+/* The same for a row of x, whose one work group has the device for itself: the largest, up to
+ * 1,024, that still gives each lane 8 columns, where nothing else was tuned. */
+struct dev_kernel *ops_row_kernel(const struct op_site *site, const struct plan_node *node,
+                                  const struct ops_variant *variant, const struct plan_tensor *x);
 /* One more specialization constant. */
 void ops_add_spec(struct dev_kernel_params *params, uint32_t id, uint32_t value);
 /* Nothing to choose. */

@@ -39,7 +39,7 @@ enum plan_role {
                      rows = KV heads, cols = slots * head_dim */
     PLAN_STEP,    /* the step buffer (shaders/common/step.h) of the device: u32 words */
     PLAN_IDS_IN,  /* u32[tokens]: token ids the device wrote in the last step (chained decode) */
-    PLAN_IDS_OUT, /* u32[n_out]: argmax of each row of logits */
+    PLAN_IDS_OUT, /* u32: what was chosen of each row of logits (argmax, topk) */
     PLAN_LOGITS,  /* f32 [n_out][vocab], read by the host */
     PLAN_SCORES,  /* f32 [n_out][1], read by the host in place of the logits */
 };

@@ -1,5 +1,5 @@
-/* Prompt in, tokens out: prefill, the decode loop (greedy on one device: the next step is submitted
- * before the last is read), sampling, stop texts. Tokenizing is the caller's. */
+/* Prompt in, tokens out: prefill, the decode loop (greedy: the next step is submitted before the
+ * last is read), sampling, stop texts. Tokenizing is the caller's. */
 #include "run/run.h"
 
 #include "base/os.h"
@@ -16,6 +16,7 @@ struct generator {
     uint32_t n_generated;
     enum run_stop stop;
     bool stopped;
+    struct run_shape shape; /* of a step of one token */
     uint64_t begin_ns;
 };
 
@@ -147,17 +148,16 @@ static bool context_full(struct generator *g)
     return true;
 }
 
-/* Submits the step of one token, or of the one that the other slot's argmax is still computing. The
- * result is the id of the next token (one device), else the logits. */
-static bool begin_token(struct run_session *session, struct run_slot *slot, uint32_t token,
-                        bool ids)
+/* Plans the step of one token, or of the one that the other slot's argmax is still computing, and
+ * writes it into the slot. NULL: nothing was planned. */
+static struct run_recording *plan_token(struct generator *g, struct run_slot *slot, uint32_t token)
 {
+    struct run_session *session = g->session;
     struct kv *kv = &session->kv;
     uint32_t entry = kv->length[0], place[KV_GROUPS], seq = 0, len = entry + 1, out = 0;
-    const struct run_shape shape = {.n_tokens = 1, .n_out = 1, .ids = ids};
-    struct run_recording *rec = run_record(session, slot, &shape);
+    struct run_recording *rec = run_record(session, slot, &g->shape);
     if (rec == NULL || !kv_append(kv, 0, place)) {
-        return false;
+        return NULL;
     }
     struct run_batch batch = {.n_tokens = 1,
                               .n_out = 1,
@@ -167,17 +167,13 @@ static bool begin_token(struct run_session *session, struct run_slot *slot, uint
                               .slot = {&place[KV_GLOBAL], &place[KV_LOCAL]},
                               .len = &len,
                               .out = &out};
-    return run_step_begin(session, slot, rec, &batch);
+    run_step_write(session, slot, rec, &batch);
+    return rec;
 }
 
-static bool end_token(struct run_session *session, struct run_slot *slot)
+static bool send_token(struct generator *g, struct run_slot *slot, struct run_recording *rec)
 {
-    if (!run_step_end(session, slot, &slot->decode)) {
-        return false;
-    }
-    session->logits = dev_buf_map(slot->logits_host);
-    session->n_logits = 1;
-    return true;
+    return run_step_submit(g->session, slot, rec, 0, 0) && run_step_go_on(g->session, slot, rec);
 }
 
 static bool may_go_on(const struct generator *g)
@@ -185,7 +181,28 @@ static bool may_go_on(const struct generator *g)
     return g->params->n_predict < 0 || g->n_generated + 1 < g->params->n_predict;
 }
 
-/* Greedy on one device: the device writes the next token itself, two steps are in flight. */
+static bool no_choice(struct generator *g)
+{
+    log_error(g->session->log, "no finite logit to choose from");
+    return false;
+}
+
+/* The step in `slot` is done: its token is taken, while the first device has the next one. */
+static bool take_chained(struct generator *g, struct run_slot *slot)
+{
+    bool ok = run_step_end(g->session, slot, &slot->chained);
+    if (ok) {
+        uint32_t token = *(const uint32_t *)dev_buf_map(slot->ids);
+        ok = token != UINT32_MAX ? take_token(g, token) : no_choice(g);
+    }
+    if (atomic_load(&g->session->cancel)) {
+        g->stopped = true;
+    }
+    return ok;
+}
+
+/* Greedy: the devices choose the next token, and the first one has the step after it before the
+ * host looks at it. Two steps are planned at a time. */
 static enum run_status decode_chained(struct generator *g, uint32_t token)
 {
     struct run_session *session = g->session;
@@ -195,52 +212,61 @@ static enum run_status decode_chained(struct generator *g, uint32_t token)
     }
     session->n_logits = 0; /* those of the prompt are not the last step's */
     session->logits = NULL;
-    bool ok = begin_token(session, &session->slots[0], token, true);
+    struct run_recording *begun = plan_token(g, &session->slots[0], token);
+    bool ok = begun != NULL && send_token(g, &session->slots[0], begun);
     while (ok && !g->stopped) {
         struct run_slot *slot = &session->slots[at], *next = &session->slots[at ^ 1];
+        struct run_recording *rec = NULL;
         bool more = may_go_on(g) && has_room(session, true);
         if (more) {
-            ok = begin_token(session, next, STEP_TOKEN_CHAINED, true);
+            rec = plan_token(g, next, STEP_TOKEN_CHAINED);
+            ok = rec != NULL && run_step_chain(session, slot, &slot->chained, next, rec);
         }
-        ok = run_step_end(session, slot, &slot->chained) && ok;
-        ok = ok && take_token(g, *(const uint32_t *)dev_buf_map(slot->ids));
-        if (atomic_load(&session->cancel)) {
-            g->stopped = true;
-        }
-        if (more && (g->stopped || !ok)) { /* the step ahead is not wanted */
-            ok = run_step_end(session, next, &next->chained) && ok;
+        ok = take_chained(g, slot) && ok;
+        if (rec != NULL && (g->stopped || !ok)) { /* the step ahead is not wanted */
+            ok = run_step_drop(session, next, rec) && ok;
             kv_truncate(&session->kv, 0, session->kv.length[0] - 1);
-        } else if (!more && ok && !g->stopped) {
+        } else if (rec != NULL) {
+            ok = run_step_go_on(session, next, rec);
+        } else if (ok && !g->stopped) {
             context_full(g);
         }
         at ^= 1;
     }
+    for (uint32_t s = 0; s < 2 && !ok; s++) { /* nothing stays in flight */
+        run_step_wait(session, &session->slots[s], &session->slots[s].chained);
+    }
     return ok ? RUN_OK : run_session_failure(session);
 }
 
-static bool pick(struct generator *g, uint32_t *token)
+/* From the largest logits that `slot` has (NULL: from the session's logits). */
+static bool pick(struct generator *g, const struct run_slot *slot, uint32_t *token)
 {
-    uint64_t begin = run_profile_begin(g->session);
-    bool ok = sampler_pick(g->sampler, g->session->logits, token);
-    run_profile_end(g->session, IDLE_SAMPLE, begin);
-    if (!ok) {
-        log_error(g->session->log, "no finite logit to choose from");
-    }
-    return ok;
+    struct run_session *session = g->session;
+    uint64_t begin = run_profile_begin(session);
+    bool ok = slot != NULL
+                  ? sampler_pick_top(g->sampler, dev_buf_map(slot->ids), g->shape.top, token)
+                  : sampler_pick(g->sampler, session->logits, token);
+    run_profile_end(session, IDLE_SAMPLE, begin);
+    return ok || no_choice(g);
 }
 
 static enum run_status decode_plain(struct generator *g, uint32_t token)
 {
     struct run_session *session = g->session;
+    struct run_slot *slot = &session->slots[0];
+    bool top = g->shape.top != 0;
     while (!g->stopped && !context_full(g)) {
         if (atomic_load(&session->cancel)) {
             return RUN_CANCELLED;
         }
-        struct run_slot *slot = &session->slots[0];
-        if (!begin_token(session, slot, token, false) || !end_token(session, slot)) {
+        struct run_recording *rec = plan_token(g, slot, token);
+        if (rec == NULL || !send_token(g, slot, rec) || !run_step_end(session, slot, rec)) {
             return run_session_failure(session);
         }
-        if (!pick(g, &token) || !take_token(g, token)) {
+        session->logits = top ? NULL : dev_buf_map(slot->logits_host);
+        session->n_logits = top ? 0 : 1;
+        if (!pick(g, top ? slot : NULL, &token) || !take_token(g, token)) {
             return RUN_ERROR;
         }
     }
@@ -284,12 +310,28 @@ static enum run_status prefill_with_logits(struct generator *g)
     return status;
 }
 
+/* What steps of one token give back: the id of the next where the device chooses it (true), the
+ * largest logits where those are enough, else all of them. */
+static bool choose_shape(struct generator *g)
+{
+    const struct run_model *model = g->session->model;
+    bool no_end = g->params->ignore_eos && model->n_ends != 0;
+    g->shape = (struct run_shape){.n_tokens = 1, .n_out = 1};
+    if (!sampler_is_greedy(g->sampler) || (no_end && model->n_ends > OP_MAX_BANNED)) {
+        uint32_t top = sampler_top(g->sampler);
+        g->shape.top = top <= OP_MAX_TOP && run_prefs_top(model) ? top : 0;
+        return false;
+    }
+    g->shape.ids = true;
+    g->shape.no_end = no_end;
+    return true;
+}
+
 static enum run_status run(struct generator *g)
 {
     struct run_session *session = g->session;
     const struct run_generate_params *params = g->params;
     struct run_stats *stats = &session->stats;
-    bool greedy = sampler_is_greedy(g->sampler) && !params->ignore_eos;
     uint32_t token = 0;
     enum run_status status = params->on_logits != NULL
                                  ? prefill_with_logits(g)
@@ -300,12 +342,11 @@ static enum run_status run(struct generator *g)
     }
     uint64_t begin = os_clock_ns();
     uint32_t before = g->n_generated;
-    if (!pick(g, &token) || !take_token(g, token)) {
+    if (!pick(g, NULL, &token) || !take_token(g, token)) {
         return RUN_ERROR;
     }
     if (!g->stopped) {
-        status = greedy && session->model->n_devices == 1 ? decode_chained(g, token)
-                                                          : decode_plain(g, token);
+        status = choose_shape(g) ? decode_chained(g, token) : decode_plain(g, token);
         stats->decode_tokens += g->n_generated - before - 1;
         stats->decode_ns += os_clock_ns() - begin;
     }

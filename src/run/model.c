@@ -476,10 +476,23 @@ static enum run_status read_model(struct run_model *model, const struct run_para
     return RUN_OK;
 }
 
+static void find_ends(struct run_model *model)
+{
+    for (uint32_t id = 0; model->vocab != NULL && id < vocab_count(model->vocab); id++) {
+        if (vocab_is_end(model->vocab, id)) {
+            if (model->n_ends < OP_MAX_BANNED) {
+                model->ends[model->n_ends] = id;
+            }
+            model->n_ends++;
+        }
+    }
+}
+
 static enum run_status init(struct run_model *model, const struct run_params *params)
 {
     uint64_t begin = os_clock_ns(), phase = begin;
     enum run_status status = read_model(model, params);
+    find_ends(model);
     if (status != RUN_OK || params->depth > RUN_DEPTH_FACTS) {
         return status;
     }

@@ -89,6 +89,9 @@ bool run_plan_init(const struct run_model *model, struct plan *plan, const struc
         .v_type = model->v_type,
         .attn_splits = count_splits(model, shape),
         .argmax = shape->n_out > 0 && shape->ids,
+        .banned = model->ends,
+        .n_banned = shape->no_end ? model->n_ends : 0,
+        .top = shape->n_out > 0 ? shape->top : 0,
         .scores = shape->n_out > 0 && shape->scores,
         .copies = shape->copies,
     };

@@ -179,6 +179,17 @@ bool run_prefs_check(const struct run_model *model)
     return true;
 }
 
+bool run_prefs_top(const struct run_model *model)
+{
+    const struct run_device *device =
+        &model->devices[model->map.device[model->arch.hp.n_layers + 1]];
+    const struct dev_caps *caps = dev_get_caps(device->dev);
+    const struct ops_need need = {.op = ops_find("topk"), .tokens = 1, .quant = QUANT_COUNT};
+    const char *why;
+    return (caps->has & DEV_CAP_CPU) == 0 &&
+           ops_variant_choose(&need, caps, &device->prefs, &why) != NULL;
+}
+
 void run_prefs_describe(const struct run_model *model, uint32_t d, struct str *out)
 {
     const struct run_device *device = &model->devices[d];

@@ -147,13 +147,13 @@ static bool on_device(const struct plan *plan, const struct plan_node *node, uin
            (node->kind == PLAN_BORDER && plan->tensors[node->src[0]].device == d);
 }
 
-/* Host-side results of the last device: logits into mapped memory. Scores and ids are there
- * already. */
+/* Host-side results of the last device: logits into mapped memory. Scores, ids and the largest
+ * logits are there already. */
 static bool record_results(const struct run_slot *slot, struct dev_cmd *cmd,
                            const struct run_recording *rec)
 {
     const struct plan *plan = &rec->plan;
-    bool wanted = !rec->shape.scores && !rec->shape.ids;
+    bool wanted = !rec->shape.scores && !rec->shape.ids && rec->shape.top == 0;
     for (uint32_t i = 0; i < plan->n_tensors && wanted; i++) {
         if (plan->tensors[i].role == PLAN_LOGITS && slot->logits_host != slot->logits) {
             return dev_cmd_copy(cmd, slot->logits_host, 0, slot->logits, 0,
@@ -441,7 +441,8 @@ bool run_record_kernels(struct run_session *session, struct run_slot *slot,
 static bool same_shape(const struct run_shape *a, const struct run_shape *b)
 {
     return a->n_tokens == b->n_tokens && a->n_out == b->n_out && a->copies == b->copies &&
-           a->scores == b->scores && a->ids == b->ids && a->streams == b->streams;
+           a->scores == b->scores && a->ids == b->ids && a->streams == b->streams &&
+           a->no_end == b->no_end && a->top == b->top;
 }
 
 /* The recording of this shape, else the one to make way. */
@@ -450,7 +451,7 @@ static struct run_recording *find_recording(struct run_slot *slot, const struct 
     if (same_shape(shape, &(struct run_shape){.n_tokens = 1, .n_out = 1})) {
         return &slot->decode;
     }
-    if (same_shape(shape, &(struct run_shape){.n_tokens = 1, .n_out = 1, .ids = true})) {
+    if (shape->n_tokens == 1 && shape->ids) {
         return &slot->chained;
     }
     struct run_recording *oldest = &slot->others[0];

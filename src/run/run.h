@@ -28,6 +28,7 @@
 
 #include "arch/arch.h"
 #include "device/device.h"
+#include "ops/ops.h"
 #include "ops/variant.h"
 #include "plan/op.h"
 #include "plan/plan.h"
@@ -113,7 +114,8 @@ struct run_model {
     struct arena arena;
     struct gguf_file *file; /* NULL for a dummy */
     struct arch_model arch;
-    struct vocab *vocab; /* NULL for a dummy */
+    struct vocab *vocab;                  /* NULL for a dummy */
+    uint32_t n_ends, ends[OP_MAX_BANNED]; /* its end tokens; the first ones, where there are more */
     struct plan_map map;
     uint32_t n_devices;
     struct run_device devices[DEV_MAX_OPEN];
@@ -162,6 +164,8 @@ struct run_shape {
     uint32_t copies; /* room for pairs of entries to copy, in each group; 0: no step has any */
     bool scores;     /* the results are scores, not logits */
     bool ids;        /* the results are the ids of the largest logits, which stay on the device */
+    bool no_end;     /* of them, those of end tokens do not count (n_ends <= OP_MAX_BANNED) */
+    uint32_t top;    /* the results are so many of the largest logits and their ids (op_topk) */
     bool streams; /* more than OP_FEW_TOKENS, each of another sequence: attention is as for few */
 };
 /* The most tokens of a step whose attention may have splits; 0: none may. */
@@ -186,6 +190,9 @@ bool run_prefs_init(struct run_model *model, const struct run_params *params, ui
 /* Every op of the plans has a kernel left on its device; else one line says which has none. Says
  * also where act_q8 was asked for and nothing comes of it. */
 bool run_prefs_check(const struct run_model *model);
+/* The device that has the head finds the largest logits (run_shape.top), unless that was switched
+ * off, or it is a CPU: then the host has all of them where they are. */
+bool run_prefs_top(const struct run_model *model);
 /* What is off or tuned on device d, a line; nothing where nothing is. */
 void run_prefs_describe(const struct run_model *model, uint32_t d, struct str *out);
 
@@ -248,12 +255,13 @@ struct run_slot {
     uint32_t number;
     struct dev_buf *step_host[DEV_MAX_OPEN]; /* mapped */
     struct dev_buf *step[DEV_MAX_OPEN]; /* what kernels read: step_host itself on CPU devices */
-    struct dev_buf *ids;                /* argmax results, mapped, on the last device: [n_batch] */
-    struct dev_buf *ids_in;             /* on the first device, when that is not the last */
-    struct dev_buf *logits, *logits_host;    /* on the last device: written by it; read back */
-    struct dev_buf *scores;                  /* mapped, on the last device: [n_batch] */
-    struct run_recording decode;             /* of one token with its logits */
-    struct run_recording chained;            /* of one token with the id of the next */
+    struct dev_buf *ids;    /* argmax results, mapped, on the last device: [n_batch], or those of
+                             topk */
+    struct dev_buf *ids_in; /* on the first device, when that is not the last */
+    struct dev_buf *logits, *logits_host; /* on the last device: written by it; read back */
+    struct dev_buf *scores;               /* mapped, on the last device: [n_batch] */
+    struct run_recording decode;          /* of one token with its logits */
+    struct run_recording chained;         /* of one token with the id of the next, the last kind */
     struct run_recording others[RUN_OTHERS]; /* of the shapes that were asked for last */
     uint64_t n_asked;
     uint64_t index;               /* number of the step, from 0 in each session */
@@ -289,6 +297,7 @@ struct run_session {
     uint64_t init_ns;               /* buffers, recordings, compiled kernels */
     uint64_t n_planned;             /* steps so far */
     uint64_t seen_ns[DEV_MAX_OPEN]; /* when the last step was seen to end on each device */
+    uint64_t part_ns[DEV_MAX_OPEN]; /* how long the last step of one token was waited for there */
     pthread_mutex_t lock;           /* stats, profile */
     struct run_trace *trace;        /* NULL: off */
     struct run_profile *profile;    /* NULL: off */
@@ -300,9 +309,9 @@ void run_session_finish(struct run_session *session);
 void run_session_cancel(struct run_session *session); /* any thread, signal handlers */
 
 /* record.c: the slot's recording for this shape, made (anew) where there is none, in place of the
- * one that was asked for longest ago; `decode` or `chained` where it is one token's. With one
- * device the ids of the neighbour slot's argmax are bound as ids_in. NULL: logged. Nothing of the
- * slot is in flight.
+ * one that was asked for longest ago; `decode` or `chained` where it is one token's. Where
+ * the last device is the first one the ids of the neighbour slot's argmax are bound as ids_in.
+ * NULL: logged. Nothing of the slot is in flight.
  */
 struct run_recording *run_record(struct run_session *session, struct run_slot *slot,
                                  const struct run_shape *shape);
@@ -343,6 +352,19 @@ bool run_step_submit(struct run_session *session, struct run_slot *slot, struct 
 /* All of that, device after device; returns when the last one has it. */
 bool run_step_begin(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
                     const struct run_batch *batch);
+/* A step that was written with STEP_TOKEN_CHAINED goes to the first device: its token is what the
+ * step in slot `before` chooses. At once where the last device is the first one; else when that
+ * step is done on the last, with the id in ids_in. */
+bool run_step_chain(struct run_session *session, struct run_slot *before,
+                    const struct run_recording *rec_before, struct run_slot *slot,
+                    struct run_recording *rec);
+/* It goes to the other devices; returns when the last one has it. */
+bool run_step_go_on(struct run_session *session, struct run_slot *slot, struct run_recording *rec);
+/* Waits for what was submitted of a step; it does not count. */
+bool run_step_wait(struct run_session *session, struct run_slot *slot,
+                   const struct run_recording *rec);
+/* The same for a step that is not wanted any more; it counts where every device had it. */
+bool run_step_drop(struct run_session *session, struct run_slot *slot, struct run_recording *rec);
 /* Waits for the slot and counts. False where a device has not had or not done its part. */
 bool run_step_end(struct run_session *session, struct run_slot *slot, struct run_recording *rec);
 enum run_status run_session_failure(const struct run_session *session); /* LOST or ERROR */

@@ -1,12 +1,15 @@
 /* Chooses a token from logits: collects the candidates, cuts them down in the order that sample.h
  * states, draws one. The largest come off a heap one by one, so a small top-k or top-p never sorts
- * the whole vocabulary. Reading logits from devices and stopping are for others. */
+ * the whole vocabulary; where the largest are known already only those are looked at. Reading
+ * logits from devices and stopping are for others. */
 #include "run/sample.h"
 
 #include "base/hash.h"
 #include "base/mem.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct candidate {
     double logit;
@@ -22,6 +25,7 @@ struct sampler {
     uint32_t n_recent, at;
     uint32_t *uses;  /* of each token in the ring; NULL without penalty */
     uint8_t *banned; /* NULL: none */
+    uint32_t n_banned;
 };
 
 static bool has_penalty(const struct sample_params *p)
@@ -90,7 +94,7 @@ static bool takes_largest(const struct sample_params *p)
 
 bool sampler_is_greedy(const struct sampler *sampler)
 {
-    return takes_largest(&sampler->params) && sampler->uses == NULL && sampler->banned == NULL;
+    return takes_largest(&sampler->params) && sampler->uses == NULL;
 }
 
 bool sampler_ban(struct sampler *sampler, uint32_t token)
@@ -104,6 +108,7 @@ bool sampler_ban(struct sampler *sampler, uint32_t token)
             return false;
         }
     }
+    sampler->n_banned += sampler->banned[token] == 0;
     sampler->banned[token] = 1;
     return true;
 }
@@ -114,22 +119,20 @@ static bool is_better(const struct candidate *a, const struct candidate *b)
     return a->logit > b->logit || (a->logit == b->logit && a->id < b->id);
 }
 
-/* Fills the list with the finite logits that may be chosen, penalized; returns how many. */
-static uint32_t collect(struct sampler *sampler, const float *logits)
+/* Adds a logit to the n in the list, penalized, unless it may not be chosen; returns their number.
+ */
+static uint32_t consider(struct sampler *sampler, uint32_t n, float value, uint32_t id)
 {
-    uint32_t n = 0;
-    for (uint32_t id = 0; id < sampler->n_vocab; id++) {
-        if (!isfinite(logits[id]) || (sampler->banned != NULL && sampler->banned[id])) {
-            continue;
-        }
-        double logit = logits[id];
-        if (sampler->uses != NULL && sampler->uses[id] > 0) {
-            double penalty = sampler->params.repeat_penalty;
-            logit = logit > 0 ? logit / penalty : logit * penalty;
-        }
-        sampler->list[n++] = (struct candidate){.logit = logit, .id = id};
+    if (!isfinite(value) || (sampler->banned != NULL && sampler->banned[id])) {
+        return n;
     }
-    return n;
+    double logit = value;
+    if (sampler->uses != NULL && sampler->uses[id] > 0) {
+        double penalty = sampler->params.repeat_penalty;
+        logit = logit > 0 ? logit / penalty : logit * penalty;
+    }
+    sampler->list[n] = (struct candidate){.logit = logit, .id = id};
+    return n + 1;
 }
 
 static void sift_down(struct candidate *list, uint32_t n, uint32_t i)
@@ -218,11 +221,11 @@ static uint32_t draw(struct sampler *sampler, const struct candidate *list, uint
     return list[last].id; /* the largest always has a weight */
 }
 
-bool sampler_pick(struct sampler *sampler, const float *logits, uint32_t *token)
+/* One of the first n of the list. */
+static bool choose(struct sampler *sampler, uint32_t n, uint32_t *token)
 {
     const struct sample_params *p = &sampler->params;
     struct candidate *list = sampler->list;
-    uint32_t n = collect(sampler, logits);
     if (n == 0) {
         return false;
     }
@@ -241,4 +244,55 @@ bool sampler_pick(struct sampler *sampler, const float *logits, uint32_t *token)
     }
     *token = draw(sampler, list, n);
     return true;
+}
+
+/* Fills the list with the finite logits that may be chosen, penalized; returns how many. */
+static uint32_t collect(struct sampler *sampler, const float *logits)
+{
+    uint32_t n = 0;
+    for (uint32_t id = 0; id < sampler->n_vocab; id++) {
+        n = consider(sampler, n, logits[id], id);
+    }
+    return n;
+}
+
+bool sampler_pick(struct sampler *sampler, const float *logits, uint32_t *token)
+{
+    return choose(sampler, collect(sampler, logits), token);
+}
+
+/* One more than top-k, so that it is known whether there are more than that: only then are
+ * candidates put in order. And one for each that is banned or may be lowered by a penalty. */
+uint32_t sampler_top(const struct sampler *sampler)
+{
+    const struct sample_params *p = &sampler->params;
+    bool largest = takes_largest(p), raises = sampler->uses != NULL && p->repeat_penalty < 1;
+    if (raises || (!largest && p->top_k == 0)) {
+        return 0;
+    }
+    uint64_t n = largest ? 1 : (uint64_t)p->top_k + 1;
+    n += sampler->n_banned + (uint64_t)(sampler->uses != NULL ? p->repeat_last : 0);
+    return n < sampler->n_vocab ? (uint32_t)n : 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    uint32_t left = ((const struct candidate *)a)->id, right = ((const struct candidate *)b)->id;
+    return left < right ? -1 : left > right;
+}
+
+bool sampler_pick_top(struct sampler *sampler, const uint32_t *top, uint32_t n, uint32_t *token)
+{
+    uint32_t count = 0;
+    bool all = false; /* they are all that there are: as sampler_pick would find them */
+    for (uint32_t i = 0; i < n && !all; i++) {
+        float value;
+        memcpy(&value, &top[i], sizeof value);
+        all = top[n + i] >= sampler->n_vocab;
+        count = all ? count : consider(sampler, count, value, top[n + i]);
+    }
+    if (all) {
+        qsort(sampler->list, count, sizeof *sampler->list, by_id);
+    }
+    return choose(sampler, count, token);
 }

@@ -28,13 +28,22 @@ struct sampler *sampler_create(const struct sample_params *params, uint32_t n_vo
 void sampler_destroy(struct sampler *sampler);
 /* Tells a token that is now part of the text (prompt and generated), for the penalty. */
 void sampler_add(struct sampler *sampler, uint32_t token);
-/* True when the choice depends on the largest logit alone, so that the device can make it. */
+/* True when the choice depends on the largest logit that is not banned alone, so that the device
+ * can make it. */
 bool sampler_is_greedy(const struct sampler *sampler);
+/* How many of the largest logits, of equal ones the lowest ids, are enough to choose by
+ * (sampler_pick_top). 0: all are needed. Without top-k that is so, and where a penalty raises
+ * logits. */
+uint32_t sampler_top(const struct sampler *sampler);
 /* Never to be chosen (`--ignore-eos`). False: out of memory. */
 bool sampler_ban(struct sampler *sampler, uint32_t token);
 /* Picks from logits [n_vocab] (not changed). Only finite logits can win, and one of them always
  * does: every filter leaves the largest. A NaN parameter turns its filter off, a NaN temperature is
  * greedy. False: no finite logit that is not banned. */
 bool sampler_pick(struct sampler *sampler, const float *logits, uint32_t *token);
+/* The same from the n = sampler_top largest of them: n bit patterns of floats, then n ids, of which
+ * those behind the last finite logit are UINT32_MAX (op_topk). The token is the one that
+ * sampler_pick would choose, with the same draw. */
+bool sampler_pick_top(struct sampler *sampler, const uint32_t *top, uint32_t n, uint32_t *token);
 
 #endif

@@ -109,6 +109,7 @@ static bool create_slot(struct run_session *session, struct run_slot *slot)
     uint32_t step_words = run_step_words(model, model->n_batch, run_most_copies(model));
     uint64_t step_bytes = (uint64_t)step_words * sizeof(uint32_t);
     uint64_t id_bytes = (uint64_t)model->n_batch * sizeof(uint32_t);
+    uint64_t top_bytes = 2 * OP_MAX_TOP * sizeof(uint32_t);
     for (uint32_t d = 0; d < model->n_devices; d++) {
         struct dev *dev = model->devices[d].dev;
         slot->step_host[d] = create_buf(dev, "step", step_bytes, DEV_MEM_UPLOAD);
@@ -120,7 +121,8 @@ static bool create_slot(struct run_session *session, struct run_slot *slot)
             return false;
         }
     }
-    slot->ids = create_buf(model->devices[last].dev, "ids", id_bytes, DEV_MEM_READBACK);
+    slot->ids = create_buf(model->devices[last].dev, "ids",
+                           id_bytes > top_bytes ? id_bytes : top_bytes, DEV_MEM_READBACK);
     slot->scores = create_buf(model->devices[last].dev, "scores", id_bytes, DEV_MEM_READBACK);
     if (slot->ids == NULL || dev_buf_map(slot->ids) == NULL || slot->scores == NULL ||
         dev_buf_map(slot->scores) == NULL) {
@@ -222,12 +224,13 @@ static bool warm_up(struct run_session *session)
         {.n_tokens = first, .n_out = first > 1 ? 1 : 0},
         {.n_tokens = full, .n_out = 1},
         {.n_tokens = few, .n_out = 1},
-        {.n_tokens = 1, .n_out = 1, .ids = true}, /* one device alone chooses tokens itself */
+        {.n_tokens = 1, .n_out = 1, .ids = true},
+        {.n_tokens = 1, .n_out = 1, .top = 1},
     };
-    uint32_t n = sizeof shapes / sizeof *shapes - (model->n_devices > 1 ? 1 : 0);
+    uint32_t n = sizeof shapes / sizeof *shapes - (run_prefs_top(model) ? 0 : 1);
     return run_record_kernels(session, slot, shapes, n) &&
            run_record(session, slot, &shapes[0]) != NULL &&
-           (model->n_devices > 1 || run_record(session, slot, &shapes[4]) != NULL) &&
+           run_record(session, slot, &shapes[4]) != NULL &&
            run_record(session, slot, &shapes[1]) != NULL;
 }
 

@@ -121,15 +121,22 @@ void run_step_write(struct run_session *session, struct run_slot *slot, struct r
     run_profile_end(session, IDLE_PREPARE, begin);
 }
 
-/* Waits for the slot's work on a device and notes when; a second wait changes nothing. */
+/* Waits for the slot's work on a device and notes when; a second wait changes nothing. Somebody
+ * hangs on the end of one token's step, unless the next one is submitted already. */
 static bool wait_part(struct run_session *session, struct run_slot *slot,
                       const struct run_recording *rec, uint32_t d, uint32_t thread)
 {
+    struct dev *dev = session->model->devices[d].dev;
     uint64_t begin = os_clock_ns();
-    bool ok = dev_wait(session->model->devices[d].dev, slot->value[d]);
-    if (slot->wait_end[d] == 0) {
+    bool first = slot->wait_end[d] == 0;
+    bool urgent =
+        first && rec->shape.n_tokens == 1 && (!rec->shape.ids || session->model->n_devices > 1);
+    bool ok = urgent ? dev_wait_about(dev, slot->value[d], session->part_ns[d])
+                     : dev_wait(dev, slot->value[d]);
+    if (first) {
         slot->wait_begin[d] = begin;
         slot->wait_end[d] = os_clock_ns();
+        session->part_ns[d] = urgent ? slot->wait_end[d] - begin : session->part_ns[d];
         const struct run_trace_event event = {.kind = RUN_TRACE_WAIT,
                                               .device = d,
                                               .thread = thread,
@@ -187,15 +194,44 @@ bool run_step_submit(struct run_session *session, struct run_slot *slot, struct 
     return true;
 }
 
-bool run_step_begin(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
-                    const struct run_batch *batch)
+bool run_step_go_on(struct run_session *session, struct run_slot *slot, struct run_recording *rec)
 {
     bool ok = true;
-    run_step_write(session, slot, rec, batch);
-    for (uint32_t d = 0; d < session->model->n_devices && ok; d++) {
+    for (uint32_t d = 1; d < session->model->n_devices && ok; d++) {
         ok = run_step_submit(session, slot, rec, d, 0);
     }
     return ok;
+}
+
+bool run_step_begin(struct run_session *session, struct run_slot *slot, struct run_recording *rec,
+                    const struct run_batch *batch)
+{
+    run_step_write(session, slot, rec, batch);
+    return run_step_submit(session, slot, rec, 0, 0) && run_step_go_on(session, slot, rec);
+}
+
+/* The ids that the last device chose, where that is not the first one. */
+static void hand_ids(struct run_session *session, const struct run_slot *from,
+                     const struct run_slot *to, uint32_t n)
+{
+    uint64_t begin = run_profile_begin(session);
+    memcpy(dev_buf_map(to->ids_in), dev_buf_map(from->ids), n * sizeof(uint32_t));
+    run_profile_end(session, IDLE_EXCHANGE, begin);
+}
+
+bool run_step_chain(struct run_session *session, struct run_slot *before,
+                    const struct run_recording *rec_before, struct run_slot *slot,
+                    struct run_recording *rec)
+{
+    const struct run_model *model = session->model;
+    if (slot->ids_in != NULL) {
+        uint32_t last = model->map.device[model->arch.hp.n_layers + 1];
+        if (before->value[last] == 0 || !wait_part(session, before, rec_before, last, 0)) {
+            return false;
+        }
+        hand_ids(session, before, slot, rec->shape.n_tokens);
+    }
+    return run_step_submit(session, slot, rec, 0, 0);
 }
 
 /* Device time of a part by timestamps; 0 where there are none. */
@@ -227,6 +263,7 @@ static void count(struct run_session *session, const struct run_slot *slot,
     struct run_model *model = session->model;
     struct run_stats *stats = &session->stats;
     uint64_t border = (uint64_t)rec->shape.n_tokens * model->arch.hp.n_embd * sizeof(float);
+    bool decode = rec->shape.n_tokens == 1 && rec->shape.n_out == 1 && !rec->shape.scores;
     pthread_mutex_lock(&session->lock);
     stats->steps++;
     for (uint32_t d = 0; d < model->n_devices; d++) {
@@ -237,8 +274,8 @@ static void count(struct run_session *session, const struct run_slot *slot,
         if (part->has_out) {
             stats->exchanges++;
             stats->exchanged_bytes += border;
-            stats->decode_exchanges += rec == &slot->decode;
-            stats->decode_exchanged_bytes += rec == &slot->decode ? border : 0;
+            stats->decode_exchanges += decode;
+            stats->decode_exchanged_bytes += decode ? border : 0;
         }
         struct run_pace *pace = &model->devices[d].pace;
         if (pace->cpu ? ns != 0 && rec->runs != 0 : part->n_cmds != 0) {
@@ -266,6 +303,25 @@ bool run_step_end(struct run_session *session, struct run_slot *slot, struct run
         run_profile_end(session, IDLE_READ, begin);
     }
     return ok;
+}
+
+bool run_step_wait(struct run_session *session, struct run_slot *slot,
+                   const struct run_recording *rec)
+{
+    bool ok = true;
+    for (uint32_t d = 0; d < session->model->n_devices; d++) {
+        ok = (slot->value[d] == 0 || wait_part(session, slot, rec, d, 0)) && ok;
+    }
+    return ok;
+}
+
+bool run_step_drop(struct run_session *session, struct run_slot *slot, struct run_recording *rec)
+{
+    bool all = true;
+    for (uint32_t d = 0; d < session->model->n_devices; d++) {
+        all = all && (rec->part[d].n_cmds == 0 || slot->value[d] != 0);
+    }
+    return all ? run_step_end(session, slot, rec) : run_step_wait(session, slot, rec);
 }
 
 enum run_status run_session_failure(const struct run_session *session)

@@ -431,11 +431,19 @@ static void waits_by_kind_of_device(void **state)
         assert_int_equal(f.fake.waits, cpu ? 1 : 0);
         assert_true(dev_wait(dev, value) && dev_poll(dev, value)); /* known by now */
         assert_int_equal(f.fake.polls + f.fake.waits, 1);
+        /* in about a millisecond: a GPU is waited for first, and seen to be done by a poll */
+        for (uint64_t ns = 1; ns <= 1000000; ns *= 1000000) {
+            value = dev_submit(dev, cmd);
+            f.fake.polls = f.fake.waits = 0;
+            assert_true(dev_wait_about(dev, value, ns) && dev_wait_about(dev, value, ns));
+            assert_int_equal(f.fake.polls, cpu ? 0 : 1);
+            assert_int_equal(f.fake.waits, cpu || ns != 1 ? 1 : 0);
+        }
         f.fake.stalled = true;
         value = dev_submit(dev, cmd);
         assert_false(dev_poll(dev, value));
-        assert_false(dev_wait(dev, value));
-        assert_non_null(strstr(f.lines, "submission 2 did not finish within 60 s"));
+        assert_false(dev_wait_about(dev, value, 1000000));
+        assert_non_null(strstr(f.lines, "submission 4 did not finish within 60 s"));
         assert_false(dev_is_lost(dev));
         dev_cmd_destroy(cmd);
         dev_close(dev);

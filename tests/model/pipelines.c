@@ -106,9 +106,10 @@ static void only_those_of_the_plan(void **state)
         const struct run_recording *rec = run_record(&r.session, &r.session.slots[0], &few);
         assert_non_null(rec);
         submit_all(&r, rec);
-        if (n == 1) { /* one device chooses tokens itself */
-            const struct run_shape next = {.n_tokens = 1, .n_out = 1, .ids = true};
-            rec = run_record(&r.session, &r.session.slots[0], &next);
+        const struct run_shape next[] = {{.n_tokens = 1, .n_out = 1, .ids = true},
+                                         {.n_tokens = 1, .n_out = 1, .top = 105}};
+        for (uint32_t i = 0; i < 2; i++) {
+            rec = run_record(&r.session, &r.session.slots[0], &next[i]);
             assert_non_null(rec);
             submit_all(&r, rec);
         }

@@ -84,6 +84,11 @@ static void test_decode(void **state)
     build(&model, &plan, &params);
     expect_ops(&plan, 3, "rmsnorm matmul");
     plan_finish(&plan);
+    params.top = 40;
+    build(&model, &plan, &params);
+    expect_ops(&plan, 3, "rmsnorm matmul topk");
+    plan_finish(&plan);
+    params.top = 0;
     params.scores = true;
     build(&model, &plan, &params);
     expect_ops(&plan, 3, "rmsnorm matmul score");

@@ -218,7 +218,7 @@ static void test_greedy(void **state)
     assert_int_equal(pick(sampler, logits), 2);
     assert_true(sampler_ban(sampler, 2));
     assert_true(sampler_ban(sampler, 99));
-    assert_false(sampler_is_greedy(sampler));
+    assert_true(sampler_is_greedy(sampler));
     assert_int_equal(pick(sampler, logits), 4);
     sampler_destroy(sampler);
     p.temperature = -1;
@@ -279,6 +279,99 @@ static void test_odd(void **state)
         sampler_destroy(sampler);
     }
     sampler_destroy(NULL);
+}
+
+/* What op_topk makes of logits: one after the other, the best that is left. */
+static void find_top(const float *logits, uint32_t k, uint32_t *top)
+{
+    bool taken[N] = {false};
+    for (uint32_t i = 0; i < k; i++) {
+        uint32_t best = UINT32_MAX;
+        for (uint32_t id = 0; id < N; id++) {
+            if (isfinite(logits[id]) && !taken[id] &&
+                (best == UINT32_MAX || logits[id] > logits[best])) {
+                best = id;
+            }
+        }
+        float value = best != UINT32_MAX ? logits[best] : -INFINITY;
+        memcpy(&top[i], &value, sizeof value);
+        top[k + i] = best;
+        if (best != UINT32_MAX) {
+            taken[best] = true;
+        }
+    }
+}
+
+/* Ties, and at `kind` 1 and 2 numbers that do not count: some, all but a few. */
+static void top_logits(uint64_t *seed, float *logits, uint32_t kind)
+{
+    random_logits(seed, logits, N);
+    for (uint32_t id = 0; id < N; id++) {
+        bool odd = kind == 2 ? id % 23 != 0 : kind == 1 && id % 3 == 0;
+        logits[id] = odd ? (id % 2 != 0 ? NAN : INFINITY) : roundf(logits[id] * 4) / 4;
+    }
+}
+
+/* The largest logits give the same tokens as all of them. */
+static void test_top(void **state)
+{
+    (void)state;
+    static const uint32_t KS[] = {1, 2, 12, 13, 14, 40, 200};
+    static const float PS[] = {1, 0.9f, 0}, MINS[] = {0, 0.1f}, PENALTIES[] = {1, 1.3f};
+    uint64_t seed = 4;
+    for (uint32_t i = 0; i < 7 * 3 * 2 * 2 * 3; i++) {
+        struct sample_params p = {.temperature = i % 5 != 0 ? 0.9f : 0,
+                                  .top_k = KS[i % 7],
+                                  .top_p = PS[i / 7 % 3],
+                                  .min_p = MINS[i / 21 % 2],
+                                  .repeat_penalty = PENALTIES[i / 42 % 2],
+                                  .repeat_last = 16,
+                                  .seed = i};
+        struct sampler *all = make(&p, N), *few = make(&p, N);
+        for (uint32_t id = 0; id < i % 4; id++) {
+            assert_true(sampler_ban(all, id * 23) && sampler_ban(few, id * 23));
+            assert_true(sampler_ban(few, id * 23)); /* counts once */
+        }
+        bool largest = p.temperature == 0 || p.top_k == 1 || p.top_p == 0;
+        uint32_t k = sampler_top(few), most = (largest ? 1 : p.top_k + 1) + i % 4;
+        assert_int_equal(k, most + (p.repeat_penalty != 1 ? 16 : 0));
+        for (uint32_t n = 0; n < 30; n++) {
+            float logits[N];
+            uint32_t top[2 * N], token = UINT32_MAX;
+            top_logits(&seed, logits, i / 84);
+            find_top(logits, k, top);
+            assert_true(sampler_pick_top(few, top, k, &token));
+            assert_int_equal(token, pick(all, logits));
+            sampler_add(all, token);
+            sampler_add(few, token);
+        }
+        sampler_destroy(all);
+        sampler_destroy(few);
+    }
+}
+
+/* Where some logits are not enough, and where there are none. */
+static void test_no_top(void **state)
+{
+    (void)state;
+    static const struct sample_params ALL[] = {
+        {.temperature = 1, .top_p = 0.9f},
+        {.temperature = 1, .top_p = 1, .top_k = N - 1},
+        {.temperature = 1, .top_p = 1, .top_k = UINT32_MAX},
+        {.temperature = 1, .top_p = 1, .top_k = 5, .repeat_penalty = 0.9f, .repeat_last = 4},
+        {.temperature = 1,
+         .top_p = 1,
+         .top_k = 5,
+         .repeat_penalty = 2,
+         .repeat_last = UINT32_MAX >> 4},
+    };
+    uint32_t nothing[] = {0xff800000u, 0xff800000u, UINT32_MAX, UINT32_MAX}, token;
+    for (size_t i = 0; i < sizeof ALL / sizeof *ALL; i++) {
+        struct sampler *sampler = make(&ALL[i], N);
+        assert_int_equal(sampler_top(sampler), 0);
+        assert_false(sampler_pick_top(sampler, nothing, 2, &token));
+        sampler_destroy(sampler);
+    }
 }
 
 static void test_determinism(void **state)
@@ -351,6 +444,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_filters),     cmocka_unit_test(test_penalty),
         cmocka_unit_test(test_greedy),      cmocka_unit_test(test_odd),
+        cmocka_unit_test(test_top),         cmocka_unit_test(test_no_top),
         cmocka_unit_test(test_determinism), cmocka_unit_test(test_distribution),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
