@@ -36,12 +36,13 @@ int cli_eval_open_vocab(struct cli_eval *eval);
 /* An eval_tokenize_fn; `user` is the eval. */
 bool cli_eval_tokenize(void *user, const char *text, size_t bytes, bool special, bool parse,
                        uint32_t **ids, size_t *count);
-/* Devices, weights and a session for these items. Returns a cli_exit, said. */
+/* Devices, weights and a session for these items; with --no-share for one pair at a time. Returns
+ * a cli_exit, said. */
 int cli_eval_load(struct cli_eval *eval, const struct eval_item *items, size_t n);
 
 /* A wanted row is done: its score, or its logits where those were asked for, else NULL. False ends
  * the run: said. */
-typedef bool (*cli_eval_row_fn)(void *user, const struct eval_row *row, float score,
+typedef bool (*cli_eval_row_fn)(void *user, const struct eval_row *row, double score,
                                 const float *logits);
 /* After the rows of a step. */
 typedef void (*cli_eval_step_fn)(void *user);
@@ -55,6 +56,10 @@ struct cli_eval_job {
 };
 /* Runs all items. CLI_DONE; the exit code of a signal, with what was done until then; else said. */
 int cli_eval_run(struct cli_eval *eval, const struct cli_eval_job *job);
+/* The same one pair of item and way at a time: a step in an empty sequence, awaited, then scored
+ * on the host in double precision. A pair that is longer than a step of the session goes in pieces.
+ * Items need `shared` = 0; rows come with score and logits. */
+int cli_eval_run_pairs(struct cli_eval *eval, const struct cli_eval_job *job);
 
 /* Seconds, tokens a second, busy shares; for JSON added to the object. */
 void cli_eval_print_times(const struct cli_eval *eval);

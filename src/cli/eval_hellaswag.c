@@ -66,9 +66,9 @@ static bool make_id(struct hellaswag *h, char *out, size_t bytes)
     }
     snprintf(name, sizeof name, "%016" PRIx64, model);
     char text[256];
-    snprintf(text, sizeof text, "style=%s tasks=%016" PRIx64 " model=%s cache=%s/%s",
+    snprintf(text, sizeof text, "style=%s tasks=%016" PRIx64 " model=%s cache=%s/%s%s",
              eval_style_name(h->style), eval_hash_set(&h->set), o->dummy != NULL ? o->dummy : name,
-             cli_type_name(o->type_k), cli_type_name(o->type_v));
+             cli_type_name(o->type_k), cli_type_name(o->type_v), o->no_share ? " no-share" : "");
     cli_make_safe(text, strlen(text), false, out, bytes);
     return true;
 }
@@ -128,6 +128,9 @@ static bool make_items(struct hellaswag *h, const bool *done)
         struct eval_item *item = &h->items[h->n_items++];
         ok = eval_item_make(item, &h->set, h->chosen[i], h->style, &tokenizer, &h->eval.log) &&
              fits_model(h, item);
+        if (h->options->no_share) {
+            item->shared = 0;
+        }
         h->rows += ok ? eval_item_rows(item) : 0;
     }
     return ok;
@@ -152,12 +155,12 @@ static int prepare(struct hellaswag *h)
     return ok ? CLI_DONE : CLI_FAILED;
 }
 
-static bool on_row(void *user, const struct eval_row *row, float score, const float *logits)
+static bool on_row(void *user, const struct eval_row *row, double score, const float *logits)
 {
     struct hellaswag *h = user;
     struct eval_result result;
     (void)logits;
-    if (!eval_collect_add(&h->collect, row, (double)score)) {
+    if (!eval_collect_add(&h->collect, row, score)) {
         return true;
     }
     eval_collect_result(&h->collect, row->item, &result);
@@ -196,10 +199,10 @@ static int evaluate(struct hellaswag *h)
         if (code != CLI_DONE) {
             return code;
         }
-        code = cli_eval_run(
-            &h->eval,
-            &(struct cli_eval_job){
-                .items = h->items, .n = h->n_items, .row = on_row, .step = on_step, .user = h});
+        const struct cli_eval_job job = {
+            .items = h->items, .n = h->n_items, .row = on_row, .step = on_step, .user = h};
+        code = h->options->no_share ? cli_eval_run_pairs(&h->eval, &job)
+                                    : cli_eval_run(&h->eval, &job);
         cli_eval_bar_end(&h->bar);
     }
     if (code == CLI_DONE || code > CLI_SIGNAL) {

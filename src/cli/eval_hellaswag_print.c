@@ -43,8 +43,8 @@ static void print_text(const struct hellaswag *h)
         printf("  %-12s dummy: no accuracy\n", "weights");
     }
     if (h->n_items != 0) {
-        printf("  %-12s %10" PRIu64 " computed, of %" PRIu64 " in pairs\n", "tokens",
-               h->eval.n_rows, h->pair_rows);
+        printf("  %-12s %10" PRIu64 " computed, of %" PRIu64 " in pairs%s\n", "tokens",
+               h->eval.n_rows, h->pair_rows, h->options->no_share ? ", one at a time" : "");
         cli_eval_print_times(&h->eval);
     }
 }
@@ -70,6 +70,7 @@ static int print_json(const struct hellaswag *h)
     cli_json_add(out, "weights", json_string(h->options->dummy != NULL ? "dummy" : "file"));
     cli_json_add(out, "file", cli_json_text(h->options->file));
     cli_json_add(out, "style", json_string(eval_style_name(h->style)));
+    cli_json_add(out, "shared", json_boolean(!h->options->no_share));
     cli_json_add(out, "tasks", cli_json_uint(h->tally.n));
     cli_json_add(out, "tasks_wanted", cli_json_uint(h->n_chosen));
     cli_json_add(out, "tasks_before", cli_json_uint(h->n_before));

@@ -157,12 +157,12 @@ static bool on_logits(struct perplexity *p, const float *logits, uint32_t target
     return true;
 }
 
-static bool on_row(void *user, const struct eval_row *row, float score, const float *logits)
+static bool on_row(void *user, const struct eval_row *row, double score, const float *logits)
 {
     struct perplexity *p = user;
     const struct eval_item *item = &p->items[row->item];
     if (logits == NULL) {
-        eval_ppl_add(&p->ppl, -(double)score);
+        eval_ppl_add(&p->ppl, -score);
     } else if (!on_logits(p, logits, item->tokens[0][row->at])) {
         return false;
     }

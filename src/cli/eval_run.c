@@ -81,6 +81,7 @@ static uint32_t guess_batch(const struct cli_eval *eval)
 
 int cli_eval_load(struct cli_eval *eval, const struct eval_item *items, size_t n)
 {
+    enum { MOST_BATCH = 4096 }; /* as of the option */
     uint32_t longest = 0, block = eval->info.kv_block;
     for (size_t i = 0; i < n; i++) {
         for (uint32_t w = 0; w < items[i].n_ways; w++) {
@@ -94,10 +95,15 @@ int cli_eval_load(struct cli_eval *eval, const struct eval_item *items, size_t n
     if (code != CLI_DONE) {
         return code;
     }
-    struct eval_need need = eval_pack_need(items, n, guess_batch(eval), block);
-    eval->engine.n_seq = need.n_seq;
-    eval->engine.n_kv = need.n_kv < UINT32_MAX ? (uint32_t)need.n_kv : UINT32_MAX;
-    code = cli_engine_load(&eval->engine, eval->options, longest);
+    struct cli_options options = *eval->options;
+    if (!options.no_share) {
+        struct eval_need need = eval_pack_need(items, n, guess_batch(eval), block);
+        eval->engine.n_seq = need.n_seq;
+        eval->engine.n_kv = need.n_kv < UINT32_MAX ? (uint32_t)need.n_kv : UINT32_MAX;
+    } else if (options.n_batch == 0) {
+        options.n_batch = longest < MOST_BATCH ? longest : MOST_BATCH;
+    }
+    code = cli_engine_load(&eval->engine, &options, longest);
     if (code == CLI_DONE) {
         qd_model_get_info(eval->engine.model, &eval->info);
     }
@@ -182,7 +188,8 @@ static bool step_done(void *user, uint64_t index, const float *results, uint32_t
     for (uint32_t i = 0; i < n; i++) {
         const struct eval_row *row = &run->queue.rows[run->queue.begin++];
         const float *logits = results + (size_t)i * run->eval->info.n_vocab;
-        if (!job->row(job->user, row, job->logits ? 0 : results[i], job->logits ? logits : NULL)) {
+        if (!job->row(job->user, row, job->logits ? 0 : (double)results[i],
+                      job->logits ? logits : NULL)) {
             run->failed = true;
             return false;
         }

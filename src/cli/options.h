@@ -74,7 +74,7 @@ struct cli_options {
     int64_t n_tasks, n_chunks; /* of evaluations, like the rest; 0: all, n_tasks -1: not given */
     int64_t stride;
     enum cli_eval_style style;
-    bool go_on;
+    bool go_on, no_share;
     const char *tokenizer, *per_task, *base, *kl;
 };
 

@@ -57,6 +57,12 @@ static const struct cli_option options[] = {
      .commands = CLI_HELLASWAG,
      .offset = AT(go_on),
      .help = "go on with the file of --per-task: tasks that are in it are not computed again"},
+    {.names = {"--no-share"},
+     .kind = CLI_FLAG,
+     .commands = CLI_HELLASWAG,
+     .offset = AT(no_share),
+     .help = "one pair of context and ending at a time, each with its whole context, scored on the "
+             "host in double precision: slow, to check the usual way with"},
     {.names = {"-f", "--file"},
      .value = "FILE",
      .kind = CLI_STRING,

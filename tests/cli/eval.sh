@@ -137,6 +137,29 @@ one_line 'bad.csv: line 5 is no row of this evaluation'
 expect 1 eval hellaswag -m "$f16" -f "$tasks" --per-task "$folder/none/x.csv"
 one_line "$folder/none/x.csv"
 
+# One pair at a time, in steps that take a pair whole and in ones that do not: the same choices, and
+# sums within 1e-2 (columns 3 to 6).
+for style in lm-eval llama.cpp; do
+    expect 0 eval hellaswag -m "$f16" -f "$tasks" --tasks 6 --style $style \
+        --per-task "$folder/packed.csv"
+    for more in '' '-ub 20'; do
+        expect 0 eval hellaswag -m "$f16" -f "$tasks" --tasks 6 --style $style --no-share $more \
+            -o json --per-task "$folder/pairs.csv"
+        has "$out" '"shared": false'
+        [ "$(number "$out" tokens)" = "$(number "$out" pair_tokens)" ] || fail "something is shared"
+        sed 1,2d "$folder/packed.csv" | sort -t, -n >"$folder/packed.rows"
+        sed 1,2d "$folder/pairs.csv" | sort -t, -n >"$folder/pairs.rows"
+        paste -d, "$folder/packed.rows" "$folder/pairs.rows" | awk -F, '
+            { for (i = 1; i <= 22; i++) { d = $i - $(i + 22)
+                if (i >= 3 && i <= 6 ? d * d > 1e-4 || $i == "" : d != 0) exit 1 } }
+            NF != 44 { exit 1 } END { if (NR != 6) exit 1 }' ||
+            fail "one pair at a time ($style $more) gives something else"
+    done
+done
+expect 1 eval hellaswag -m "$f16" -f "$tasks" --style llama.cpp --per-task "$folder/pairs.csv" \
+    --resume
+one_line 'belongs to another evaluation'
+
 # Ctrl-C: what there is is printed.
 last='eval hellaswag and Ctrl-C'
 for i in 1 2 3 4 5 6 7 8 9 10 11 12; do cat "$tasks"; done >"$folder/many"
