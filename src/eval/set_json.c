@@ -40,7 +40,7 @@ static const char *get_text(const struct place *place, const json_t *value, cons
     return eval_set_text(place->set, place->path, place->line, text, bytes, place->log);
 }
 
-/* A number, or as in the official file a text with one digit. */
+/* A number as in the official file, or a text with one digit as in the copies made of it. */
 static bool get_label(const struct place *place, const json_t *object, uint32_t *label)
 {
     const json_t *value = json_object_get(object, "label");

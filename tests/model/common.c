@@ -1,6 +1,9 @@
 /* Rigs and the golden file. */
 #include "common.h"
 
+#include "base/log.h"
+#include "gguf_make.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,4 +189,12 @@ double logits_difference(const float *a, const float *b, size_t n)
         worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
     }
     return worst;
+}
+
+void rig_make_file(const struct gguf_make_params *params, const char *path)
+{
+    struct log log;
+    log_init(&log, NULL, NULL, LOG_ERROR);
+    assert_true(gguf_make_file(params, path, &log));
+    log_finish(&log);
 }

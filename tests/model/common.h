@@ -31,6 +31,10 @@ void rig_open(struct rig *rig, const char *path, uint32_t n_devices,
               const struct qd_model_params *params);
 void rig_close(struct rig *rig); /* also fails the test when validation had messages */
 
+struct gguf_make_params;
+/* Writes a random model to `path`. */
+void rig_make_file(const struct gguf_make_params *params, const char *path);
+
 struct golden {
     json_t *root;
     size_t n;

@@ -253,14 +253,6 @@ static void split_is_whole(void **state)
 
 /* ---- random models ---- */
 
-static void make_file(const struct gguf_make_params *params, const char *path)
-{
-    struct log log;
-    log_init(&log, NULL, NULL, LOG_ERROR);
-    assert_true(gguf_make_file(params, path, &log));
-    log_finish(&log);
-}
-
 /* The largest difference between matrix units and vectors, of the largest logit. */
 static double compare(const struct gguf_make_params *params, const char *path, const char *op)
 {
@@ -269,7 +261,7 @@ static double compare(const struct gguf_make_params *params, const char *path, c
     for (uint32_t i = 0; i < LONG; i++) {
         text[i] = i == 0 ? 1 : 259 + i * 131 % (params->vocab - 259);
     }
-    make_file(params, path);
+    rig_make_file(params, path);
     float *base = logits_of(path, &by_vectors, 1, text, LONG, LONG);
     float *mine = logits_of(path, &on_units, 1, text, LONG, LONG);
     for (size_t i = 0; i < (size_t)LONG * params->vocab; i++) {

@@ -4,7 +4,6 @@
  * independent implementation. */
 #include "common.h"
 
-#include "base/log.h"
 #include "device/device.h"
 #include "gguf_make.h"
 
@@ -21,14 +20,6 @@ static void make_text(uint32_t *text, uint32_t vocab)
     for (uint32_t i = 0; i < N; i++) {
         text[i] = i == 0 ? 1 : 259 + i * 131 % (vocab - 259);
     }
-}
-
-static void make_file(const struct gguf_make_params *params, const char *path)
-{
-    struct log log;
-    log_init(&log, NULL, NULL, LOG_ERROR);
-    assert_true(gguf_make_file(params, path, &log));
-    log_finish(&log);
 }
 
 static struct gguf_make_params moe_params(enum quant_id quant)
@@ -73,13 +64,13 @@ static void alike_experts_are_dense(void **state)
     static const uint32_t used[] = {1, 2, 6};
     struct gguf_make_params params = moe_params(QUANT_Q4_K);
     params.experts = 0;
-    make_file(&params, "moe_dense.gguf");
+    rig_make_file(&params, "moe_dense.gguf");
     float *dense = run("moe_dense.gguf", 1, N, NULL, params.vocab);
     params.experts = 6;
     params.same_experts = true;
     for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
         params.used = used[i];
-        make_file(&params, "moe_alike.gguf");
+        rig_make_file(&params, "moe_alike.gguf");
         float *mine = run("moe_alike.gguf", 1, N, NULL, params.vocab);
         double worst = difference(mine, dense, (size_t)N * params.vocab);
         printf("%u of 6 alike experts: largest difference %.2g\n", used[i], worst);
@@ -97,7 +88,7 @@ static void devices_and_chunks_agree(void **state)
     for (size_t q = 0; q < 2; q++) {
         struct gguf_make_params params = moe_params(quants[q]);
         size_t n = (size_t)N * params.vocab;
-        make_file(&params, "moe_tiny.gguf");
+        rig_make_file(&params, "moe_tiny.gguf");
         float *one = run("moe_tiny.gguf", 1, N, NULL, params.vocab);
         float *four = run("moe_tiny.gguf", 4, N, NULL, params.vocab);
         assert_memory_equal(one, four, n * sizeof *one);
@@ -137,7 +128,7 @@ static void odd_experts_on_lesser_devices(void **state)
     params.ffn_expert = 100;
     params.experts = 5;
     params.used = 3;
-    make_file(&params, "moe_odd.gguf");
+    rig_make_file(&params, "moe_odd.gguf");
     float *base = run("moe_odd.gguf", 1, N, NULL, params.vocab);
     for (size_t i = 0; i < sizeof masks / sizeof *masks; i++) {
         const struct qd_model_params model = {.caps_off = masks[i]};
@@ -192,7 +183,7 @@ static void check_golden(const struct gguf_make_params *params, const char *path
 {
     const struct qd_model_params exact = {.type_k = QD_TYPE_F32, .type_v = QD_TYPE_F32};
     double worst = 0;
-    make_file(params, path);
+    rig_make_file(params, path);
     float *mine = run(path, 2, 20, &exact, params->vocab);
     for (uint32_t t = 0; t < N; t++) {
         const float *row = mine + (size_t)t * params->vocab;

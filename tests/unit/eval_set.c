@@ -123,6 +123,55 @@ static void json(void **state)
     log_finish(&log);
 }
 
+/* All fields of the official form, in its order: a task with a fragment behind its last sentence
+ * and one with marks. Texts are those of six lines, in both styles, but for lm-eval where an ending
+ * begins with a mark: the space behind the mark stays, and six lines do not have it any more. */
+static void official_json(void **state)
+{
+    (void)state;
+    const char *object =
+        "{\"ind\": 7, \"activity_label\": \"Mending nets\", \"ctx_a\": \"Two men sit by a boat.\", "
+        "\"ctx_b\": \"one\", \"ctx\": \"Two men sit by a boat. one\", \"split\": \"val\", "
+        "\"split_type\": \"zeroshot\", \"label\": 2, \"endings\": [\"mends it.\", \", dry, "
+        "waits.\", "
+        "\"doesn't row.\", \"of them sings.\"], \"source_id\": \"activitynet~v_x\"}\n"
+        "{\"ind\": 8, \"activity_label\": \"Home\", \"ctx_a\": \"[header] How to dry wool [title] "
+        "Rinse it. [step] Use cold water.\", \"ctx_b\": \"\", \"ctx\": \"[header] How to dry wool "
+        "[title] Rinse it. [step] Use cold water.\", \"split\": \"val\", \"split_type\": "
+        "\"indomain\", \"label\": 0, \"endings\": [\"Wait. [title] Hang it up. [step] Outside.\", "
+        "\"[substeps] Wring it.\", \"Press it.\", \"Fold it.\"], \"source_id\": \"wikihow~1\"}\n";
+    const char *lines = "Mending nets: Two men sit by a boat. one\n2\nmends it.\n, dry, waits.\n"
+                        "doesn't row.\nof them sings.\n"
+                        "Home: How to dry wool. Rinse it. Use cold water.\n0\n"
+                        "Wait.. Hang it up. Outside.\nWring it.\nPress it.\nFold it.\n";
+    struct eval_set set[2];
+    struct log log[2];
+    assert_true(read(&set[0], &log[0], object, strlen(object)));
+    assert_true(read(&set[1], &log[1], lines, strlen(lines)));
+    assert_int_equal(set[0].n, 2);
+    assert_int_equal(set[1].n, 2);
+    for (uint32_t i = 0; i < 4; i++) {
+        struct eval_texts texts[2];
+        for (uint32_t k = 0; k < 2; k++) {
+            assert_true(eval_texts_make(&texts[k], &set[k].tasks[i / 2],
+                                        i % 2 == 0 ? EVAL_LM_EVAL : EVAL_LLAMA));
+        }
+        assert_int_equal(set[0].tasks[i / 2].label, set[1].tasks[i / 2].label);
+        assert_string_equal(texts[0].context, texts[1].context);
+        for (uint32_t e = 0; e < EVAL_ENDINGS; e++) {
+            bool marked = i == 2 && e == 1;
+            assert_int_equal(*texts[0].ending[e] == ' ', marked);
+            assert_string_equal(texts[0].ending[e] + marked, texts[1].ending[e]);
+        }
+        eval_texts_finish(&texts[0]);
+        eval_texts_finish(&texts[1]);
+    }
+    for (uint32_t k = 0; k < 2; k++) {
+        eval_set_finish(&set[k]);
+        log_finish(&log[k]);
+    }
+}
+
 static void damaged_json(void **state)
 {
     (void)state;
@@ -197,9 +246,9 @@ static void choice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines),        cmocka_unit_test(damaged_lines), cmocka_unit_test(json),
-        cmocka_unit_test(damaged_json), cmocka_unit_test(packed),        cmocka_unit_test(missing),
-        cmocka_unit_test(choice),
+        cmocka_unit_test(lines),         cmocka_unit_test(damaged_lines), cmocka_unit_test(json),
+        cmocka_unit_test(official_json), cmocka_unit_test(damaged_json),  cmocka_unit_test(packed),
+        cmocka_unit_test(missing),       cmocka_unit_test(choice),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     remove(FILE_NAME);
