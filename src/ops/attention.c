@@ -110,13 +110,11 @@ static struct tile default_tile(const struct dev_caps *caps, const struct op_att
         tile.unroll /= 2;
     }
     tile.unroll = tuned != NULL ? tuned[1] : tile.unroll;
-    uint32_t most = caps->max_workgroup_invocations;
+    uint32_t most = ops_most_local(caps, true);
     uint64_t items = (uint64_t)kv_heads * (group / tile.heads);
     if (may_team && attr->splits > 1) {
         uint32_t team = tuned != NULL ? tuned[2] : TEAM;
-        uint32_t together = caps->max_workgroup_subgroups;
-        bool fits = team * s <= most && (together == 0 || team <= together);
-        tile.team = fits ? team : 1;
+        tile.team = team * s <= most ? team : 1;
         tile.wg = tile.team * s;
         return tile;
     }
@@ -137,7 +135,7 @@ static bool tile_fits(const struct dev_caps *caps, const struct op_attention_att
     return positions != 0 && attr->head_dim / 8 % tile->p == 0 &&
            positions * tile->unroll <= STEP_BLOCK &&
            tile->unroll * (attr->head_dim / tile->p) <= MOST_UNROLLED &&
-           tile->wg <= caps->max_workgroup_invocations;
+           tile->wg <= ops_most_local(caps, true);
 }
 
 static struct tile subgroup_tile(const struct op_site *site, const struct ops_need *need,

@@ -2,6 +2,8 @@
  * memory they take. Recording is attention.c's. */
 #include "ops/attention_matrix.h"
 
+#include "ops/site.h"
+
 #define MANY_TILES 256 /* up to here smaller tiles spread the work better */
 
 static bool is_power(uint32_t n)
@@ -24,7 +26,7 @@ static bool fits(const struct dev_caps *caps, const struct op_attention_attr *at
                  const struct attention_matrix *tile)
 {
     return tile->block % caps->coopmat_n == 0 && tile->block % caps->coopmat_k == 0 &&
-           tile->subgroups * caps->subgroup_size <= caps->max_workgroup_invocations &&
+           tile->subgroups * caps->subgroup_size <= ops_most_local(caps, true) &&
            shared_bytes(caps, attr, tile) <= caps->max_shared_bytes;
 }
 

@@ -2,6 +2,8 @@
  * at a time. Which dimensions there are, and for work groups of what size, the device says. */
 #include "ops/matmul_flexible.h"
 
+#include "ops/site.h"
+
 #include <string.h>
 
 enum {
@@ -64,8 +66,7 @@ static struct matmul_tile make(const struct dev_caps *caps, const struct dev_fle
 
 static bool fits_threads(const struct dev_caps *caps, uint32_t local)
 {
-    return local <= caps->max_workgroup_invocations && local <= caps->max_workgroup_size[0] &&
-           local % caps->subgroup_size == 0;
+    return local <= ops_most_local(caps, true) && local % caps->subgroup_size == 0;
 }
 
 static bool fits(const struct dev_caps *caps, const struct matmul_tile *tile)

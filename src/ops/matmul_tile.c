@@ -124,8 +124,7 @@ static bool coopmat_fits(const struct dev_caps *caps, const struct matmul_tile *
     uint64_t sums = (uint64_t)tile->rows * tile->tokens / n_subgroups;
     uint64_t items = (uint64_t)(tile->rows + tile->tokens) * (tile->columns / UNIT) / tile->local;
     return tile->shared_bytes <= caps->max_shared_bytes && items <= MOST_ITEMS &&
-           tile->local <= caps->max_workgroup_invocations &&
-           tile->local <= caps->max_workgroup_size[0] &&
+           tile->local <= ops_most_local(caps, true) &&
            tile->shared_bytes >= 4 * n_subgroups * caps->coopmat_m * caps->coopmat_n &&
            sums <= (uint64_t)MOST_SUMS * caps->coopmat_m * caps->coopmat_n;
 }
@@ -142,8 +141,7 @@ static bool shrink_coopmat(const struct dev_caps *caps, uint64_t cols, uint32_t 
     *tile = make_coopmat(caps, cols, values);
     while (!coopmat_fits(caps, tile)) {
         bool rows = values[0] > caps->coopmat_m, tokens = values[1] > caps->coopmat_n;
-        bool threads = tile->local > caps->max_workgroup_invocations ||
-                       tile->local > caps->max_workgroup_size[0];
+        bool threads = tile->local > ops_most_local(caps, true);
         if (!threads && (rows || tokens)) {
             values[rows && (values[0] >= values[1] || !tokens) ? 0 : 1] /= 2;
         } else if (!threads && values[2] > CHUNK) {
@@ -268,8 +266,7 @@ static struct matmul_tile make_tile(enum matmul_kernel kernel, const struct dev_
                                     .tokens = values[2]};
     case MATMUL_INT_DOT_FEW:
     case MATMUL_SHARED:
-        while (values[1] > caps->max_workgroup_invocations ||
-               values[1] > caps->max_workgroup_size[0]) {
+        while (values[1] > ops_most_local(caps, true)) {
             values[1] /= 2;
         }
         local = values[1] > size ? values[1] : size;
@@ -298,8 +295,7 @@ struct matmul_tile ops_matmul_tile(const struct ops_target *target, const struct
     if (ops_tuned_get(target->prefs, need, &need->op->variants[kernel], values) ||
         ops_tuned_get(target->prefs, &like, &like.op->variants[kernel], values)) {
         struct matmul_tile tile = make_tile(kernel, caps, size->cols, values);
-        if (tile.local <= caps->max_workgroup_invocations &&
-            tile.local <= caps->max_workgroup_size[0]) {
+        if (tile.local <= ops_most_local(caps, true)) {
             return tile;
         }
         set_defaults(kernel, caps, need, size, values);

@@ -26,13 +26,12 @@ struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *sh
                                                            .subgroup_size = size});
 }
 
-/* The largest workgroup in one dimension. */
-static uint32_t loop_most(const struct dev_caps *caps, const struct dev_shader *shader)
+uint32_t ops_most_local(const struct dev_caps *caps, bool by_subgroups)
 {
     uint32_t most = caps->max_workgroup_invocations < caps->max_workgroup_size[0]
                         ? caps->max_workgroup_invocations
                         : caps->max_workgroup_size[0];
-    uint32_t subgroups = shader->uses_subgroup ? caps->max_workgroup_subgroups : 0;
+    uint32_t subgroups = by_subgroups ? caps->max_workgroup_subgroups : 0;
     return subgroups != 0 && subgroups < most / caps->subgroup_size
                ? subgroups * caps->subgroup_size
                : most;
@@ -53,7 +52,7 @@ struct dev_kernel_params ops_loop_params(const struct op_site *site, const struc
 {
     const struct dev_caps *caps = dev_get_caps(site->dev);
     const struct ops_need need = {.op = node->op, .tokens = tokens, .quant = QUANT_COUNT};
-    uint32_t most = loop_most(caps, variant->shader), tuned[OPS_MAX_TUNABLES];
+    uint32_t most = ops_most_local(caps, variant->shader->uses_subgroup), tuned[OPS_MAX_TUNABLES];
     uint32_t size = loop_size(most, items);
     if (ops_tuned_get(site->prefs, &need, variant, tuned) && tuned[0] <= most) {
         size = tuned[0];
@@ -78,8 +77,8 @@ struct dev_kernel *ops_row_kernel(const struct op_site *site, const struct plan_
     const struct ops_need need = {.op = node->op, .tokens = x->rows, .quant = QUANT_COUNT};
     struct dev_kernel_params params = ops_loop_params(site, node, v, x->rows, x->cols);
     uint32_t size = params.specs[0].value, tuned[OPS_MAX_TUNABLES];
-    while (2 * size <= WIDEST && 2 * size <= caps->max_workgroup_invocations &&
-           2 * size <= caps->max_workgroup_size[0] && (uint64_t)size * ITEMS < x->cols) {
+    uint32_t most = ops_most_local(caps, v->shader->uses_subgroup);
+    while (2 * size <= WIDEST && 2 * size <= most && (uint64_t)size * ITEMS < x->cols) {
         size *= 2;
     }
     if (!ops_tuned_get(site->prefs, &need, v, tuned)) {

@@ -11,6 +11,9 @@ void ops_fold(const struct dev_caps *caps, uint32_t dim, uint64_t count, uint32_
 
 /* Kernels of the ops whose workgroups have a size that is chosen here. Convention of their shaders:
  * spec constant 0 is that size (local_size_x_id = 0). NULL: logged. */
+/* Invocations of the largest workgroup of one dimension; of kernels that require the size of their
+ * subgroups, `by_subgroups`, no more than a workgroup may have of those. */
+uint32_t ops_most_local(const struct dev_caps *caps, bool by_subgroups);
 /* One subgroup is a workgroup; spec constant 1 is the subgroup size, which is required. */
 struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *shader);
 /* One workgroup loops over `items`, a few each: 64 to 512 invocations, a power of two within the

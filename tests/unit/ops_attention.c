@@ -191,7 +191,8 @@ static void test_splits(void **state)
     assert_int_equal(op_attention_splits(1, 4 * KV_PART + 1, 1), 5);
     assert_int_equal(op_attention_splits(8, 1, 1), 2);
     assert_int_equal(op_attention_splits(UINT32_MAX, UINT32_MAX, 16), 2);
-    assert_int_equal(op_attention_splits(1, 32768, 17), 1);
+    assert_int_equal(op_attention_splits(1, 32768, 17), 16);
+    assert_int_equal(op_attention_splits(8, 32768, OP_MOST_STREAMS), 2);
 }
 
 /* ---- on a device ---- */
