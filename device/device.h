@@ -247,6 +247,7 @@ struct dev_shader {
     const uint32_t *spec_ids;
     const uint32_t *spec_defaults;
     bool uses_subgroup; /* declares a GroupNonUniform capability beyond basic */
+    uint64_t hash;      /* of the words (base/hash.h, from HASH_SEED on) */
 };
 
 struct dev_kernel;

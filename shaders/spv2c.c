@@ -10,7 +10,10 @@
  * arrays of scalars. A binding is named after its variable, or its block where that has no name.
  *
  *     spv2c OP OUT.h OUT.c VARIANT NAMES.spv EMBED.spv [VARIANT NAMES.spv EMBED.spv ...] */
+#include "base/hash.h"
+
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -467,9 +470,11 @@ static void write_variant(FILE *out, const struct variant *v)
         "};\nconst struct dev_shader shader_%s = {\n    .name = \"%s\",\n    .words = words_%s,\n"
         "    .n_words = %zu,\n    .n_bindings = %u,\n    .bind_kinds = kinds_%s,\n"
         "    .push_bytes = %u,\n    .n_specs = %u,\n    .spec_ids = spec_ids_%s,\n"
-        "    .spec_defaults = spec_values_%s,\n    .uses_subgroup = %s,\n};\n",
+        "    .spec_defaults = spec_values_%s,\n    .uses_subgroup = %s,\n"
+        "    .hash = 0x%016" PRIx64 "u,\n};\n",
         v->name, v->name, v->name, v->n_words, count, v->name, v->push_bytes, v->n_specs, v->name,
-        v->name, v->subgroup ? "true" : "false");
+        v->name, v->subgroup ? "true" : "false",
+        hash_bytes(HASH_SEED, v->words, v->n_words * sizeof *v->words));
 }
 
 int main(int argc, char **argv)

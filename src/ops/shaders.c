@@ -9,10 +9,7 @@ uint64_t ops_shader_hash(void)
 {
     uint64_t hash = HASH_SEED;
     for (uint32_t i = 0; i < shaders_all_count; i++) {
-        const struct dev_shader *s = shaders_all[i];
-        uint64_t bytes = (uint64_t)s->n_words * sizeof *s->words;
-        hash = hash_bytes(hash, &bytes, sizeof bytes);
-        hash = hash_bytes(hash, s->words, (size_t)bytes);
+        hash = hash_bytes(hash, &shaders_all[i]->hash, sizeof shaders_all[i]->hash);
     }
     return hash;
 }
