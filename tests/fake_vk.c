@@ -104,6 +104,7 @@ struct fake_gpu fake_vk_gpu(uint32_t number)
                            .subgroup_size = 32,
                            .subgroup_min = 16,
                            .subgroup_max = 64,
+                           .max_subgroups = 16,
                            .max_storage_range = 1u << 27,
                            .max_texels = 1u << 26,
                            .storage_align = 64,
@@ -295,7 +296,7 @@ static void fill_property(const struct fake_gpu *g, VkBaseOutStructure *s)
         VkPhysicalDeviceSubgroupSizeControlProperties *p = (void *)s;
         p->minSubgroupSize = g->subgroup_min;
         p->maxSubgroupSize = g->subgroup_max;
-        p->maxComputeWorkgroupSubgroups = 16;
+        p->maxComputeWorkgroupSubgroups = g->max_subgroups;
         p->requiredSubgroupSizeStages = VK_SHADER_STAGE_COMPUTE_BIT;
         break;
     }

@@ -31,6 +31,7 @@ struct fake_gpu {
     bool no_timeline, no_compute, no_timestamps;
     uint32_t caps; /* enum dev_cap bits that features, extensions and limits offer */
     uint32_t subgroup_size, subgroup_min, subgroup_max;
+    uint32_t max_subgroups; /* of a workgroup whose size of subgroups is required */
     uint32_t max_storage_range, max_texels, storage_align, texel_align, max_push;
     uint32_t max_invocations, max_groups, max_shared; /* of a workgroup; of a dispatch, each way */
     uint64_t max_allocation;

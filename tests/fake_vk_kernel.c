@@ -233,6 +233,10 @@ static void check_size(const struct fake_gpu *g, const struct reader *r,
          size->requiredSubgroupSize > g->subgroup_max)) {
         fake_wrong("subgroups of %u are required", size->requiredSubgroupSize);
     }
+    if (size != NULL && all > (uint64_t)g->max_subgroups * size->requiredSubgroupSize) {
+        fake_wrong("%llu invocations in subgroups of %u, %u of which are allowed",
+                   (unsigned long long)all, size->requiredSubgroupSize, g->max_subgroups);
+    }
     uint32_t width = size != NULL ? size->requiredSubgroupSize : g->subgroup_size;
     if ((stage->flags & VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT) != 0 &&
         r->local[0] % width != 0) {

@@ -241,6 +241,15 @@ static uint32_t x_columns(const struct dev_caps *caps, uint64_t cols, uint32_t t
     return (uint32_t)size_round(size_div_up(cols, parts), CHUNK);
 }
 
+/* `wanted` invocations, or half as many until a work group may have them; whole subgroups. */
+static uint32_t fit_local(const struct dev_caps *caps, uint32_t wanted)
+{
+    while (wanted > ops_most_local(caps, true)) {
+        wanted /= 2;
+    }
+    return wanted > caps->subgroup_size ? wanted : caps->subgroup_size;
+}
+
 static struct matmul_tile make_tile(enum matmul_kernel kernel, const struct dev_caps *caps,
                                     uint64_t cols, uint32_t *values)
 {
@@ -259,17 +268,14 @@ static struct matmul_tile make_tile(enum matmul_kernel kernel, const struct dev_
         ops_flexible_tile(caps, cols, values, &tile, &why);
         return tile;
     case MATMUL_SUBGROUP:
-        local = values[1] > size ? values[1] : size;
+        local = fit_local(caps, values[1]);
         return (struct matmul_tile){.local = local,
                                     .spec_rows = values[0],
                                     .rows = local / size * values[0],
                                     .tokens = values[2]};
     case MATMUL_INT_DOT_FEW:
     case MATMUL_SHARED:
-        while (values[1] > ops_most_local(caps, true)) {
-            values[1] /= 2;
-        }
-        local = values[1] > size ? values[1] : size;
+        local = fit_local(caps, values[1]);
         return (struct matmul_tile){.local = local,
                                     .spec_rows = values[0],
                                     .rows = local / size * values[0],
