@@ -76,8 +76,10 @@ struct lab_run_params {
     bool segments;   /* weights and caches are cut into several segments of rows */
     bool interleave; /* weights lie as the lanes kernels want them, whichever kernel is forced */
     const struct ops_prefs *prefs; /* a forced variant, tile parameters; NULL: as the ops choose */
-    uint32_t repeat; /* times the nodes are recorded into the submission that is timed after the
-                        checked one; 0: no timing */
+    bool record_only; /* nothing is uploaded or compared, for devices that compute nothing: only
+                         variant, unfit, flop and bytes are known then */
+    uint32_t repeat;  /* times the nodes are recorded into the submission that is timed after the
+                         checked one; 0: no timing */
 };
 
 struct lab_result {
