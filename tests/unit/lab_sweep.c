@@ -328,12 +328,12 @@ static void out_of_memory_is_a_result(void **state)
     (void)state;
     struct rig rig;
     rig_open(&rig, 2);
-    assert_true(sweep(&rig, true, NULL, NULL));
+    assert_true(sweep(&rig, true, "attention", NULL));
     uint32_t n = count_device(&rig, 1);
     rig_close(&rig);
     rig_open(&rig, 2);
     rig.after = run_out;
-    assert_true(sweep(&rig, true, NULL, NULL));
+    assert_true(sweep(&rig, true, "attention", NULL));
     uint32_t failed = count_why(&rig, 0, "out of memory: ");
     printf("%u rows out of memory\n", failed);
     assert_true(failed > 10 && failed < 60);
@@ -348,9 +348,10 @@ static void parts_make_the_whole(void **state)
 {
     (void)state;
     static const uint32_t stops[] = {1, 17, 100, 151};
+    static const char op[] = "attention"; /* of which there are so many */
     struct rig whole;
     rig_open(&whole, 1);
-    assert_true(sweep(&whole, true, NULL, NULL));
+    assert_true(sweep(&whole, true, op, NULL));
     struct lab_row *rows = whole.rows;
     whole.rows = NULL;
     rig_close(&whole);
@@ -358,7 +359,7 @@ static void parts_make_the_whole(void **state)
         struct rig first, rest;
         rig_open(&first, 1);
         first.stop_at = stops[i];
-        assert_false(sweep(&first, true, NULL, NULL));
+        assert_false(sweep(&first, true, op, NULL));
         assert_int_equal(first.n, stops[i]);
         struct lab_row *kept = first.rows;
         first.rows = NULL;
@@ -366,7 +367,7 @@ static void parts_make_the_whole(void **state)
         first.rows = kept;
         rig_open(&rest, 1);
         rest.known = &first;
-        assert_true(sweep(&rest, true, NULL, NULL));
+        assert_true(sweep(&rest, true, op, NULL));
         assert_int_equal(first.n + rest.n, whole.n);
         for (uint32_t k = 0; k < whole.n; k++) {
             assert_true(
