@@ -111,9 +111,9 @@ cd "$source" || exit 1
 
 # The journal: what is there is not run again, and the report is that of one run.
 journal=$folder/journal
-expect 0 compat --op matmul --device 0 -o md
+expect 0 compat --op rope_append --device 0 -o md
 cp "$out" "$folder/whole"
-env --default-signal=INT "$quadriga" compat --op matmul --device 0 --resume "$journal" \
+env --default-signal=INT "$quadriga" compat --op rope_append --device 0 --resume "$journal" \
     >"$out" 2>"$err" &
 pid=$!
 tries=0
@@ -128,32 +128,32 @@ last='compat, interrupted'
 [ $code -eq 130 ] || fail "exit code $code, not 130"
 one_line "goes on from $journal"
 lines=$(wc -l <"$journal")
-if [ "$lines" -lt 30 ] || [ "$lines" -gt 600 ]; then
+if [ "$lines" -lt 30 ] || [ "$lines" -gt 250 ]; then
     fail "$lines lines in the journal"
 fi
 head -n "$lines" "$journal" >"$folder/before"
-printf '{"device":0,"op":"mat' >>"$journal" # cut in the middle of a row
-expect 0 compat --op matmul --device 0 --resume "$journal" -o md
+printf '{"device":0,"op":"rop' >>"$journal" # cut in the middle of a row
+expect 0 compat --op rope_append --device 0 --resume "$journal" -o md
 cmp -s "$out" "$folder/whole" || fail "another report than that of one run"
 head -n "$lines" "$journal" | cmp -s - "$folder/before" || fail "rows were written again"
 lines=$(wc -l <"$journal")
-expect 0 compat --op matmul --device 0 --resume "$journal" -o md
+expect 0 compat --op rope_append --device 0 --resume "$journal" -o md
 cmp -s "$out" "$folder/whole" || fail "another report of the whole journal"
 [ "$(wc -l <"$journal")" -eq "$lines" ] || fail "the journal grew"
-expect 1 compat --op matmul --device 0 --seed 2 --resume "$journal"
+expect 1 compat --op rope_append --device 0 --seed 2 --resume "$journal"
 one_line "$journal: a journal whose seed is 1, not 2"
-expect 1 compat --op matmul --device 1 --resume "$journal"
+expect 1 compat --op rope_append --device 1 --resume "$journal"
 one_line 'devices[0].index is 0, not 1'
-expect 1 compat --op matmul --device 0 --quick --resume "$journal"
+expect 1 compat --op rope_append --device 0 --quick --resume "$journal"
 one_line 'quick is false, not true'
 sed 's/"quadriga":"[^"]*"/"quadriga":"9.9"/' "$journal" >"$folder/other"
-expect 1 compat --op matmul --device 0 --resume "$folder/other"
+expect 1 compat --op rope_append --device 0 --resume "$folder/other"
 one_line 'quadriga is "9.9"'
 sed 's/"driver_version":[0-9]*/"driver_version":77/' "$journal" >"$folder/other"
-expect 1 compat --op matmul --device 0 --resume "$folder/other"
+expect 1 compat --op rope_append --device 0 --resume "$folder/other"
 one_line 'devices[0].driver_version is 77'
 sed '5s/.*/{"device":0}/' "$journal" >"$folder/other"
-expect 1 compat --op matmul --device 0 --resume "$folder/other"
+expect 1 compat --op rope_append --device 0 --resume "$folder/other"
 one_line 'line 5 is no row'
 printf 'my precious text' >"$folder/text"
 expect 1 compat --op rope --resume "$folder/text"

@@ -21,13 +21,12 @@ mkdir "$folder/<"
 ln -s "$f16" "$folder/</script><b id=evil>.gguf"
 sed 's/"last_logits": \[-11/"last_logits": [-12/' models/classics-13m.json >"$folder/wrong.json"
 page=$folder/page.html
-expect 1 compat --quick -m "$folder/</script><b id=evil>.gguf" --reference "$folder/wrong.json" \
-    -o html
-cp "$out" "$page"
-expect 1 compat --quick -m "$folder/</script><b id=evil>.gguf" --reference "$folder/wrong.json" \
-    -o json
-report=$folder/report.json
-cp "$out" "$report"
+for format in html json; do # of one run
+    expect 1 compat --quick -m "$folder/</script><b id=evil>.gguf" \
+        --reference "$folder/wrong.json" --resume "$folder/journal" -o $format
+    cp "$out" "$folder/page.$format"
+done
+report=$folder/page.json
 grep -qE '(src|href)="?(https?:)?//|url\(|@import' "$page" && fail "the page asks for other files"
 
 show() { # hash, then the page's DOM is in $out
