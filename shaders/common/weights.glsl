@@ -62,6 +62,16 @@ quant_row quant_get_row(uint row)
 #define W4_OF_16(row, plane, i)                                                                    \
     w_fetch4(((row).at[plane] + ((i) >> 2 << W_LANES_LOG2)) * 4u + ((i)&3u))
 
+// What fetch number `step` takes of a plane of side units, a word of each. Kernels that have use for one
+// fetch of a unit read just that (W_NARROW).
+#ifdef W_NARROW
+#define W_SIDE(row, plane, step, side) W4_OF_16(row, plane, step)
+#else
+#define W_SIDE(row, plane, step, side)                                                             \
+    (((step)&1u) == 0u ? (((step)&2u) == 0u ? (side).x : (side).z)                                 \
+                       : (((step)&2u) == 0u ? (side).y : (side).w))
+#endif
+
 // Bits at..at+bits-1 of a word as a number, less `zero`; all but w constants. With W_MAGIC (for GPUs,
 // where a conversion takes longer), which is 0x4b000000, the bits become the last ones of the float
 // 2^23, which is taken away again in a multiplication and a sum, exactly. Where compilers see only

@@ -9,6 +9,7 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 // matmul for many tokens on matrices of flexible dimensions: matmul_coopmat2.glsl.
 
+#define W_NARROW 1
 #include "common/weights_matmul.glsl"
 #include "common/weights_buffer.glsl"
 #include "format.glsl"

@@ -9,6 +9,7 @@
 // matmul_experts for many pairs of an expert on matrix units of subgroup scope, as
 // matmul_coopmat.comp: a group makes ROWS rows of the expert, TOKENS pairs at a time.
 
+#define W_NARROW 1
 #include "common/experts.glsl"
 #include "common/weights_buffer.glsl"
 #include "format.glsl"

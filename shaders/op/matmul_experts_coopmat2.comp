@@ -10,6 +10,7 @@
 // matmul_experts for many pairs of an expert on matrices of flexible dimensions, as
 // matmul_coopmat2.comp: a group makes ROWS rows of the expert, TOKENS pairs at a time.
 
+#define W_NARROW 1
 #include "common/experts.glsl"
 #include "common/weights_buffer.glsl"
 #include "format.glsl"

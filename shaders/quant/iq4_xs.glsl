@@ -11,8 +11,7 @@
 #define QUANT_OFFSET 0
 
 struct quant_head {
-    float d;
-    uint low, high;
+    uint low, high; // high bits of scales above d
 };
 struct quant_words {
     uvec4 w;
@@ -21,8 +20,7 @@ struct quant_words {
 
 quant_head quant_load_head(quant_row row, uint head)
 {
-    uint w = W4(row, 1, head);
-    return quant_head(unpackHalf2x16(w).x, W4(row, 2, head), w >> 16);
+    return quant_head(W4(row, 2, head), W4(row, 1, head));
 }
 
 uvec4 quant_load_side(quant_row row, uint side)
@@ -42,8 +40,8 @@ vec4 quant_raw4(quant_words words, int i)
 
 vec2 quant_scale(quant_head head, uint chunk)
 {
-    uint low = head.low >> (4u * chunk) & 15u, high = head.high >> (2u * chunk) & 3u;
-    return vec2(head.d * float(int(low | high << 4) - 32));
+    uint low = head.low >> (4u * chunk) & 15u, high = head.high >> (16u + 2u * chunk) & 3u;
+    return vec2(unpackHalf2x16(head.high).x * float(int(low | high << 4) - 32));
 }
 
 vec2 quant_offset(quant_head head, uint chunk)

@@ -14,7 +14,7 @@
 
 struct quant_head {
     uvec4 scales;
-    vec2 d;
+    uint d;
 };
 struct quant_words {
     uvec4 low;
@@ -23,7 +23,7 @@ struct quant_words {
 
 quant_head quant_load_head(quant_row row, uint head)
 {
-    return quant_head(W16(row, 2, head), unpackHalf2x16(W4(row, 3, head)));
+    return quant_head(W16(row, 2, head), W4(row, 3, head));
 }
 
 uvec4 quant_load_side(quant_row row, uint side)
@@ -33,8 +33,7 @@ uvec4 quant_load_side(quant_row row, uint side)
 
 quant_words quant_load(quant_row row, uint step, uvec4 side)
 {
-    uvec2 pair = (step & 2u) == 0u ? side.xy : side.zw;
-    return quant_words(W16(row, 0, step), (step & 1u) == 0u ? pair.x : pair.y);
+    return quant_words(W16(row, 0, step), W_SIDE(row, 1, step, side));
 }
 
 uint quant_int4(quant_words words, int i)
@@ -52,11 +51,11 @@ vec4 quant_raw4(quant_words words, int i)
 vec2 quant_scale(quant_head head, uint chunk)
 {
     uint w = chunk < 4u ? head.scales.x : head.scales.y;
-    return vec2(head.d.x * float(int(w >> (8u * (chunk & 3u)) & 63u)));
+    return vec2(unpackHalf2x16(head.d).x * float(int(w >> (8u * (chunk & 3u)) & 63u)));
 }
 
 vec2 quant_offset(quant_head head, uint chunk)
 {
     uint w = chunk < 4u ? head.scales.z : head.scales.w;
-    return vec2(-head.d.y * float(int(w >> (8u * (chunk & 3u)) & 63u)));
+    return vec2(-unpackHalf2x16(head.d).y * float(int(w >> (8u * (chunk & 3u)) & 63u)));
 }
