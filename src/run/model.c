@@ -194,9 +194,7 @@ static enum run_status size_steps(struct run_model *model, uint32_t n_batch)
     uint64_t room = UINT64_MAX;
     for (uint32_t d = 0; d < model->n_devices; d++) {
         const struct dev_caps *caps = dev_get_caps(model->devices[d].dev);
-        if (dev_get_info(model->devices[d].dev)->type != DEV_CPU) {
-            model->may_split_attn = true;
-        }
+        model->may_split_attn = model->may_split_attn || (caps->has & DEV_CAP_CPU) == 0;
         room = caps->max_binding_bytes < room ? caps->max_binding_bytes : room;
     }
     uint64_t rows = room / (model->arch.hp.n_vocab * sizeof(float));

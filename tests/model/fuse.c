@@ -34,6 +34,10 @@ static const struct subject subjects[] = {
     {"qwen3moe_64", QD_TYPE_F16, QD_TYPE_Q8_0, true},
 };
 
+/* Without what as well: nothing, the lanes kernels, what CPU devices do in their own way. */
+enum { AS_IT_IS, NO_LANES, NO_CPU, N_WITHOUT };
+static const char *const without[N_WITHOUT] = {NULL, "lanes", "cpu"};
+
 /* What is off, and how far logits may move, of the largest one. A norm adds its squares in another
  * order, which f16 makes larger (2.6e-3 on one GPU, 7e-4 on CPU devices); the others do the same
  * arithmetic, which compilers of GPUs contract in their own ways (2.5e-3 for rope_append on one).
@@ -41,15 +45,16 @@ static const struct subject subjects[] = {
 static const struct {
     const char *name;
     double limit;
-    bool again; /* without the lanes kernels too */
+    uint32_t ways; /* bits of `without` */
 } offs[] = {
-    {"fuse", 5e-3, true},
-    {"fuse/residual", 0, false},
-    {"fuse/rope_append", 5e-3, false},
-    {"fuse/matmul_gate", 5e-3, true},
-    {"fuse/norm_matmul", 5e-3, true},
-    {"fuse/norm_stage", 5e-3, true},
-    {"fuse/gate_stage", 0, true},
+    {"fuse", 5e-3, 1 << AS_IT_IS | 1 << NO_LANES | 1 << NO_CPU},
+    {"fuse/residual", 0, 1 << AS_IT_IS},
+    {"fuse/rope_append", 5e-3, 1 << AS_IT_IS},
+    {"fuse/matmul_gate", 5e-3, 1 << AS_IT_IS | 1 << NO_LANES},
+    {"fuse/norm_matmul", 5e-3, 1 << AS_IT_IS | 1 << NO_LANES},
+    {"fuse/norm_stage", 5e-3, 1 << AS_IT_IS | 1 << NO_LANES},
+    {"fuse/gate_stage", 0, 1 << AS_IT_IS | 1 << NO_LANES},
+    {"fuse/attn_merge", 1e-5, 1 << AS_IT_IS | 1 << NO_CPU},
 };
 
 struct model {
@@ -76,10 +81,14 @@ static void model_make(struct model *model, const json_t *json, const char *name
     assert_non_null(model->tokens);
 }
 
-/* Logits of the prompt at once, then those of its first tokens one by one. *appends: decode has
- * rope_append nodes. */
+/* Which nodes decode has. */
+struct found {
+    bool rope_append, attn_merge;
+};
+
+/* Logits of the prompt at once, then those of its first tokens one by one. */
 static float *run(const struct model *model, const struct subject *subject, const char *disable,
-                  bool *appends)
+                  struct found *found)
 {
     struct rig rig;
     rig_open(&rig, model->path, 1,
@@ -97,8 +106,9 @@ static float *run(const struct model *model, const struct subject *subject, cons
     memcpy(out + n, single, few * sizeof *out);
     const char *plan = qd_model_plan(rig.model, true);
     assert_non_null(plan);
-    *appends = strstr(plan, " rope_append:") != NULL;
-    assert_true(*appends || strstr(plan, " kv_append:") != NULL);
+    *found = (struct found){.rope_append = strstr(plan, " rope_append:") != NULL,
+                            .attn_merge = strstr(plan, " attn_merge:") != NULL};
+    assert_true(found->rope_append || strstr(plan, " kv_append:") != NULL);
     free_numbers(whole);
     free_numbers(single);
     rig_close(&rig);
@@ -117,24 +127,30 @@ static double differs(const struct model *model, const float *a, const float *b)
     return worst / most;
 }
 
-static void check(const struct model *model, const struct subject *subject, const char *without)
+static void check(const struct model *model, const struct subject *subject, uint32_t way)
 {
-    bool appends, still;
-    float *on = run(model, subject, without, &appends);
-    assert_true(appends || !subject->appends);
+    struct found all, left;
+    float *on = run(model, subject, without[way], &all);
+    assert_true(all.rope_append || !subject->appends);
     for (size_t i = 0; i < sizeof offs / sizeof *offs; i++) {
         char disable[64];
-        if (without != NULL && !offs[i].again) {
+        if ((offs[i].ways >> way & 1) == 0) {
             continue;
         }
-        snprintf(disable, sizeof disable, "%s%s%s", offs[i].name, without != NULL ? "," : "",
-                 without != NULL ? without : "");
-        float *off = run(model, subject, disable, &still);
+        snprintf(disable, sizeof disable, "%s%s%s", offs[i].name, without[way] != NULL ? "," : "",
+                 without[way] != NULL ? without[way] : "");
+        float *off = run(model, subject, disable, &left);
         double worst = differs(model, on, off);
         printf("%s without %s: logits differ by %.1e\n", subject->name, disable, worst);
         assert_true(worst <= offs[i].limit);
-        bool is_off = strcmp(offs[i].name, "fuse") == 0 || strstr(offs[i].name, "append") != NULL;
-        assert_int_equal(still, appends && !is_off);
+        bool every = strcmp(offs[i].name, "fuse") == 0;
+        bool apart = every || strstr(offs[i].name, "append") != NULL;
+        assert_int_equal(left.rope_append, all.rope_append && !apart);
+        /* where attention has splits, teams join them, or nodes do, if it has no teams */
+        assert_true(left.attn_merge || !all.attn_merge);
+        if (way == NO_CPU && (every || strstr(offs[i].name, "merge") != NULL)) {
+            assert_true(left.attn_merge);
+        }
         mem_free(off);
     }
     mem_free(on);
@@ -155,8 +171,9 @@ static void off_is_on(void **state)
     }
     assert_non_null(mine);
     model_make(&model, mine, subject->name);
-    check(&model, subject, NULL);
-    check(&model, subject, "lanes");
+    for (uint32_t way = 0; way < N_WITHOUT; way++) {
+        check(&model, subject, way);
+    }
     unlink(model.path);
     mem_free(model.tokens);
     json_decref(root);
