@@ -27,30 +27,6 @@ void store(uint first_row, uint first_token)
     }
 }
 
-void main()
-{
-    uint first_token = gl_WorkGroupID.x * TOKENS;
-    uint token[MAX_TOKENS];
-    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-        token[t] = min(first_token + t, p.tokens - 1);
-    }
-    uint all = gl_NumWorkGroups.y * gl_NumWorkGroups.z * gl_NumSubgroups * ROWS;
-    uint group_row = row_tile() * gl_NumSubgroups * ROWS;
-    bool loaded = false;
-    for (; group_row < p.rows; group_row += all) {
-        quant_row rows[MAX_ROWS];
-        uint first_row = group_row + gl_SubgroupID * ROWS;
-        [[unroll]] for (uint r = 0; r < ROWS; r++) {
-            rows[r] = quant_get_row(min(first_row + r, p.rows - 1));
-        }
-        clear_sums();
-        for (uint first = 0; first < p.cols; first += X_COLUMNS) {
-            if (first == 0u && !loaded) {
-                norm_clear();
-            }
-            add_columns(rows, token, first, !loaded);
-        }
-        loaded = X_COLUMNS >= p.cols;
-        store(first_row, first_token);
-    }
-}
+#define OUT_ROWS   ROWS
+#define OUT_ROW(r) (r)
+#include "common/few_main.glsl"

@@ -33,14 +33,8 @@ uint quant_int4(quant_words words, int i)
 #define QUANT_ORDER        0
 #endif
 
-#ifndef W_OF_ROW
-#define W_OF_ROW(r) // where there are two weights: says of which row r is
-#endif
+#include "common/few_sizes.glsl"
 
-layout(constant_id = 14) const uint X_COLUMNS = 256; // a multiple of 32
-layout(constant_id = 15) const uint UNROLL = 1;      // at most 4
-
-const uint MAX_ROWS = 4, MAX_TOKENS = 8, MAX_UNROLL = 4;
 const uint X_UNROLL = TOKENS >= 2 ? 1 : 2; // quads of each token on their way: more were slower
 const uint UNITS = QUANT_STEP / 16, FETCHES = X_COLUMNS / QUANT_STEP; // units of 16 columns
 // Unit i of fetch s of a token lies at i * PITCH + s: what neighbouring lanes read is together.
@@ -48,8 +42,6 @@ const uint PITCH = FETCHES + 1;
 
 shared uvec4 x_units[TOKENS * UNITS * PITCH];
 shared vec4 x_scales[TOKENS * (X_COLUMNS / 32)]; // scale, scale * sums of the first and last 16
-
-float acc[MAX_ROWS * MAX_TOKENS];
 
 // The bytes of a quad and of its neighbour's -> word `half` of the eight in the format's order.
 uint arrange(uint bytes, uint half_)
@@ -198,56 +190,6 @@ void add_fetch(few_row d[MAX_UNROLL * MAX_ROWS], uint u, uint at)
     }
 }
 
-// UNROLL fetches of each row, every gl_SubgroupSize-th, from `s` of the `n` whose x is in shared
-// memory; these begin at fetch `first` of the row.
-void get_fetches(quant_row rows[MAX_ROWS], uint first, uint s, uint n,
-                 out few_row d[MAX_UNROLL * MAX_ROWS])
-{
-    [[unroll]] for (uint u = 0; u < UNROLL; u++) {
-        uint step = first + min(s + u * gl_SubgroupSize, n - 1u);
-        [[unroll]] for (uint r = 0; r < ROWS; r++) {
-            W_OF_ROW(r);
-            d[u * MAX_ROWS + r] = few_get_row(rows[r], step);
-        }
-    }
-}
-
-// The columns from `first` on whose x is in shared memory or, before that, is brought there (`load`):
-// then weights are on their way meanwhile.
-void add_columns(quant_row rows[MAX_ROWS], uint token[MAX_TOKENS], uint first, bool load)
-{
-    uint n = min(X_COLUMNS, p.cols - first) / QUANT_STEP;
-    uint begin = first / QUANT_STEP, s = gl_SubgroupInvocationID;
-    few_row d[MAX_UNROLL * MAX_ROWS];
-    get_fetches(rows, begin, s, n, d);
-    if (load) {
-        barrier();
-        load_x(token, first);
-        barrier();
-    }
-    for (; s < n; s += UNROLL * gl_SubgroupSize) {
-        few_row next[MAX_UNROLL * MAX_ROWS];
-        if (s + UNROLL * gl_SubgroupSize < n) {
-            get_fetches(rows, begin, s + UNROLL * gl_SubgroupSize, n, next);
-        }
-        [[unroll]] for (uint u = 0; u < UNROLL; u++) {
-            if (s + u * gl_SubgroupSize < n) {
-                add_fetch(d, u, s + u * gl_SubgroupSize);
-            }
-        }
-        d = next;
-    }
-}
-
-void clear_sums()
-{
-    [[unroll]] for (uint i = 0; i < MAX_ROWS * MAX_TOKENS; i++) {
-        acc[i] = 0.0;
-    }
-}
-
-// In every lane.
-float sum_of(uint r, uint t)
-{
-    return subgroupAdd(acc[r * MAX_TOKENS + t]);
-}
+#define FEW_ROW            few_row
+#define FEW_GET(row, step) few_get_row(row, step)
+#include "common/few_columns.glsl"

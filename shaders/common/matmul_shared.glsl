@@ -5,22 +5,15 @@
 // fetch apart would read as many lines of a cache as they are. Included after weights_dot.glsl and, where x may be
 // normalised, norm_x.glsl.
 
-#ifndef W_OF_ROW
-#define W_OF_ROW(r) // where there are two weights: says of which row r is
-#endif
+#include "common/few_sizes.glsl"
 
-layout(constant_id = 14) const uint X_COLUMNS = 256; // a multiple of 32
-layout(constant_id = 15) const uint UNROLL = 1;      // at most 4
-
-const uint MAX_ROWS = 4, MAX_TOKENS = 8, MAX_UNROLL = 4, X_UNROLL = 4;
+const uint X_UNROLL = 4;
 const uint QUADS = QUANT_STEP / 4, FETCHES = X_COLUMNS / QUANT_STEP;
 // Quad i of fetch s of a token lies at i * PITCH + s: what neighbouring lanes read is together, and
 // the 8 quads that are stored at a time lie in different banks.
 const uint PITCH = (FETCHES + 7) / 8 * 8 + 8 / QUADS;
 
 shared vec4 x_quads[TOKENS * QUADS * PITCH];
-
-float acc[MAX_ROWS * MAX_TOKENS];
 
 // Columns [first, first + X_COLUMNS) of the tokens into shared memory, zeros behind the last one.
 void load_x(uint token[MAX_TOKENS], uint first)
@@ -90,61 +83,6 @@ void add_fetch(dot_row d[MAX_UNROLL * MAX_ROWS], uint u, uint at)
     }
 }
 
-// UNROLL fetches of each row, every gl_SubgroupSize-th, from `s` of the `n` whose x is in shared
-// memory; these begin at fetch `first` of the row.
-void get_fetches(quant_row rows[MAX_ROWS], uint first, uint s, uint n,
-                 out dot_row d[MAX_UNROLL * MAX_ROWS])
-{
-    [[unroll]] for (uint u = 0; u < UNROLL; u++) {
-        uint step = first + min(s + u * gl_SubgroupSize, n - 1u);
-        [[unroll]] for (uint r = 0; r < ROWS; r++) {
-            W_OF_ROW(r);
-            d[u * MAX_ROWS + r] = dot_get_row(rows[r], dot_get_step(step));
-        }
-    }
-}
-
-void add_fetches(dot_row d[MAX_UNROLL * MAX_ROWS], uint s, uint n)
-{
-    [[unroll]] for (uint u = 0; u < UNROLL; u++) {
-        if (s + u * gl_SubgroupSize < n) {
-            add_fetch(d, u, s + u * gl_SubgroupSize);
-        }
-    }
-}
-
-// The columns from `first` on whose x is in shared memory or, before that, is brought there (`load`):
-// then weights are on their way meanwhile.
-void add_columns(quant_row rows[MAX_ROWS], uint token[MAX_TOKENS], uint first, bool load)
-{
-    uint n = (min(X_COLUMNS, p.cols - first) + QUANT_STEP - 1) / QUANT_STEP;
-    uint begin = first / QUANT_STEP, s = gl_SubgroupInvocationID;
-    dot_row d[MAX_UNROLL * MAX_ROWS];
-    get_fetches(rows, begin, s, n, d);
-    if (load) {
-        barrier();
-        load_x(token, first);
-        barrier();
-    }
-    for (; s < n; s += UNROLL * gl_SubgroupSize) {
-        dot_row next[MAX_UNROLL * MAX_ROWS];
-        if (s + UNROLL * gl_SubgroupSize < n) {
-            get_fetches(rows, begin, s + UNROLL * gl_SubgroupSize, n, next);
-        }
-        add_fetches(d, s, n);
-        d = next;
-    }
-}
-
-void clear_sums()
-{
-    [[unroll]] for (uint i = 0; i < MAX_ROWS * MAX_TOKENS; i++) {
-        acc[i] = 0.0;
-    }
-}
-
-// In every lane.
-float sum_of(uint r, uint t)
-{
-    return subgroupAdd(acc[r * MAX_TOKENS + t]);
-}
+#define FEW_ROW            dot_row
+#define FEW_GET(row, step) dot_get_row(row, dot_get_step(step))
+#include "common/few_columns.glsl"

@@ -62,14 +62,18 @@ quant_row quant_get_row(uint row)
 #define W4_OF_16(row, plane, i)                                                                    \
     w_fetch4(((row).at[plane] + ((i) >> 2 << W_LANES_LOG2)) * 4u + ((i)&3u))
 
+uint quant_side_word(uvec4 side, uint i)
+{
+    uvec2 pair = (i & 2u) == 0u ? side.xy : side.zw;
+    return (i & 1u) == 0u ? pair.x : pair.y;
+}
+
 // What fetch number `step` takes of a plane of side units, a word of each. Kernels that have use for one
 // fetch of a unit read just that (W_NARROW).
 #ifdef W_NARROW
 #define W_SIDE(row, plane, step, side) W4_OF_16(row, plane, step)
 #else
-#define W_SIDE(row, plane, step, side)                                                             \
-    (((step)&1u) == 0u ? (((step)&2u) == 0u ? (side).x : (side).z)                                 \
-                       : (((step)&2u) == 0u ? (side).y : (side).w))
+#define W_SIDE(row, plane, step, side) quant_side_word(side, step)
 #endif
 
 // Bits at..at+bits-1 of a word as a number, less `zero`; all but w constants. With W_MAGIC (for GPUs,
