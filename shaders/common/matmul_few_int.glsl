@@ -47,11 +47,6 @@ shared vec4 x_scales[TOKENS * (X_COLUMNS / 32)]; // scale, scale * sums of the f
 uint arrange(uint bytes, uint half_)
 {
 #if QUANT_ORDER == 1
-    uint even = (bytes & 255u) | (bytes >> 8 & 0xff00u);
-    uint odd = (bytes >> 8 & 255u) | (bytes >> 16 & 0xff00u);
-    uint keep = half_ == 0u ? even : odd, got = subgroupShuffleXor(half_ == 0u ? odd : even, 1u);
-    return half_ == 0u ? keep | got << 16 : got | keep << 16;
-#elif QUANT_ORDER == 2
     uint low = (bytes & 255u) | (bytes & 0xff00u) << 8;
     uint high = (bytes >> 16 & 255u) | (bytes >> 8 & 0xff0000u);
     uint keep = half_ == 0u ? low : high, got = subgroupShuffleXor(half_ == 0u ? high : low, 1u);

@@ -30,8 +30,7 @@
 //
 // or, where raw values are unsigned bytes that are had for less in another order:
 //
-//   QUANT_ORDER   of 8 columns: 1: those of word 0 are 0 2 4 6, of word 1 are 1 3 5 7; 2: 0 4 1 5 and
-//                 2 6 3 7; 0: as they come
+//   QUANT_ORDER   of 8 columns: 1: those of word 0 are 0 4 1 5, of word 1 are 2 6 3 7; 0: as they come
 //   quant_raw_int4(words, i)     raw values of word i in that order; i is a constant
 //
 // and for kernels that make f16 of weights:

@@ -8,7 +8,7 @@
 #define QUANT_GROUP 16
 #define QUANT_OFFSET 1
 #define QUANT_INT 1
-#define QUANT_ORDER 2
+#define QUANT_ORDER 1
 #define QUANT_SCALED 1
 #define QUANT_PAIRS 1
 #define QUANT_ZERO 32
