@@ -4,7 +4,6 @@
 #include "gen/argmax.h"
 #include "ops/site.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
@@ -69,21 +68,9 @@ uint32_t op_argmax(struct plan *plan, uint32_t logits, const struct op_argmax_at
         return ops_refuse(plan, "argmax", "%u tokens of %s are banned: at most %d can be",
                           attr->n_banned, x->name, OP_MAX_BANNED);
     }
-    struct plan_tensor ids = {.role = PLAN_IDS_OUT,
-                              .elem = PLAN_U32,
-                              .rows = 1,
-                              .cols = x->rows,
-                              .weight = PLAN_NONE,
-                              .device = PLAN_NONE,
-                              .layer = plan->layer};
-    snprintf(ids.name, sizeof ids.name, "ids");
-    struct plan_node node = {.kind = PLAN_OP,
-                             .op = &op_def_argmax,
-                             .n_src = 1,
-                             .src = {logits},
-                             .n_dst = 1,
-                             .in_place = PLAN_NONE};
+    const struct plan_tensor ids = {
+        .role = PLAN_IDS_OUT, .elem = PLAN_U32, .rows = 1, .cols = x->rows};
+    struct plan_node node = {.op = &op_def_argmax, .n_src = 1, .src = {logits}};
     memcpy(node.attr, attr, sizeof *attr);
-    node.dst[0] = plan_add_tensor(plan, &ids);
-    return plan_add_node(plan, &node) != PLAN_NONE ? node.dst[0] : PLAN_NONE;
+    return ops_add_output(plan, &node, "ids", &ids);
 }

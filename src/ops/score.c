@@ -4,8 +4,6 @@
 #include "gen/score.h"
 #include "ops/site.h"
 
-#include <stdio.h>
-
 static void cost(const struct plan *plan, const struct plan_node *node, struct op_cost *out)
 {
     out->bytes = 2.0 * ops_bytes(plan, node->src[0]);
@@ -61,20 +59,8 @@ uint32_t op_score(struct plan *plan, uint32_t logits, uint32_t step)
     if (x == NULL || ops_operand(plan, "score", "step", step, PLAN_U32) == NULL) {
         return PLAN_NONE;
     }
-    struct plan_tensor scores = {.role = PLAN_SCORES,
-                                 .elem = PLAN_F32,
-                                 .rows = x->rows,
-                                 .cols = 1,
-                                 .weight = PLAN_NONE,
-                                 .device = PLAN_NONE,
-                                 .layer = plan->layer};
-    snprintf(scores.name, sizeof scores.name, "scores");
-    struct plan_node node = {.kind = PLAN_OP,
-                             .op = &op_def_score,
-                             .n_src = 2,
-                             .src = {logits, step},
-                             .n_dst = 1,
-                             .in_place = PLAN_NONE};
-    node.dst[0] = plan_add_tensor(plan, &scores);
-    return plan_add_node(plan, &node) != PLAN_NONE ? node.dst[0] : PLAN_NONE;
+    const struct plan_tensor scores = {
+        .role = PLAN_SCORES, .elem = PLAN_F32, .rows = x->rows, .cols = 1};
+    struct plan_node node = {.op = &op_def_score, .n_src = 2, .src = {logits, step}};
+    return ops_add_output(plan, &node, "scores", &scores);
 }

@@ -128,6 +128,20 @@ uint32_t ops_add_result(struct plan *plan, struct plan_node *node, const char *n
     return plan_add_node(plan, node) != PLAN_NONE ? node->dst[0] : PLAN_NONE;
 }
 
+uint32_t ops_add_output(struct plan *plan, struct plan_node *node, const char *name,
+                        const struct plan_tensor *what)
+{
+    struct plan_tensor tensor = *what;
+    tensor.weight = tensor.device = PLAN_NONE;
+    tensor.layer = plan->layer;
+    snprintf(tensor.name, sizeof tensor.name, "%s", name);
+    node->kind = PLAN_OP;
+    node->n_dst = 1;
+    node->in_place = PLAN_NONE;
+    node->dst[0] = plan_add_tensor(plan, &tensor);
+    return plan_add_node(plan, node) != PLAN_NONE ? node->dst[0] : PLAN_NONE;
+}
+
 uint32_t ops_add_words(struct plan *plan, const char *name, uint64_t rows, uint64_t cols)
 {
     uint32_t id = plan_add_act(plan, name, rows, cols);

@@ -9,11 +9,12 @@
  * + x (or z * gl_NumWorkGroups.y + y) and checks for the end. The third one is the caller's. */
 void ops_fold(const struct dev_caps *caps, uint32_t dim, uint64_t count, uint32_t groups[3]);
 
-/* Kernels of the ops whose workgroups have a size that is chosen here. Convention of their shaders:
- * spec constant 0 is that size (local_size_x_id = 0). NULL: logged. */
 /* Invocations of the largest workgroup of one dimension; of kernels that require the size of their
  * subgroups, `by_subgroups`, no more than a workgroup may have of those. */
 uint32_t ops_most_local(const struct dev_caps *caps, bool by_subgroups);
+
+/* Kernels of the ops whose workgroups have a size that is chosen here. Convention of their shaders:
+ * spec constant 0 is that size (local_size_x_id = 0). NULL: logged. */
 /* One subgroup is a workgroup; spec constant 1 is the subgroup size, which is required. */
 struct dev_kernel *ops_lanes_kernel(struct dev *dev, const struct dev_shader *shader);
 /* One workgroup loops over `items`, a few each: 64 to 512 invocations, a power of two within the
@@ -38,6 +39,11 @@ struct dev_kernel *ops_fixed_kernel(struct dev *dev, const struct dev_shader *sh
 /* Adds a node of one result and returns the result's id. `node` has op, sources and attributes. */
 uint32_t ops_add_result(struct plan *plan, struct plan_node *node, const char *name, uint64_t rows,
                         uint64_t cols);
+
+/* Adds a node of one result, which the host reads, and returns the result's id. `node` has op,
+ * sources and attributes; `what` the result's role, type and shape. */
+uint32_t ops_add_output(struct plan *plan, struct plan_node *node, const char *name,
+                        const struct plan_tensor *what);
 
 /* New u32 activation, named as by plan_add_act. */
 uint32_t ops_add_words(struct plan *plan, const char *name, uint64_t rows, uint64_t cols);

@@ -4,8 +4,6 @@
 #include "gen/topk.h"
 #include "ops/site.h"
 
-#include <stdio.h>
-
 struct attr {
     uint32_t k;
 };
@@ -61,21 +59,9 @@ uint32_t op_topk(struct plan *plan, uint32_t logits, uint32_t k)
         return ops_refuse(plan, "topk", "the largest %u of %s: 1 to %d are possible", k, x->name,
                           OP_MAX_TOP);
     }
-    struct plan_tensor tops = {.role = PLAN_IDS_OUT,
-                               .elem = PLAN_U32,
-                               .rows = x->rows,
-                               .cols = 2 * (uint64_t)k,
-                               .weight = PLAN_NONE,
-                               .device = PLAN_NONE,
-                               .layer = plan->layer};
-    snprintf(tops.name, sizeof tops.name, "tops");
-    struct plan_node node = {.kind = PLAN_OP,
-                             .op = &op_def_topk,
-                             .n_src = 1,
-                             .src = {logits},
-                             .n_dst = 1,
-                             .in_place = PLAN_NONE};
+    const struct plan_tensor tops = {
+        .role = PLAN_IDS_OUT, .elem = PLAN_U32, .rows = x->rows, .cols = 2 * (uint64_t)k};
+    struct plan_node node = {.op = &op_def_topk, .n_src = 1, .src = {logits}};
     *(struct attr *)(void *)node.attr = (struct attr){k};
-    node.dst[0] = plan_add_tensor(plan, &tops);
-    return plan_add_node(plan, &node) != PLAN_NONE ? node.dst[0] : PLAN_NONE;
+    return ops_add_output(plan, &node, "tops", &tops);
 }
