@@ -30,6 +30,11 @@ static uint32_t count_splits(const struct run_model *model, const struct run_sha
     return may ? op_attention_splits(kv_heads, model->n_ctx, n) : 1;
 }
 
+uint32_t run_head_device(const struct run_model *model)
+{
+    return model->map.device[model->arch.hp.n_layers + 1];
+}
+
 uint32_t run_most_split(const struct run_model *model)
 {
     return !model->may_split_attn ? 0 : model->n_seq > 1 ? OP_MOST_STREAMS : OP_FEW_TOKENS;

@@ -181,8 +181,7 @@ bool run_prefs_check(const struct run_model *model)
 
 bool run_prefs_top(const struct run_model *model)
 {
-    const struct run_device *device =
-        &model->devices[model->map.device[model->arch.hp.n_layers + 1]];
+    const struct run_device *device = &model->devices[run_head_device(model)];
     const struct dev_caps *caps = dev_get_caps(device->dev);
     const struct ops_need need = {.op = ops_find("topk"), .tokens = 1, .quant = QUANT_COUNT};
     const char *why;

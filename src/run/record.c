@@ -294,7 +294,7 @@ static bool record_part(struct run_session *session, const struct run_slot *slot
         return true;
     }
     struct run_mark mark = run_profile_mark(at.part);
-    return (d != session->model->map.device[plan->n_layers + 1] ||
+    return (d != run_head_device(session->model) ||
             (record_results(slot, at.site.cmd, rec) && end_copy(&at, &mark, "logits"))) &&
            end_cmd(at.site.cmd);
 }

@@ -168,6 +168,8 @@ struct run_shape {
     uint32_t top;    /* the results are so many of the largest logits and their ids (op_topk) */
     bool streams; /* more than OP_FEW_TOKENS, each of another sequence: attention is as for few */
 };
+/* The device that has the head: the last one in use. */
+uint32_t run_head_device(const struct run_model *model);
 /* The most tokens of a step whose attention may have splits; 0: none may. */
 uint32_t run_most_split(const struct run_model *model);
 /* Words of the step buffer of a step of n tokens, with room for `copies` pairs in each group. */

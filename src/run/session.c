@@ -105,7 +105,7 @@ static bool is_cpu(const struct run_device *device)
 static bool create_slot(struct run_session *session, struct run_slot *slot)
 {
     const struct run_model *model = session->model;
-    uint32_t last = model->map.device[model->arch.hp.n_layers + 1];
+    uint32_t last = run_head_device(model);
     uint32_t step_words = run_step_words(model, model->n_batch, run_most_copies(model));
     uint64_t step_bytes = (uint64_t)step_words * sizeof(uint32_t);
     uint64_t id_bytes = (uint64_t)model->n_batch * sizeof(uint32_t);
@@ -158,7 +158,7 @@ bool run_session_reserve_logits(struct run_session *session, uint32_t rows)
     if (rows <= session->logits_rows) {
         return true;
     }
-    const struct run_device *last = &model->devices[model->map.device[model->arch.hp.n_layers + 1]];
+    const struct run_device *last = &model->devices[run_head_device(model)];
     uint64_t bytes = (uint64_t)rows * model->arch.hp.n_vocab * sizeof(float);
     session->logits = NULL;
     session->n_logits = 0;
@@ -187,7 +187,7 @@ bool run_session_reserve_scores(struct run_session *session, uint32_t rows)
     if (rows <= session->scored_rows) {
         return true;
     }
-    const struct run_device *last = &model->devices[model->map.device[model->arch.hp.n_layers + 1]];
+    const struct run_device *last = &model->devices[run_head_device(model)];
     uint32_t more = rows > 2 * session->scored_rows ? rows : 2 * session->scored_rows;
     more = more < model->max_out ? more : model->max_out;
     session->scored_rows = 0;

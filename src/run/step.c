@@ -225,7 +225,7 @@ bool run_step_chain(struct run_session *session, struct run_slot *before,
 {
     const struct run_model *model = session->model;
     if (slot->ids_in != NULL) {
-        uint32_t last = model->map.device[model->arch.hp.n_layers + 1];
+        uint32_t last = run_head_device(model);
         if (before->value[last] == 0 || !wait_part(session, before, rec_before, last, 0)) {
             return false;
         }
