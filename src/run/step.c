@@ -287,22 +287,15 @@ static void count(struct run_session *session, const struct run_slot *slot,
     pthread_mutex_unlock(&session->lock);
 }
 
-bool run_step_end(struct run_session *session, struct run_slot *slot, struct run_recording *rec)
+/* Every device has had its part. */
+static bool all_begun(const struct run_session *session, const struct run_slot *slot,
+                      const struct run_recording *rec)
 {
-    struct run_model *model = session->model;
-    bool ok = true;
-    for (uint32_t d = 0; d < model->n_devices; d++) {
-        bool begun = rec->part[d].n_cmds == 0 || slot->value[d] != 0;
-        ok = (slot->value[d] == 0 || wait_part(session, slot, rec, d, 0)) && begun && ok;
+    bool all = true;
+    for (uint32_t d = 0; d < session->model->n_devices; d++) {
+        all = all && (rec->part[d].n_cmds == 0 || slot->value[d] != 0);
     }
-    if (ok) {
-        uint64_t begin = run_profile_begin(session);
-        ok = run_profile_step(session, slot, rec);
-        run_trace_step(session, slot, rec);
-        count(session, slot, rec);
-        run_profile_end(session, IDLE_READ, begin);
-    }
-    return ok;
+    return all;
 }
 
 bool run_step_wait(struct run_session *session, struct run_slot *slot,
@@ -315,13 +308,23 @@ bool run_step_wait(struct run_session *session, struct run_slot *slot,
     return ok;
 }
 
+bool run_step_end(struct run_session *session, struct run_slot *slot, struct run_recording *rec)
+{
+    bool ok = run_step_wait(session, slot, rec) && all_begun(session, slot, rec);
+    if (ok) {
+        uint64_t begin = run_profile_begin(session);
+        ok = run_profile_step(session, slot, rec);
+        run_trace_step(session, slot, rec);
+        count(session, slot, rec);
+        run_profile_end(session, IDLE_READ, begin);
+    }
+    return ok;
+}
+
 bool run_step_drop(struct run_session *session, struct run_slot *slot, struct run_recording *rec)
 {
-    bool all = true;
-    for (uint32_t d = 0; d < session->model->n_devices; d++) {
-        all = all && (rec->part[d].n_cmds == 0 || slot->value[d] != 0);
-    }
-    return all ? run_step_end(session, slot, rec) : run_step_wait(session, slot, rec);
+    return all_begun(session, slot, rec) ? run_step_end(session, slot, rec)
+                                         : run_step_wait(session, slot, rec);
 }
 
 enum run_status run_session_failure(const struct run_session *session)
