@@ -3,6 +3,7 @@
 #include "run/run.h"
 
 #include "base/os.h"
+#include "ops/ops.h"
 #include "shaders/common/step.h"
 
 #include <string.h>
@@ -368,9 +369,8 @@ static bool start(struct generator *g)
     for (size_t i = 0; i < params->n_prompt; i++) {
         sampler_add(g->sampler, params->prompt[i]);
     }
-    for (uint32_t id = 0; params->ignore_eos && model->vocab != NULL && id < model->arch.hp.n_vocab;
-         id++) {
-        if (vocab_is_end(model->vocab, id) && !sampler_ban(g->sampler, id)) {
+    for (uint32_t i = 0; params->ignore_eos && i < model->n_ends; i++) {
+        if (!sampler_ban(g->sampler, model->ends[i])) {
             return false;
         }
     }

@@ -474,25 +474,31 @@ static enum run_status read_model(struct run_model *model, const struct run_para
     return RUN_OK;
 }
 
-static void find_ends(struct run_model *model)
+static bool find_ends(struct run_model *model)
 {
-    for (uint32_t id = 0; model->vocab != NULL && id < vocab_count(model->vocab); id++) {
+    uint32_t n_vocab = model->vocab != NULL ? vocab_count(model->vocab) : 0, n = 0;
+    for (uint32_t id = 0; id < n_vocab; id++) {
+        n += vocab_is_end(model->vocab, id);
+    }
+    model->ends = arena_alloc(&model->arena, n, sizeof *model->ends);
+    for (uint32_t id = 0; id < n_vocab && model->ends != NULL; id++) {
         if (vocab_is_end(model->vocab, id)) {
-            if (model->n_ends < OP_MAX_BANNED) {
-                model->ends[model->n_ends] = id;
-            }
-            model->n_ends++;
+            model->ends[model->n_ends++] = id;
         }
     }
+    return model->n_ends == n;
 }
 
 static enum run_status init(struct run_model *model, const struct run_params *params)
 {
     uint64_t begin = os_clock_ns(), phase = begin;
     enum run_status status = read_model(model, params);
-    find_ends(model);
     if (status != RUN_OK || params->depth > RUN_DEPTH_FACTS) {
         return status;
+    }
+    if (!find_ends(model)) {
+        log_error(model->log, "out of memory for the end tokens");
+        return RUN_OUT_OF_MEMORY;
     }
     os_log_phase(model->log, "file", &phase);
     status = size_context(model, params);

@@ -28,7 +28,6 @@
 
 #include "arch/arch.h"
 #include "device/device.h"
-#include "ops/ops.h"
 #include "ops/variant.h"
 #include "plan/op.h"
 #include "plan/plan.h"
@@ -114,8 +113,8 @@ struct run_model {
     struct arena arena;
     struct gguf_file *file; /* NULL for a dummy */
     struct arch_model arch;
-    struct vocab *vocab;                  /* NULL for a dummy */
-    uint32_t n_ends, ends[OP_MAX_BANNED]; /* its end tokens; the first ones, where there are more */
+    struct vocab *vocab;    /* NULL for a dummy */
+    uint32_t *ends, n_ends; /* its end tokens */
     struct plan_map map;
     uint32_t n_devices;
     struct run_device devices[DEV_MAX_OPEN];

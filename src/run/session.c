@@ -2,6 +2,7 @@
 #include "run/run.h"
 
 #include "base/os.h"
+#include "ops/ops.h"
 #include "shaders/common/step.h"
 
 #include <string.h>
